@@ -1,0 +1,7 @@
+"""Pretrain a user model once, then carry it to every task: PeterRec for RecBole."""
+
+from recbole_peterrec.quick_start import run
+from recbole_peterrec.registry import register
+from recbole_peterrec.version import __version__
+
+__all__ = ["__version__", "register", "run"]

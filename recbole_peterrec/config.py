@@ -1,0 +1,227 @@
+"""RecBole's configuration with our property files, literals only, and no unknown keys."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from recbole.config import Config as RecBoleConfig
+from recbole.evaluator import metric_types
+from recbole.utils import argument_list
+
+from recbole_peterrec import registry
+from recbole_peterrec.errors import ConfigError, did_you_mean
+
+# Keys of RecBole that no property file of it names.
+RECBOLE_EXTRA = ("benchmark_filename", "encoding", "additional_feat_suffix", "discretization",
+                 "numerical_features", "log_wandb", "nproc", "ip", "port", "world_size",
+                 "group_offset", "config_files")  # fmt: skip
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe, and reads 1e-3 as a number, like RecBole's loader."""
+
+
+_Loader.yaml_implicit_resolvers = copy.deepcopy(yaml.SafeLoader.yaml_implicit_resolvers)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789."),
+)
+
+
+def parse_literal(text: str) -> Any:
+    """The Python literal, boolean word or yaml mapping that a flag's text stands for.
+
+    Unlike RecBole's ``eval``, nothing is ever executed; what is no literal stays text.
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        pass
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if text.lstrip().startswith(("{", "[{")):
+        try:
+            return yaml.load(text, Loader=_Loader)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"value {text!r} is neither a literal nor yaml") from error
+    return text
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A property file as a dict.
+
+    Raises:
+        ConfigError: file missing, not yaml, or not a mapping.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.load(file, Loader=_Loader) or {}
+    except OSError as error:
+        raise ConfigError(f"config file {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = " ".join(str(error).split())
+        raise ConfigError(f"config file {path} is not yaml: {line}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"config file {path} must hold key: value lines")
+    return content
+
+
+class Config(RecBoleConfig):
+    """RecBole's ``Config``; flags win over the dict, the dict over files, files over defaults.
+
+    Args:
+        model: name of a model of ours, of one of our property files that ``extends`` one, or of
+            RecBole's.
+        dataset: name of the dataset.
+        config_file_list: yaml files, later ones win.
+        config_dict: keys from Python.
+        arguments: flags ``--key=value``; the process's own are not looked at.
+
+    Raises:
+        ConfigError: unknown model, key, metric or value, malformed flag, unreadable file.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        dataset: str,
+        config_file_list: list[str] | None = None,
+        config_dict: dict[str, Any] | None = None,
+        arguments: list[str] | None = None,
+    ) -> None:
+        self._arguments = arguments or []
+        try:
+            super().__init__(model, dataset, config_file_list, config_dict)
+        except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as error:
+            raise ConfigError(f"configuration: {_one_line(error)}") from error
+
+    def _build_yaml_loader(self):
+        return _Loader
+
+    def _load_config_files(self, file_list):
+        merged: dict[str, Any] = {}
+        for path in file_list or []:
+            merged.update(read_yaml(path))
+        return merged
+
+    def _convert_config_dict(self, config_dict):
+        return {
+            key: parse_literal(value) if isinstance(value, str) else value
+            for key, value in config_dict.items()
+        }
+
+    def _load_cmd_line(self):
+        flags: dict[str, str] = {}
+        for argument in self._arguments:
+            key, equals, value = argument.removeprefix("--").partition("=")
+            if not argument.startswith("--") or not equals:
+                raise ConfigError(f"flag {argument!r} must look like --key=value")
+            if flags.get(key, value) != value:
+                raise ConfigError(f"flag --{key} is given twice with different values")
+            flags[key] = value
+        return self._convert_config_dict(flags)
+
+    def _get_model_and_dataset(self, model, dataset):
+        return model, registry.model_class(model), dataset
+
+    def _load_internal_config_dict(self, model, model_class, dataset):
+        super()._load_internal_config_dict(model, model_class, dataset)
+        files = registry.property_files(model, dataset)
+        ours = [read_yaml(path) for path in files]
+        backbone = self.external_config_dict.get("backbone") or _last(ours, "backbone")
+        if backbone:  # its keys are defaults below those of the model on top of it
+            registry.require_backbone(backbone)
+            path = registry.properties_folder() / "model" / f"{backbone}.yaml"
+            ours.insert(1, read_yaml(path))
+        for content in ours:
+            self.internal_config_dict.update(content)
+        self.internal_config_dict.pop("extends", None)
+        self.reject_unknown(self.external_config_dict)
+
+    def reject_unknown(
+        self, given: Iterable[str], where: str = "configuration", also: Iterable[str] = ()
+    ) -> None:
+        """Refuse keys that no model and no part of RecBole reads.
+
+        Raises:
+            ConfigError: with the nearest valid key.
+        """
+        known = set(self.internal_config_dict).union(
+            argument_list.general_arguments,
+            argument_list.training_arguments,
+            argument_list.evaluation_arguments,
+            argument_list.dataset_arguments,
+            RECBOLE_EXTRA,
+            also,
+        )
+        unknown = set(given) - known
+        if unknown:
+            known |= registry.all_property_keys()
+        for key in sorted(unknown - known):
+            raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
+
+    def _set_default_parameters(self):
+        self._data_root = self.final_config_dict["data_path"]
+        if self.final_config_dict.get("loss_type") == "CE" and self._is_default("train_neg_sample_args"):
+            self.final_config_dict["train_neg_sample_args"] = None
+        super()._set_default_parameters()
+        metric = str(self.final_config_dict["valid_metric"])
+        if metric.split("@")[0].lower() not in metric_types:
+            raise ConfigError(
+                f"unknown valid_metric {metric!r}{did_you_mean(metric, metric_types)}"
+            )
+
+    def _is_default(self, key: str) -> bool:
+        return key not in self.external_config_dict
+
+    def derive(self, **overrides: Any) -> Config:
+        """This config with other values for some keys, checked anew.
+
+        Args:
+            overrides: new values; ``dataset`` also moves ``data_path``, ``model`` the class.
+
+        Raises:
+            ConfigError: a value that RecBole does not accept.
+        """
+        new = copy.copy(self)
+        new.final_config_dict = copy.deepcopy(
+            {key: value for key, value in self.final_config_dict.items() if key != "device"}
+        )
+        new.final_config_dict.update(copy.deepcopy(overrides), data_path=self._data_root)
+        new.dataset = new.final_config_dict["dataset"]
+        new.model = new.final_config_dict["model"]
+        new.model_class = registry.model_class(new.model)
+        try:
+            new._set_default_parameters()
+            new.final_config_dict["device"] = self.final_config_dict["device"]
+            new._set_train_neg_sample_args()
+            new._set_eval_neg_sample_args("valid")
+            new._set_eval_neg_sample_args("test")
+        except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as error:
+            raise ConfigError(f"configuration: {_one_line(error)}") from error
+        return new
+
+    def resolved(self) -> dict[str, Any]:
+        """All keys and values as plain data, for ``config.yaml``."""
+        return {
+            key: value
+            for key, value in sorted(self.final_config_dict.items())
+            if isinstance(value, (str, int, float, bool, list, dict, tuple, type(None)))
+            and key != "data_path"
+        } | {"data_path": os.path.normpath(self._data_root)}
+
+
+def _last(files: list[dict[str, Any]], key: str) -> Any:
+    return next((content[key] for content in reversed(files) if key in content), None)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

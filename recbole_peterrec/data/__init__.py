@@ -1,0 +1,1 @@
+"""Datasets, samplers and loaders on top of RecBole's."""

@@ -1,0 +1,92 @@
+"""From a dataset to its loaders: RecBole's, and its full-sort loader with fixed candidates."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from recbole.config import Config
+from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader
+from recbole.data.utils import create_samplers
+
+from recbole_peterrec.data.samplers import CandidateSampler
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+
+
+class SampledEvalDataLoader(FullSortEvalDataLoader):
+    """Sampled ranking, each row a case of its own against its fixed candidates.
+
+    RecBole's loader for sampled evaluation joins a user's rows into one case, redraws the
+    negatives each time and encodes the sequence once per candidate. This one scores each row once
+    and hides every item that is neither the row's target nor one of its candidates.
+
+    Args:
+        config: RecBole config.
+        dataset: a split.
+        candidates: ``[rows, n]`` item ids.
+    """
+
+    def __init__(self, config: Config, dataset, candidates: np.ndarray) -> None:
+        self.candidates = torch.from_numpy(candidates)
+        super().__init__(config, dataset, sampler=None, shuffle=False)
+
+    def collate_fn(self, index):
+        """RecBole's full-sort batch with the hidden items ``[B, items]`` in place of history."""
+        interaction, _, positive_u, positive_i = super().collate_fn(index)
+        hidden = torch.ones(len(positive_i), self._dataset.item_num, dtype=torch.bool)
+        hidden.scatter_(1, self.candidates[np.asarray(index)].long(), False)
+        hidden[positive_u, positive_i] = False
+        return interaction, hidden, positive_u, positive_i
+
+
+def _positives(datasets) -> tuple[np.ndarray, np.ndarray]:
+    """Users and items of every interaction of a task, whatever split it is in."""
+    if isinstance(datasets[0], SequenceDataset):
+        return datasets[0].interactions()
+    users, items = [], []
+    for dataset in datasets:
+        rows = dataset.inter_feat
+        users.append(rows[dataset.uid_field].numpy())
+        items.append(rows[dataset.iid_field].numpy())
+        history = dataset.iid_field + dataset.config["LIST_SUFFIX"]
+        if history in rows:  # RecBole's prefixes: a first interaction is in no row's target
+            first = rows[dataset.config["ITEM_LIST_LENGTH_FIELD"]].numpy() == 1
+            users.append(users[-1][first])
+            items.append(rows[history].numpy()[first, 0])
+    return np.concatenate(users), np.concatenate(items)
+
+
+def _evaluation_loader(config: Config, datasets, phase: str) -> FullSortEvalDataLoader:
+    dataset = datasets[("train", "valid", "test").index(phase)]
+    sampling = config[f"{phase}_neg_sample_args"]
+    if sampling["sample_num"] == "none":
+        return FullSortEvalDataLoader(config, dataset, sampler=None, shuffle=False)
+    sampler = CandidateSampler(
+        *_positives(datasets), dataset.user_num, dataset.item_num, sampling["distribution"]
+    )
+    users = dataset.inter_feat[dataset.uid_field].numpy()
+    seed = (2 * config["seed"] + (phase == "test")) % 2**32
+    candidates = sampler.candidates(users, sampling["sample_num"], seed)
+    return SampledEvalDataLoader(config, dataset, candidates)
+
+
+def make_loaders(
+    config: Config, dataset
+) -> tuple[TrainDataLoader, FullSortEvalDataLoader, FullSortEvalDataLoader]:
+    """Split a dataset by its ``eval_args`` and make the loaders of train, valid and test.
+
+    Args:
+        config: RecBole config.
+        dataset: RecBole's or one of ours; its ``build`` splits.
+
+    Raises:
+        ConfigError: more negatives asked for than there are.
+    """
+    datasets = dataset.build()
+    sampler = None
+    if config["train_neg_sample_args"]["distribution"] != "none":
+        sampler, _, _ = create_samplers(config, dataset, datasets)
+    return (
+        TrainDataLoader(config, datasets[0], sampler, shuffle=config["shuffle"]),
+        _evaluation_loader(config, datasets, "valid"),
+        _evaluation_loader(config, datasets, "test"),
+    )

@@ -1,0 +1,94 @@
+"""Negative items: fixed evaluation candidates, on RecBole's sampler."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import numpy as np
+from recbole.sampler.sampler import AbstractSampler
+
+from recbole_peterrec.errors import ConfigError
+
+
+@contextlib.contextmanager
+def numpy_seed(seed: int) -> Iterator[None]:
+    """RecBole's samplers draw from NumPy's global generator: seed it, then put it back."""
+    state = np.random.get_state()
+    np.random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+class CandidateSampler(AbstractSampler):
+    """Draws the candidates that each row of a split is ranked against, once.
+
+    A candidate is never a positive of its user in any split of the task, a row's candidates are
+    distinct, and the same seed gives the same ones whatever was drawn before.
+
+    Args:
+        users: ``[N]`` users of all positives of the task, over all splits.
+        items: ``[N]`` their items.
+        user_num: size of the user vocabulary.
+        item_num: size of the item vocabulary, padding included.
+        distribution: ``uniform`` or ``popularity``.
+    """
+
+    def __init__(
+        self,
+        users: np.ndarray,
+        items: np.ndarray,
+        user_num: int,
+        item_num: int,
+        distribution: str = "uniform",
+    ) -> None:
+        self.users, self.items = users, items
+        self.user_num, self.item_num = user_num, item_num
+        super().__init__(distribution, alpha=1.0)
+
+    def _uni_sampling(self, sample_num: int) -> np.ndarray:
+        return np.random.randint(1, self.item_num, sample_num)
+
+    def _get_candidates_list(self) -> list[int]:
+        return self.items.tolist()
+
+    def get_used_ids(self) -> np.ndarray:
+        """``[users]`` sets of each user's positives."""
+        used = np.array([set() for _ in range(self.user_num)], dtype=object)
+        for user, item in zip(self.users.tolist(), self.items.tolist(), strict=True):
+            used[user].add(item)
+        return used
+
+    def candidates(self, users: np.ndarray, number: int, seed: int) -> np.ndarray:
+        """Draw candidates.
+
+        Args:
+            users: ``[N]`` user of each row.
+            number: candidates a row.
+            seed: fixes them.
+
+        Returns:
+            ``[N, number]`` item ids (int32).
+
+        Raises:
+            ConfigError: a user has fewer than `number` items that are not positives.
+        """
+        drawn = np.zeros((len(users), number), dtype=np.int32)
+        with numpy_seed(seed):
+            for row, user in enumerate(users):
+                used = self.used_ids[user]
+                available = self.item_num - 1 - len(used)
+                if available < number:
+                    raise ConfigError(
+                        f"eval_args: mode asks for {number} negatives, but a user has only "
+                        f"{available} labels that are not positives; use fewer, or mode full"
+                    )
+                chosen: dict[int, None] = {}
+                while len(chosen) < number:
+                    for item in self.sampling(number).tolist():
+                        if item not in used:
+                            chosen[item] = None
+                drawn[row] = list(chosen)[:number]
+        return drawn

@@ -1,0 +1,172 @@
+"""A downstream task: instances (u, y), each with the user's source sequence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.data.dataset import Dataset
+from recbole.data.interaction import Interaction
+from recbole.utils.enum_type import FeatureSource, FeatureType
+
+from recbole_peterrec.data.atomic import require_columns
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.errors import ConfigError, DataError
+
+PROFILE = "profile"
+RECOMMENDATION = "recommendation"
+KINDS = (PROFILE, RECOMMENDATION)
+
+
+class TaskDataset(Dataset):
+    """A RecBole dataset whose "items" are the task's labels.
+
+    For a recommendation task they are the items of a target ``.inter``, with a vocabulary of
+    their own; for a profile task the values of a column of ``.user``, or its brackets where
+    ``bins`` cut a number. Splitting and filtering are RecBole's. Users are matched to the source
+    by token; those without a source sequence are counted in :attr:`unmatched_users` and left out.
+
+    Args:
+        config: the task's config: RecBole's keys, ``task`` (its name), ``kind``, ``bins``. For a
+            profile task ``ITEM_ID_FIELD`` names the column.
+        source: the sequences.
+
+    Raises:
+        DataError: file or column missing, one value only, no instance or no matched user left.
+        ConfigError: ``bins`` that are not increasing numbers.
+    """
+
+    def __init__(self, config, source: SequenceDataset) -> None:
+        self.source = source
+        self.where = f"task {config['task']!r}"
+        self.kind = config["kind"]
+        self.unmatched_users = 0
+        suffix = "user" if self.kind == PROFILE else "inter"
+        fields = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
+        fields += list(config["val_interval"] or {})
+        folder, name = config["data_path"], config["dataset"]
+        require_columns(folder, name, suffix, fields, config["field_separator"], self.where)
+        super().__init__(config)
+
+    def _load_data(self, token: str, dataset_path: str) -> None:
+        """Load the one file that the task needs, as the interactions of this dataset."""
+        suffix = "user" if self.kind == PROFILE else "inter"
+        self.user_feat = self.item_feat = None
+        path = f"{dataset_path}/{token}.{suffix}"
+        try:
+            self.inter_feat = self._load_feat(path, FeatureSource.INTERACTION)
+        except (ValueError, pd.errors.ParserError) as error:
+            raise DataError(f"{self.where}: {path} cannot be read: {error}") from error
+        self.field2source[self.uid_field] = FeatureSource.USER_ID
+        self.field2source[self.iid_field] = FeatureSource.ITEM_ID
+
+    def _get_load_and_unload_col(self, source) -> tuple[set[str], None]:
+        fields = {self.uid_field, self.iid_field, *(self.config["val_interval"] or {})}
+        if self.kind == RECOMMENDATION and self.config["eval_args"]["order"] == "TO":
+            fields.add(self.time_field)
+        return fields, None
+
+    def _data_filtering(self) -> None:
+        """RecBole's filters, then brackets, then users that the source knows."""
+        super()._data_filtering()
+        if not len(self.inter_feat):
+            raise DataError(
+                f"{self.where}: no instance of {self.dataset_name} is left after filtering; check "
+                f"val_interval and the intervals of interaction numbers"
+            )
+        if self.kind == PROFILE:
+            self._bracket()
+        users = self.inter_feat[self.uid_field].astype(str)
+        known = users.isin(self.source.users_with_sequence())
+        self.unmatched_users = users[~known].nunique()
+        if not known.any():
+            raise DataError(
+                f"{self.where}: none of its {users.nunique()} users has a sequence in the source "
+                f"{self.source.dataset_name}; users are matched by their tokens in "
+                f"{self.uid_field}"
+            )
+        if self.unmatched_users:
+            self.logger.warning(
+                f"{self.where}: {self.unmatched_users} users without a source sequence left out"
+            )
+        self.inter_feat = self.inter_feat[known].reset_index(drop=True)
+        labels = self.inter_feat[self.iid_field].unique()
+        if len(labels) < 2:
+            raise DataError(
+                f"{self.where}: {self.iid_field} has the one value {labels[0]!r}; a task needs two"
+            )
+        if self.kind == PROFILE:  # class ids in a readable order, whatever the file's order
+            bins = self.config["bins"]
+            names = bracket_names(bins) if bins else sorted(labels)
+            rank = self.inter_feat[self.iid_field].map(names.index)
+            self.inter_feat = self.inter_feat.iloc[rank.argsort(kind="stable").values]
+            self.inter_feat = self.inter_feat.reset_index(drop=True)
+
+    def _bracket(self) -> None:
+        """Labels as tokens: the column's values, or the brackets that ``bins`` cut."""
+        column, bins = self.inter_feat[self.iid_field], self.config["bins"]
+        if bins is not None:
+            if not isinstance(bins, list) or not bins or sorted(set(bins)) != bins:
+                raise ConfigError(f"{self.where}: bins must be increasing numbers, got {bins!r}")
+            numbers = pd.to_numeric(column, errors="coerce")
+            if numbers.isna().all():
+                raise DataError(f"{self.where}: {self.iid_field} has no numbers to cut into bins")
+            self.inter_feat = self.inter_feat[numbers.notna()]
+            column = pd.Series(bracket_names(bins))[
+                np.searchsorted(bins, numbers[numbers.notna()], side="right")
+            ].values
+        elif self.field2type[self.iid_field] == FeatureType.FLOAT:
+            column = column.map("{:g}".format)
+        self.inter_feat = self.inter_feat.assign(**{self.iid_field: column})
+        self.field2type[self.iid_field] = FeatureType.TOKEN
+
+    def build(self) -> list[TaskDataset]:
+        """RecBole's split; the same for a seed, whatever was drawn before."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.config["seed"])
+            parts = super().build()
+        if not all(len(part) for part in parts):
+            sizes = "/".join(str(len(part)) for part in parts)
+            raise DataError(
+                f"{self.where}: {sizes} instances in train/valid/test; eval_args "
+                f"{self.config['eval_args']['split']} needs more data"
+            )
+        return parts
+
+    def _change_feat_format(self) -> None:
+        super()._change_feat_format()
+        tokens = self.field2id_token[self.uid_field][1:]
+        ids = self.source.field2token_id[self.source.uid_field]
+        self.source_user = torch.tensor([0] + [ids[token] for token in tokens])
+
+    def __getitem__(self, index, join: bool = True) -> Interaction:
+        """Instances with their users' sequences, padded on the right to the longest."""
+        rows = Interaction(dict(self.inter_feat[index].interaction))
+        users = self.source_user[rows[self.uid_field]]
+        items, length = self.source.histories(users, self.config["MAX_ITEM_LIST_LENGTH"])
+        rows.update(
+            Interaction(
+                {
+                    self.source.item_list_field: items,
+                    self.source.item_list_length_field: length,
+                }
+            )
+        )
+        return rows
+
+    @property
+    def labels(self) -> list[str]:
+        """Tokens of the labels, in the order of their ids, without padding."""
+        return [str(token) for token in self.field2id_token[self.iid_field][1:]]
+
+
+def bracket_names(bins: Sequence[float]) -> list[str]:
+    """Names of the brackets that cut points make: ``[20, 30]`` gives ``<20``, ``20-30``, ``30+``.
+
+    A bracket holds its lower cut point and not its upper one.
+    """
+    inner = [f"{low:g}-{high:g}" for low, high in zip(bins[:-1], bins[1:], strict=True)]
+    return [f"<{bins[0]:g}", *inner, f"{bins[-1]:g}+"]
+

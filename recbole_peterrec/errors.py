@@ -1,0 +1,32 @@
+"""Errors that a user can cause: each is one line that says what, where and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Base of the errors that end the command line with exit status 2 and no traceback."""
+
+
+class ConfigError(UserError):
+    """A key, value or combination in yaml files, flags or dicts that cannot work."""
+
+
+class DataError(UserError):
+    """A dataset, file, column or task that cannot be used."""
+
+
+class CheckpointError(UserError):
+    """A saved file that is missing, damaged, foreign or does not fit."""
+
+
+class TrainingError(UserError):
+    """Training that cannot go on, such as a NaN loss."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``"; did you mean 'x'?"`` for the nearest known name, else an empty string."""
+    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,1 @@
+"""What feeds RecBole's evaluator."""

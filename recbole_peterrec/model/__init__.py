@@ -1,0 +1,1 @@
+"""RecBole models: the backbones and the learners on top of them."""

@@ -1,0 +1,110 @@
+"""What the pretrainable backbones share as RecBole models."""
+
+from __future__ import annotations
+
+import abc
+
+import torch
+from recbole.model.abstract_recommender import SequentialRecommender
+from torch import nn
+
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.nn.conv import INIT_STD
+from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder, repeat_dilations
+from recbole_peterrec.nn.losses import sampled_softmax_loss
+
+
+def architecture_of(config, items: int, causal: bool) -> Architecture:
+    """The backbone that a config describes.
+
+    Raises:
+        ConfigError: a value that no network can have.
+    """
+    sizes = {
+        "embedding_size": config["embedding_size"],
+        "kernel_size": config["kernel_size"],
+        "block_num": config["block_num"],
+    }
+    for key, value in sizes.items():
+        if not isinstance(value, int) or value < 1:
+            raise ConfigError(f"{key} must be a whole number of at least 1, got {value!r}")
+    dilations = config["dilations"]
+    if not isinstance(dilations, list) or not all(isinstance(d, int) and d > 0 for d in dilations):
+        raise ConfigError(f"dilations must be a list of whole numbers, got {dilations!r}")
+    return Architecture(
+        items=items,
+        embedding_size=sizes["embedding_size"],
+        kernel_size=sizes["kernel_size"],
+        dilations=repeat_dilations(dilations, sizes["block_num"]),
+        causal=causal,
+        norm=config["norm"],
+    )
+
+
+class Backbone(SequentialRecommender, abc.ABC):
+    """An encoder with the classification layer of its pretraining.
+
+    Subclasses say whether the network is causal, where training predicts, and where evaluation
+    reads. Keys: ``embedding_size``, ``kernel_size``, ``dilations``, ``block_num``, ``norm``,
+    ``dropout_prob``, ``softmax_samples`` (0 is the exact softmax; a fraction of the items, or
+    their number).
+
+    Raises:
+        ConfigError: a value that no network can have.
+    """
+
+    causal: bool
+
+    def __init__(self, config, dataset) -> None:
+        super().__init__(config, dataset)
+        if config["loss_type"] != "CE":
+            raise ConfigError(
+                f"loss_type of {config['model']} must be CE (Eq. 1 and 2), "
+                f"got {config['loss_type']!r}"
+            )
+        try:
+            self.encoder = DilatedEncoder(
+                architecture_of(config, self.n_items, self.causal), config["dropout_prob"]
+            )
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+        self.output = nn.Linear(config["embedding_size"], self.n_items)
+        nn.init.trunc_normal_(self.output.weight, std=INIT_STD)
+        nn.init.zeros_(self.output.bias)
+        self.softmax_samples = self._count_samples(config["softmax_samples"])
+
+    def _count_samples(self, samples: float | int | None) -> int:
+        items = self.n_items - 1
+        samples = samples or 0
+        count = round(samples * items) if 0 < samples < 1 else samples
+        if not 0 <= samples or count != int(count) or count > items:
+            raise ConfigError(
+                f"softmax_samples must be 0 (exact), a fraction below 1 or a number of at most "
+                f"{items} items, got {samples!r}"
+            )
+        return int(count)
+
+    def item_loss(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        """Cross entropy of ``[N, k]`` states against ``[N]`` items, exact or sampled."""
+        if self.softmax_samples:
+            return sampled_softmax_loss(
+                hidden, targets, self.output.weight, self.output.bias, self.softmax_samples
+            )
+        return nn.functional.cross_entropy(self.output(hidden), targets)
+
+    @abc.abstractmethod
+    def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """``[B, k]`` state from which the item after each ``[B, L]`` sequence is predicted."""
+
+    def forward(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Scores ``[B, items]`` of every item as the next one of ``[B, L]`` sequences."""
+        return self.output(self.last_states(items, lengths))
+
+    def full_sort_predict(self, interaction) -> torch.Tensor:
+        """RecBole's interface: scores ``[B, items]``."""
+        return self(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+
+    def predict(self, interaction) -> torch.Tensor:
+        """RecBole's interface: score ``[B]`` of each row's own item."""
+        scores = self.full_sort_predict(interaction)
+        return scores.gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)

@@ -1,0 +1,39 @@
+"""The non-causal backbone: GRec's encoder, predicting masked items."""
+
+from __future__ import annotations
+
+import torch
+
+from recbole_peterrec.data.masking import mask_items
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.model.backbone import Backbone
+
+
+class GRec(Backbone):
+    """The bidirectional encoder of GRec with a softmax layer on it (PeterRec, Eq. 2).
+
+    Key ``mask_ratio``: share of each sequence's items that are hidden and predicted (0.3).
+    """
+
+    causal = False
+
+    def __init__(self, config, dataset) -> None:
+        super().__init__(config, dataset)
+        self.mask_ratio = config["mask_ratio"]
+        if not isinstance(self.mask_ratio, float) or not 0 < self.mask_ratio < 1:
+            raise ConfigError(f"mask_ratio must be between 0 and 1, got {self.mask_ratio!r}")
+
+    def calculate_loss(self, interaction) -> torch.Tensor:
+        """Mean cross entropy over the masked items of a batch of windows ``[B, L]``."""
+        items = interaction[self.ITEM_SEQ]
+        masked, hidden = mask_items(
+            items, interaction[self.ITEM_SEQ_LEN], self.mask_ratio, self.encoder.special_token
+        )
+        return self.item_loss(self.encoder(masked)[hidden], items[hidden])
+
+    def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """The state of a mask symbol put after the last item."""
+        rows = torch.arange(len(items), device=items.device)
+        items = torch.cat([items, items.new_zeros(len(items), 1)], dim=1)
+        items[rows, lengths] = self.encoder.special_token
+        return self.encoder(items)[rows, lengths]

@@ -1,0 +1,48 @@
+"""A tuning strategy is a choice of trainable parameters (PeterRec, section 4.1)."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from torch import nn
+
+TUNINGS = ("patch", "all", "last", "head")
+
+
+class Tunable(Protocol):
+    """What a backbone declares to be tuned in part."""
+
+    def convolution_layers(self) -> list[list[str]]:
+        """Parameter-name prefixes of each convolution layer, first to last."""
+        ...
+
+
+def choose_trainable(
+    encoder: nn.Module, tuning: str, tune_layers: int, tune_layernorm: bool
+) -> None:
+    """Freeze the encoder but for what a strategy trains; call it before patches are inserted.
+
+    Args:
+        encoder: a :class:`Tunable` module.
+        tuning: ``patch`` and ``head`` train nothing of it (PeterRec; FineCLS), ``last`` its last
+            convolution layers (FineLast), ``all`` everything (FineAll).
+        tune_layers: how many layers ``last`` trains.
+        tune_layernorm: train the LayerNorms as well (the authors' code does; the paper does not).
+
+    Raises:
+        ValueError: unknown tuning, or a number of layers that the encoder does not have.
+    """
+    if tuning not in TUNINGS:
+        raise ValueError(f"tuning must be one of {', '.join(TUNINGS)}, got {tuning!r}")
+    layers = encoder.convolution_layers()
+    prefixes: tuple[str, ...] = ()
+    if tuning == "last":
+        if not isinstance(tune_layers, int) or not 1 <= tune_layers <= len(layers):
+            raise ValueError(f"tune_layers must be 1 to {len(layers)}, got {tune_layers!r}")
+        prefixes = tuple(prefix for layer in layers[-tune_layers:] for prefix in layer)
+    for name, parameter in encoder.named_parameters():
+        parameter.requires_grad_(tuning == "all" or name.startswith(prefixes or ("\0",)))
+    if tune_layernorm:
+        for module in encoder.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.requires_grad_(True)

@@ -1,0 +1,1 @@
+"""Torch modules: no RecBole, no configuration."""

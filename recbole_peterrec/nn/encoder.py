@@ -1,0 +1,112 @@
+"""The backbone without its classification layer: embedding and dilated residual blocks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import nn
+
+from recbole_peterrec.nn.conv import INIT_STD
+from recbole_peterrec.nn.residual import residual_stack
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """What fixes the shape of a backbone's weights.
+
+    Attributes:
+        items: size of the item vocabulary, the padding index 0 included.
+        embedding_size: width ``k`` of embeddings and hidden states.
+        kernel_size: taps of each convolution.
+        dilations: dilation of each block's first layer, blocks in order.
+        causal: next-item network (NextItNet) or bidirectional encoder (GRec).
+        norm: ``"post"`` (PeterRec) or ``"pre"`` (Conure's code).
+    """
+
+    items: int
+    embedding_size: int
+    kernel_size: int
+    dilations: tuple[int, ...]
+    causal: bool
+    norm: str
+
+    def as_dict(self) -> dict:
+        """Plain data for JSON."""
+        return {**asdict(self), "dilations": list(self.dilations)}
+
+
+class DilatedEncoder(nn.Module):
+    """Item sequences to hidden states (PeterRec, section 3.2).
+
+    Index 0 is padding, ``1 .. items - 1`` are items, and ``items`` is the special token: the mask
+    symbol of pretraining and the [TCL] token of fine-tuning share it (PeterRec, footnote 1).
+
+    Args:
+        architecture: shape of the network.
+        dropout: probability of dropping an embedding channel or a block's output channel.
+    """
+
+    def __init__(self, architecture: Architecture, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.architecture = architecture
+        a = architecture
+        self.embedding = nn.Embedding(a.items + 1, a.embedding_size, padding_idx=0)
+        nn.init.trunc_normal_(self.embedding.weight, std=INIT_STD)
+        with torch.no_grad():
+            self.embedding.weight[0].zero_()
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = residual_stack(
+            a.embedding_size, a.kernel_size, a.dilations, a.causal, a.norm, dropout
+        )
+
+    @property
+    def special_token(self) -> int:
+        """Index of the mask symbol and of [TCL]."""
+        return self.architecture.items
+
+    def forward(self, items: torch.Tensor) -> torch.Tensor:
+        """Encode.
+
+        Args:
+            items: ``[B, L]`` integer ids, padded with 0 on the right.
+
+        Returns:
+            Hidden states ``[B, L, k]``. Those of padded positions mean nothing.
+        """
+        mask = None
+        if not self.architecture.causal:
+            mask = (items != 0).t().unsqueeze(-1).to(self.embedding.weight.dtype)
+        x = self.dropout(self.embedding(items.t()))
+        return self.blocks(x, mask).transpose(0, 1)
+
+    def patch_sites(self, kind: str) -> list[list[str]]:
+        """Names of the modules that a patch may wrap, block by block.
+
+        Args:
+            kind: ``"conv"`` and ``"unit"`` give two names a block, ``"branch"`` one.
+        """
+        names = []
+        for i in range(len(self.blocks)):
+            branch = f"blocks.{i}.branch"
+            units = [f"{branch}.0", f"{branch}.1"]
+            names.append(
+                {
+                    "branch": [branch],
+                    "unit": units,
+                    "conv": [f"{unit}.conv" for unit in units],
+                }[kind]
+            )
+        return names
+
+    def convolution_layers(self) -> list[list[str]]:
+        """Parameter-name prefixes of each convolution layer with its LayerNorm, first to last."""
+        return [
+            [f"blocks.{i}.branch.{u}."] for i in range(len(self.blocks)) for u in range(2)
+        ]
+
+
+def repeat_dilations(dilations: Sequence[int], block_num: int) -> tuple[int, ...]:
+    """RecBole's NextItNet convention: the list of dilations, repeated `block_num` times."""
+    return tuple(dilations) * block_num

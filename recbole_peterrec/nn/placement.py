@@ -1,0 +1,103 @@
+"""Where model patches go: the four insertions of PeterRec's Fig. 3 as two wrappers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+
+
+class Serial(nn.Module):
+    """``patch(module(x))``."""
+
+    def __init__(self, module: nn.Module, patch: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.patch = patch
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """``[L, B, k]`` to ``[L, B, k]``."""
+        return self.patch(self.module(x, mask))
+
+
+class Parallel(nn.Module):
+    """``module(x) + patch(x)``."""
+
+    def __init__(self, module: nn.Module, patch: nn.Module) -> None:
+        super().__init__()
+        self.module = module
+        self.patch = patch
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """``[L, B, k]`` to ``[L, B, k]``."""
+        return self.module(x, mask) + self.patch(x)
+
+
+@dataclass(frozen=True)
+class Insertion:
+    """One of Fig. 3 (b) to (e): which modules a patch wraps, how, and how many a block may have."""
+
+    site: str
+    wrapper: type[nn.Module]
+    counts: tuple[int, ...]
+
+
+INSERTIONS: dict[str, Insertion] = {
+    "serial_before_norm": Insertion("conv", Serial, (1, 2)),  # Fig. 3 (b)
+    "serial_after_block": Insertion("branch", Serial, (1,)),  # Fig. 3 (c)
+    "parallel_before_norm": Insertion("conv", Parallel, (1, 2)),  # Fig. 3 (d)
+    "parallel_after_activation": Insertion("unit", Parallel, (2,)),  # Fig. 3 (e)
+}
+
+
+class Patchable(Protocol):
+    """What a backbone declares to be patched; nothing else about it is known here."""
+
+    def patch_sites(self, kind: str) -> list[list[str]]:
+        """Names of the wrappable modules of a kind (``conv``, ``unit``, ``branch``), by block."""
+        ...
+
+
+def insert_patches(
+    backbone: Patchable,
+    insertion: str,
+    make_patch: Callable[[], nn.Module],
+    count: int | None = None,
+) -> list[nn.Module]:
+    """Wrap the backbone's sites in place.
+
+    Args:
+        backbone: a module that declares its sites.
+        insertion: a key of :data:`INSERTIONS`.
+        make_patch: builds a new patch.
+        count: patches a block; None takes the most that the figure shows. One patch in a block of
+            two sites goes to the last site.
+
+    Returns:
+        The new patches, first to last.
+
+    Raises:
+        ValueError: unknown insertion, or a count that Fig. 3 does not have for it.
+    """
+    if insertion not in INSERTIONS:
+        raise ValueError(
+            f"patch_insertion must be one of {', '.join(INSERTIONS)}, got {insertion!r}"
+        )
+    place = INSERTIONS[insertion]
+    count = max(place.counts) if count is None else count
+    if count not in place.counts:
+        raise ValueError(
+            f"patch_count of {insertion} must be {' or '.join(map(str, place.counts))}, got {count}"
+        )
+    patches = []
+    for block_sites in backbone.patch_sites(place.site):
+        for name in block_sites[-count:]:
+            parent, _, child = name.rpartition(".")
+            owner = backbone.get_submodule(parent)
+            patch = make_patch()
+            setattr(owner, child, place.wrapper(getattr(owner, child), patch))
+            patches.append(patch)
+    return patches

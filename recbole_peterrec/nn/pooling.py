@@ -1,0 +1,75 @@
+"""One vector for a whole sequence: where fine-tuning reads the network (PeterRec, Fig. 2)."""
+
+from __future__ import annotations
+
+import torch
+
+POOLINGS = ("tcl_end", "tcl_both", "sum", "mean", "tcl_start")
+
+
+def check_pooling(pooling: str, causal: bool) -> None:
+    """Refuse what Fig. 2 does not have.
+
+    Raises:
+        ValueError: unknown pooling; [TCL] at the start only (Fig. 2b: a causal network has seen
+            nothing there, and no figure has it for a non-causal one); both ends of a causal one.
+    """
+    known = [p for p in POOLINGS if p != "tcl_start"]
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling must be one of {', '.join(known)}, got {pooling!r}")
+    if pooling == "tcl_start":
+        raise ValueError(
+            "pooling tcl_start carries no information: a causal convolution at the first position "
+            "has seen no item (PeterRec, Fig. 2b); use tcl_end, sum or mean"
+        )
+    if causal and pooling == "tcl_both":
+        raise ValueError(
+            "pooling tcl_both needs a non-causal backbone: in a causal one the [TCL] at the start "
+            "has seen no item (PeterRec, Fig. 2b); use tcl_end, sum or mean"
+        )
+
+
+def add_tokens(
+    items: torch.Tensor, lengths: torch.Tensor, pooling: str, token: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Put the [TCL] tokens that a pooling reads into right-padded sequences.
+
+    Args:
+        items: ``[B, L]`` ids, 0 is padding.
+        lengths: ``[B]`` numbers of items.
+        pooling: one of :data:`POOLINGS`.
+        token: id of [TCL].
+
+    Returns:
+        ``[B, L']`` ids and ``[B]`` lengths, tokens counted in.
+    """
+    rows = torch.arange(len(items), device=items.device)
+    if pooling == "tcl_both":
+        items = torch.cat([items.new_full((len(items), 1), token), items], dim=1)
+        lengths = lengths + 1
+    if pooling in ("tcl_both", "tcl_end"):
+        items = torch.cat([items, items.new_zeros(len(items), 1)], dim=1)
+        items[rows, lengths] = token
+        lengths = lengths + 1
+    return items, lengths
+
+
+def pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Tensor:
+    """Read the vector that a head classifies.
+
+    Args:
+        hidden: ``[B, L, k]`` states of the sequences that :func:`add_tokens` made.
+        lengths: ``[B]`` their lengths.
+        pooling: ``tcl_end`` reads the last position (Eq. 5), ``tcl_both`` the sum of the first
+            and the last (Eq. 6), ``sum`` the sum of all (Eq. 7), ``mean`` that sum divided by the
+            length.
+
+    Returns:
+        ``[B, k]``.
+    """
+    if pooling in ("sum", "mean"):
+        real = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
+        total = (hidden * real.unsqueeze(-1)).sum(dim=1)
+        return total if pooling == "sum" else total / lengths[:, None]
+    last = hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
+    return hidden[:, 0] + last if pooling == "tcl_both" else last

@@ -1,0 +1,94 @@
+"""Units, residual blocks and their stack (PeterRec, Fig. 3a; Conure normalises first)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+
+from recbole_peterrec.nn.conv import DilatedConv
+
+NORMS = ("post", "pre")
+LAYER_NORM_EPS = 1e-8
+
+
+class Chain(nn.Sequential):
+    """``nn.Sequential`` that hands the padding mask to each of its modules."""
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        for module in self:
+            x = module(x, mask)
+        return x
+
+
+class Unit(nn.Module):
+    """One convolution with its normalisation and ReLU.
+
+    ``norm="post"``: conv - LayerNorm - ReLU (PeterRec, Eq. 4); ``norm="pre"``: LayerNorm - ReLU -
+    conv (Conure's released code).
+    """
+
+    def __init__(self, conv: DilatedConv, channels: int, norm: str) -> None:
+        super().__init__()
+        if norm not in NORMS:
+            raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
+        self.conv = conv
+        self.norm = nn.LayerNorm(channels, eps=LAYER_NORM_EPS)
+        self.act = nn.ReLU()
+        self.norm_first = norm == "pre"
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """``[L, B, k]`` to ``[L, B, k]``; `mask` as in :meth:`DilatedConv.forward`."""
+        if self.norm_first:
+            return self.conv(self.act(self.norm(x)), mask)
+        return self.act(self.norm(self.conv(x, mask)))
+
+
+class ResidualBlock(nn.Module):
+    """``E + F(E)`` where F is two units with dilations ``d`` and ``2 d`` (Eq. 3 and 4).
+
+    Args:
+        channels: width ``k``.
+        kernel_size: taps of each convolution.
+        dilation: dilation ``d`` of the first unit.
+        causal: see :class:`DilatedConv`.
+        norm: ``"post"`` or ``"pre"``.
+        dropout: probability of dropping a channel of F's output while training.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int,
+        dilation: int,
+        causal: bool,
+        norm: str,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.branch = Chain(
+            *(
+                Unit(DilatedConv(channels, kernel_size, d, causal), channels, norm)
+                for d in (dilation, 2 * dilation)
+            )
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+        """``[L, B, k]`` to ``[L, B, k]``; `mask` as in :meth:`DilatedConv.forward`."""
+        return x + self.dropout(self.branch(x, mask))
+
+
+def residual_stack(
+    channels: int,
+    kernel_size: int,
+    dilations: Sequence[int],
+    causal: bool,
+    norm: str,
+    dropout: float = 0.0,
+) -> Chain:
+    """One block per entry of `dilations`: ``[1, 4]`` gives layers with dilations 1, 2, 4, 8."""
+    return Chain(
+        *(ResidualBlock(channels, kernel_size, d, causal, norm, dropout) for d in dilations)
+    )

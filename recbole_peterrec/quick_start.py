@@ -1,0 +1,173 @@
+"""One run: from a config to a directory of results."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recbole_peterrec.checkpoint import save_tensors, write_atomically
+from recbole_peterrec.config import Config
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.model.peterrec import PeterRec
+from recbole_peterrec.results import write_results
+from recbole_peterrec.runlog import RunLog, new_run_dir
+from recbole_peterrec.saved_model import load_backbone, save_backbone, save_task
+from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
+from recbole_peterrec.tasks import read_tasks
+from recbole_peterrec.version import __version__
+
+
+def run(
+    model: str = "PeterRec",
+    dataset: str = "ml-100k",
+    config_file_list: list[str] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    arguments: list[str] | None = None,
+) -> dict[str, Any]:
+    """Train and evaluate a model, and write a run directory.
+
+    Args:
+        model: ``PeterRec`` or a strategy of it (``FineAll``, ...), a backbone (``NextItNetAR``,
+            ``GRec``), or any sequential model of RecBole.
+        dataset: name of a RecBole dataset.
+        config_file_list: yaml files, later ones win.
+        config_dict: keys from Python; win over files.
+        arguments: flags ``--key=value``; win over all.
+
+    Returns:
+        RecBole's four keys ``best_valid_score``, ``valid_score_bigger``, ``best_valid_result`` and
+        ``test_result`` (of the model, or of the pretraining), and ``results`` (what results.json
+        holds) and ``run_dir``.
+
+    Raises:
+        UserError: anything that a user can mend; the message is one line.
+    """
+    config = Config(model, dataset, config_file_list, config_dict, arguments)
+    with RunLog(config["state"]).active() as log:
+        transfers = issubclass(config.model_class, PeterRec)
+        run_class = _TransferRun if transfers else _SequentialRun
+        prepared = run_class(config)
+        run_dir = _open(config, log)
+        prepared.use(run_dir)
+        with log.quiet_console():
+            logging.getLogger().info(config)
+        results = {
+            "model": model,
+            "dataset": dataset,
+            "seed": config["seed"],
+            "version": __version__,
+            "pretrain": {"valid": {}, "test": {}, "epochs": 0, "seconds": 0.0},
+            "tasks": {},
+        }
+        histories: dict[str, list] = {}
+        prepared.execute(run_dir, log, results, histories)
+        shutil.rmtree(run_dir / "training", ignore_errors=True)
+    pretrain = results["pretrain"]
+    return {
+        "best_valid_score": pretrain["valid"].get(config["valid_metric"].lower()),
+        "valid_score_bigger": config["valid_metric_bigger"],
+        "best_valid_result": pretrain["valid"],
+        "test_result": pretrain["test"],
+        "results": results,
+        "run_dir": str(run_dir),
+    }
+
+
+def _open(config: Config, log: RunLog) -> Path:
+    """Make the run directory with its log and its resolved config."""
+    run_dir = new_run_dir(config)
+    if (run_dir / "results.json").exists():
+        raise ConfigError(f"run_dir {run_dir} already holds a finished run; name another")
+    try:
+        log.open_file(run_dir)
+    except OSError as error:
+        raise ConfigError(f"run_dir {run_dir} cannot be written: {error.strerror}") from error
+    text = yaml.safe_dump(config.resolved(), sort_keys=True, allow_unicode=True)
+    write_atomically(run_dir / "config.yaml", text.encode())
+    return run_dir
+
+
+class _SequentialRun:
+    """A backbone or a baseline, trained and tested."""
+
+    def __init__(self, config: Config) -> None:
+        self.stage = SequentialStage(config)
+
+    def use(self, run_dir: Path) -> None:
+        self.stage.config["run_dir"] = str(run_dir)
+
+    def execute(self, run_dir: Path, log: RunLog, results: dict, histories: dict) -> None:
+        model, config = self.stage.model, self.stage.config
+        outcome = self.stage.train(log)
+        parameters = sum(p.numel() for p in model.parameters())
+        results["pretrain"] = outcome.record() | {"trainable_parameters": parameters}
+        histories[config["model"]] = outcome.history
+        if isinstance(model, Backbone):
+            save_backbone(
+                run_dir, config["model"], model, self.stage.dataset, results["pretrain"]
+            )
+        else:
+            save_tensors(run_dir / "model.safetensors", model.state_dict())
+        write_results(run_dir, results, histories)
+
+
+class _TransferRun:
+    """Pretraining, or a saved backbone, and then every task."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        tasks = read_tasks(config)
+        epochs = config["pretrain_epochs"] or config["epochs"]
+        self.pretraining = SequentialStage(
+            config.derive(model=config["backbone"], epochs=epochs, stage="pretraining")
+        )
+        self.encoder = self.pretraining.model.encoder
+        self.loaded = None
+        if config["pretrained"] and config["pretrained_path"]:
+            self.loaded = load_backbone(
+                config["pretrained_path"],
+                config["backbone"],
+                self.encoder,
+                self.pretraining.dataset,
+            )
+        self.tasks = [
+            TaskStage(task, self.pretraining.dataset, self.encoder.architecture) for task in tasks
+        ]
+
+    def use(self, run_dir: Path) -> None:
+        for stage in (self.pretraining, *self.tasks):
+            stage.config["run_dir"] = str(run_dir)
+
+    def execute(self, run_dir: Path, log: RunLog, results: dict, histories: dict) -> None:
+        if self.loaded is not None:
+            results["pretrain"] = self.loaded | {"epochs": 0, "seconds": 0.0}
+        elif self.config["pretrained"]:
+            outcome = self.pretraining.train(log)
+            results["pretrain"] = self._pretraining_record(outcome)
+            histories["pretraining"] = outcome.history
+        self._save_backbone(run_dir, results)
+        for stage in self.tasks:
+            model, outcome = stage.train(self.encoder, log)
+            record = stage.record(model, outcome)
+            results["tasks"][stage.task.name] = record
+            histories[stage.task.name] = outcome.history
+            save_task(run_dir, stage.config, model, stage.dataset, record)
+            write_results(run_dir, results, histories)
+
+    def _pretraining_record(self, outcome: Outcome) -> dict[str, Any]:
+        parameters = sum(p.numel() for p in self.pretraining.model.parameters())
+        return outcome.record() | {"trainable_parameters": parameters}
+
+    def _save_backbone(self, run_dir: Path, results: dict) -> None:
+        save_backbone(
+            run_dir,
+            self.config["backbone"],
+            self.pretraining.model,
+            self.pretraining.dataset,
+            results["pretrain"],
+        )

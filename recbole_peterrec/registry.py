@@ -1,0 +1,165 @@
+"""Names to classes and property files: ours first, RecBole's as the fallback."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.machinery
+import pkgutil
+import sys
+from pathlib import Path
+
+import yaml
+from recbole.utils import get_model
+
+from recbole_peterrec.errors import ConfigError, did_you_mean
+
+OURS = {
+    "NextItNetAR": "recbole_peterrec.model.nextitnet_ar",
+    "GRec": "recbole_peterrec.model.grec",
+    "PeterRec": "recbole_peterrec.model.peterrec",
+}
+BACKBONES = ("NextItNetAR", "GRec")
+RECBOLE_PACKAGES = (
+    "general_recommender",
+    "context_aware_recommender",
+    "sequential_recommender",
+    "knowledge_aware_recommender",
+    "exlib_recommender",
+)
+
+
+def properties_folder() -> Path:
+    """Where the property files are: inside the installed package, else beside it."""
+    package = Path(__file__).resolve().parent
+    installed = package / "properties"
+    return installed if installed.is_dir() else package.parent / "properties"
+
+
+def _extended(name: str) -> str | None:
+    """The model that a property file is a variant of (its key ``extends``), or None."""
+    path = properties_folder() / "model" / f"{name}.yaml"
+    if name in OURS or not path.is_file():
+        return None
+    with open(path, encoding="utf-8") as file:
+        return (yaml.safe_load(file) or {}).get("extends")
+
+
+def _known_models() -> list[str]:
+    names = sorted(path.stem for path in (properties_folder() / "model").glob("*.yaml"))
+    return names + _recbole_models()
+
+
+def _recbole_models() -> list[str]:
+    """Class names of RecBole's models, without importing the modules that need extra libraries."""
+    files = [path.stem for path in _recbole_properties("model")]
+    return sorted(files)
+
+
+def _recbole_properties(folder: str) -> list[Path]:
+    import recbole
+
+    return sorted((Path(recbole.__file__).parent / "properties" / folder).glob("*.yaml"))
+
+
+def model_class(name: str) -> type:
+    """The class of a model.
+
+    Args:
+        name: one of ours, a property file's that extends one of ours, or RecBole's.
+
+    Raises:
+        ConfigError: no such model; the message suggests the nearest name.
+    """
+    name = _extended(name) or name
+    if name in OURS:
+        return getattr(importlib.import_module(OURS[name]), name)
+    known = _known_models()
+    if name not in known:
+        raise ConfigError(f"unknown model {name!r}{did_you_mean(name, known)}")
+    try:
+        return get_model(name)
+    except ImportError as error:
+        raise ConfigError(f"model {name} needs a package that is missing: {error}") from error
+
+
+def require_backbone(name: str) -> None:
+    """Raise :class:`ConfigError` unless a name is a backbone of ours."""
+    if name not in BACKBONES:
+        raise ConfigError(
+            f"backbone must be one of {', '.join(BACKBONES)}, got {name!r}"
+            f"{did_you_mean(name, BACKBONES)}"
+        )
+
+
+def property_files(model: str, dataset: str) -> list[Path]:
+    """Our property files for a model and a dataset, in the order in which they are loaded."""
+    folder = properties_folder()
+    names = [f"model/{name}.yaml" for name in (_extended(model), model) if name]
+    candidates = [folder / name for name in ("overall.yaml", *names, f"dataset/{dataset}.yaml")]
+    return [path for path in candidates if path.is_file()]
+
+
+def all_property_keys() -> set[str]:
+    """Every key of every model's property file, RecBole's and ours: a file may serve several."""
+    keys: set[str] = set()
+    for path in [*_recbole_properties("model"), *properties_folder().glob("*/*.yaml")]:
+        with open(path, encoding="utf-8") as file:
+            keys.update(yaml.safe_load(file) or {})
+    return keys
+
+
+def register() -> None:
+    """Make the backbones known to stock RecBole by name; call it at the top of the main script.
+
+    Afterwards ``recbole.quick_start.run_recbole(model="GRec", ...)`` finds the model, its dataset,
+    its trainer and its property file. Calling it again does nothing.
+
+    Raises:
+        ConfigError: RecBole has something else by one of our names.
+    """
+    import recbole.data.dataset as datasets
+    import recbole.trainer as trainers
+
+    from recbole_peterrec.data.sequence_dataset import SequenceDataset
+    from recbole_peterrec.trainer.base import BackboneTrainer
+
+    for name in BACKBONES:
+        module = importlib.import_module(OURS[name])
+        alias = f"recbole.model.sequential_recommender.{name.lower()}"
+        for owner, attribute, value in (
+            (datasets, f"{name}Dataset", SequenceDataset),
+            (trainers, f"{name}Trainer", BackboneTrainer),
+        ):
+            if getattr(owner, attribute, value) is not value:
+                raise ConfigError(f"RecBole already has a {attribute}; {name} is not registered")
+            setattr(owner, attribute, value)
+        if sys.modules.get(alias, module) is not module or (
+            alias not in sys.modules and _recbole_has(name)
+        ):
+            raise ConfigError(f"RecBole already has a model {name}; ours is not registered")
+        sys.modules[alias] = module
+    _serve_property_files()
+
+
+def _recbole_has(name: str) -> bool:
+    import recbole.model.sequential_recommender as package
+
+    return name.lower() in {module.name for module in pkgutil.iter_modules(package.__path__)}
+
+
+def _serve_property_files() -> None:
+    """Let RecBole's own ``Config`` load our property files for our models, and only for them."""
+    from recbole.config import Config
+
+    load = Config._load_internal_config_dict
+    if getattr(load, "serves_peterrec", False):
+        return
+
+    def _load_internal_config_dict(self, model, model_class, dataset):
+        load(self, model, model_class, dataset)
+        if type(self) is Config and model in BACKBONES:
+            for path in property_files(model, dataset):
+                self._update_internal_config_dict(path)
+
+    _load_internal_config_dict.serves_peterrec = True
+    Config._load_internal_config_dict = _load_internal_config_dict

@@ -1,0 +1,87 @@
+"""The run directory and what is logged: RecBole's log format, one file a run."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import colorlog
+from recbole.utils import get_local_time
+
+COLOUR = re.compile(r"\033\[[0-9;]*m")
+
+
+class _Plain(logging.Formatter):
+    """Without RecBole's colour codes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return COLOUR.sub("", super().format(record))
+
+
+def new_run_dir(config) -> Path:
+    """The directory of a new run, not made yet: ``run_dir``, or a fresh one by name and time."""
+    if config["run_dir"]:
+        return Path(config["run_dir"]).absolute()
+    root = Path(config["checkpoint_dir"]).absolute()
+    name = f"{config['model']}-{config['dataset']}-{get_local_time()}"
+    for number in range(1, 1000):
+        path = root / (name if number == 1 else f"{name}-{number}")
+        if not path.exists():
+            return path
+    raise FileExistsError(f"{root / name} and 999 more exist")
+
+
+class RunLog:
+    """RecBole's root logger for one run: console, and a file once there is a directory.
+
+    A second run in one process gets handlers of its own (RecBole's ``init_logger`` would go on
+    writing into the first one's file).
+    """
+
+    def __init__(self, level: str) -> None:
+        self.logger = logging.getLogger()
+        self.level = getattr(logging, str(level).upper(), logging.INFO)
+        self.console = logging.StreamHandler()
+        self.console.setFormatter(
+            colorlog.ColoredFormatter(
+                "%(log_color)s%(asctime)-15s %(levelname)s  %(message)s", "%d %b %H:%M"
+            )
+        )
+
+    @contextlib.contextmanager
+    def active(self) -> Iterator[RunLog]:
+        """Install the handlers; put the old ones back at the end."""
+        old_handlers, old_level = self.logger.handlers[:], self.logger.level
+        self.logger.handlers[:] = [self.console]
+        self.logger.setLevel(self.level)
+        try:
+            with warnings.catch_warnings():
+                # torch renamed what RecBole 1.2.1 calls every epoch.
+                warnings.filterwarnings("ignore", r".*torch\.cuda\.amp", FutureWarning)
+                yield self
+        finally:
+            for handler in self.logger.handlers:
+                if handler is not self.console:
+                    handler.close()
+            self.logger.handlers[:] = old_handlers
+            self.logger.setLevel(old_level)
+
+    def open_file(self, run_dir: Path) -> None:
+        """Log into ``run_dir/run.log`` from here on."""
+        run_dir.mkdir(parents=True, exist_ok=True)
+        file = logging.FileHandler(run_dir / "run.log", encoding="utf-8")
+        file.setFormatter(_Plain("%(asctime)-15s %(levelname)s  %(message)s", "%d %b %Y %H:%M:%S"))
+        self.logger.addHandler(file)
+
+    @contextlib.contextmanager
+    def quiet_console(self) -> Iterator[None]:
+        """Leave the console to a progress bar; the file still gets everything."""
+        self.console.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            self.console.setLevel(logging.NOTSET)

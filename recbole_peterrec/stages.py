@@ -1,0 +1,183 @@
+"""The stages of a run: training a sequential model, and fine-tuning it to a task."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import recbole.data.dataset as recbole_datasets
+import torch
+from recbole.utils import ModelType, get_trainer, init_seed, set_color
+
+from recbole_peterrec.config import Config
+from recbole_peterrec.data.atomic import require_columns
+from recbole_peterrec.data.loaders import make_loaders
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
+from recbole_peterrec.errors import ConfigError, UserError
+from recbole_peterrec.evaluation.label_cs import LabelCounts
+from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.model.peterrec import PeterRec
+from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.tasks import Task
+from recbole_peterrec.trainer.base import BackboneTrainer, RunMixin, runnable
+from recbole_peterrec.trainer.transfer import TransferTrainer
+
+
+@dataclass
+class Outcome:
+    """What training a model gave: metrics of its best epoch, and how it got there."""
+
+    valid: dict[str, float]
+    test: dict[str, float]
+    epochs: int
+    seconds: float
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def record(self) -> dict[str, Any]:
+        """The part of results.json that every stage has."""
+        return {
+            "valid": self.valid,
+            "test": self.test,
+            "epochs": self.epochs,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def _fit_and_test(trainer: RunMixin, loaders, config: Config, log: RunLog) -> Outcome:
+    """Train to the best validated epoch and test it."""
+    train, valid, test = loaders
+    start = time.perf_counter()
+    with log.quiet_console():
+        _, best = trainer.fit(train, valid, show_progress=config["show_progress"])
+    seconds = time.perf_counter() - start
+    tested = trainer.evaluate(test, show_progress=config["show_progress"])
+    outcome = Outcome(
+        valid={metric: float(value) for metric, value in (best or {}).items()},
+        test=tested,
+        epochs=len(trainer.train_loss_dict),
+        seconds=seconds,
+        history=trainer.history,
+    )
+    logger = logging.getLogger()
+    logger.info(set_color(f"{trainer.stage} best valid", "yellow") + f": {outcome.valid}")
+    logger.info(set_color(f"{trainer.stage} test result", "yellow") + f": {outcome.test}")
+    return outcome
+
+
+class SequentialStage:
+    """A sequential model on a source: a backbone of ours, or a baseline of RecBole's.
+
+    Everything that can be wrong with the data or the model shows in the constructor.
+
+    Args:
+        config: the model's config.
+
+    Raises:
+        UserError: a dataset or value that cannot be used.
+    """
+
+    def __init__(self, config: Config) -> None:
+        if config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
+            raise ConfigError(f"{config['model']} is not a sequential model")
+        self.config = config
+        self.ours = issubclass(config.model_class, Backbone)
+        self.dataset = self._load()
+        self.loaders = make_loaders(config, self.dataset)
+        init_seed(config["seed"], config["reproducibility"])
+        self.model = config.model_class(config, self.loaders[0]._dataset).to(config["device"])
+
+    def _load(self):
+        if self.ours:
+            return SequenceDataset(self.config)
+        if self.config["eval_args"]["order"] != "TO":
+            raise ConfigError(
+                f"eval_args: order RO (held-out users) needs a backbone of ours, "
+                f"not {self.config['model']}"
+            )
+        columns = [self.config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
+        require_columns(
+            self.config["data_path"],
+            self.config["dataset"],
+            "inter",
+            columns,
+            self.config["field_separator"],
+            "source",
+        )
+        name = f"{self.config['model']}Dataset"
+        default = recbole_datasets.SequentialDataset
+        return getattr(recbole_datasets, name, default)(self.config)
+
+    def train(self, log: RunLog) -> Outcome:
+        """Train the model and test its best epoch, whose weights it then has."""
+        if self.ours:
+            trainer_class = BackboneTrainer
+        else:
+            found = get_trainer(self.config["MODEL_TYPE"], self.config["model"])
+            trainer_class = runnable(found)
+        init_seed(self.config["seed"], self.config["reproducibility"])
+        return _fit_and_test(trainer_class(self.config, self.model), self.loaders, self.config, log)
+
+
+class TaskStage:
+    """One downstream task on a source.
+
+    Args:
+        task: its name and config.
+        source: the source dataset, built.
+        architecture: of the encoder that will be tuned; a network is built from it at once, on no
+            device, so that a wrong setting shows before anything is trained.
+
+    Raises:
+        UserError: data or settings that cannot be used.
+    """
+
+    def __init__(self, task: Task, source: SequenceDataset, architecture: Architecture) -> None:
+        self.task = task
+        self.config = task.config
+        self.dataset = TaskDataset(self.config, source)
+        try:
+            self.loaders = make_loaders(self.config, self.dataset)
+            with torch.device("meta"):
+                PeterRec(self.config, self.train_data, DilatedEncoder(architecture))
+        except UserError as error:
+            raise type(error)(f"task {task.name!r}: {error}") from error
+
+    @property
+    def train_data(self) -> TaskDataset:
+        """Training split."""
+        return self.loaders[0]._dataset
+
+    def train(self, encoder: DilatedEncoder, log: RunLog) -> tuple[PeterRec, Outcome]:
+        """Fine-tune; the encoder's own weights stay as they are."""
+        init_seed(self.config["seed"], self.config["reproducibility"])
+        model = PeterRec(self.config, self.train_data, encoder).to(self.config["device"])
+        self.trainer = TransferTrainer(self.config, model)
+        return model, _fit_and_test(self.trainer, self.loaders, self.config, log)
+
+    def record(self, model: PeterRec, outcome: Outcome) -> dict[str, Any]:
+        """The task's part of results.json."""
+        sizes = (len(loader._dataset) for loader in self.loaders)
+        record = {
+            "kind": self.task.kind,
+            "labels": len(self.dataset.labels),
+            "instances": dict(zip(("train", "valid", "test"), sizes, strict=True)),
+            "unmatched_users": self.dataset.unmatched_users,
+            **outcome.record(),
+            "trainable_parameters": model.trainable_parameters,
+            "total_parameters": model.full_parameters,
+        }
+        if self.task.kind == PROFILE:
+            record["label_cs"] = self._label_cs()
+        return record
+
+    def _label_cs(self) -> dict[str, dict[str, float]]:
+        """Metrics of giving everybody the majority label, through the same evaluator."""
+        counts = LabelCounts(self.train_data, self.config["device"])
+        return {
+            split: self.trainer.evaluate_other(counts, loader)
+            for split, loader in zip(("valid", "test"), self.loaders[1:], strict=True)
+        }

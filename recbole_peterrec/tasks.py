@@ -1,0 +1,90 @@
+"""Task definitions: from the yaml list ``tasks`` to one config each."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from recbole_peterrec.config import Config
+from recbole_peterrec.data.task_dataset import KINDS, PROFILE
+from recbole_peterrec.errors import ConfigError, did_you_mean
+
+OWN_KEYS = ("name", "kind", "dataset", "field", "bins")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+# What a task is measured by and made of: set by task_defaults or by the task itself. A run's own
+# value of such a key is meant for the source.
+PROTOCOL = frozenset(
+    "eval_args metrics topk valid_metric loss_type val_interval user_inter_num_interval "
+    "item_inter_num_interval train_neg_sample_args MAX_ITEM_LIST_LENGTH".split()
+)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One downstream task with its resolved config."""
+
+    name: str
+    kind: str
+    config: Config
+
+
+def read_tasks(config: Config) -> list[Task]:
+    """The tasks of a run, in the order in which they are learned.
+
+    A key's value is, first found: the task's own; the run's, where a user gave one and the key is
+    not of the protocol; ``task_defaults`` of its kind; the run's default.
+
+    Raises:
+        ConfigError: no list, a missing or unknown key, a duplicated or unusable name, an unknown
+            kind, or a value that RecBole refuses.
+    """
+    definitions = config["tasks"]
+    if not isinstance(definitions, list) or not definitions:
+        raise ConfigError(
+            f"tasks must be a list of at least one task, got {definitions!r}; give them in a yaml "
+            f"file: tasks: [{{name: gender, kind: profile, field: gender}}]"
+        )
+    tasks: list[Task] = []
+    for number, definition in enumerate(definitions, 1):
+        if not isinstance(definition, dict) or not isinstance(definition.get("name"), str):
+            raise ConfigError(f"tasks: entry {number} needs a name: {definition!r}")
+        name = definition["name"]
+        if not NAME.fullmatch(name):
+            raise ConfigError(f"task {name!r}: a name is letters, digits, '_', '-' and '.' only")
+        if name in [task.name for task in tasks]:
+            raise ConfigError(f"task {name!r} is defined twice; names must differ")
+        tasks.append(_read_task(config, name, definition))
+    return tasks
+
+
+def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
+    where = f"task {name!r}"
+    config.reject_unknown(definition, where, OWN_KEYS)
+    kind = definition.get("kind")
+    if kind not in KINDS:
+        raise ConfigError(
+            f"{where}: kind must be {' or '.join(KINDS)}, got {kind!r}"
+            f"{did_you_mean(str(kind), KINDS)}"
+        )
+    overrides = {
+        key: value
+        for key, value in config["task_defaults"][kind].items()
+        if key in PROTOCOL or key not in config.external_config_dict
+    }
+    overrides.update({k: v for k, v in definition.items() if k not in ("name", "field")})
+    overrides.setdefault("dataset", config["dataset"])
+    overrides.setdefault("bins", None)
+    if kind == PROFILE:
+        if not isinstance(definition.get("field"), str):
+            raise ConfigError(f"{where}: a profile task needs field, a column of .user")
+        overrides["ITEM_ID_FIELD"] = definition["field"]
+    overrides.update(task=name, stage=name)
+    if overrides.get("finetune_epochs") or config["finetune_epochs"]:
+        overrides["epochs"] = overrides.get("finetune_epochs") or config["finetune_epochs"]
+    try:
+        derived = config.derive(**overrides)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    derived["repeatable"] = False  # no negative of training is a positive of its user
+    return Task(name, kind, derived)

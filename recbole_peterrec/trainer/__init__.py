@@ -1,0 +1,1 @@
+"""RecBole trainers: the order of events in training."""

@@ -1,0 +1,174 @@
+"""RecBole's trainer on today's torch: safe checkpoints, bars, curves and clear NaN errors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from recbole.trainer import Trainer
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+from recbole_peterrec.checkpoint import load_state, save_state
+from recbole_peterrec.errors import CheckpointError, TrainingError
+from recbole_peterrec.evaluation.collector import TieSafeCollector
+
+
+class RunMixin:
+    """Put before a RecBole trainer class, it keeps all that a run writes in its run directory.
+
+    Keys read: ``run_dir`` (None in stock RecBole: then RecBole's folders) and ``stage``, the name
+    of what is trained now.
+
+    Attributes:
+        history: one dict per validated epoch: ``epoch``, ``loss`` and the metrics.
+    """
+
+    def __init__(self, config, model) -> None:
+        self.run_dir = config["run_dir"]
+        self.stage = config["stage"] or config["model"]
+        self.history: list[dict[str, float]] = []
+        if self.run_dir is None:
+            super().__init__(config, model)
+        else:
+            with _elsewhere():  # RecBole's trainer creates ./log_tensorboard
+                super().__init__(config, model)
+                self.tensorboard.close()
+            self.tensorboard = SummaryWriter(Path(self.run_dir, "tensorboard", self.stage))
+            self.saved_model_file = str(Path(self.run_dir, "training", f"{self.stage}.pt"))
+        self.eval_collector = TieSafeCollector(config)
+        self._bar = tqdm(disable=True)
+        self._epoch = self._batch = 0
+
+    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
+        """Only what is trainable reaches the optimiser."""
+        trainable = [p for p in self.model.parameters() if p.requires_grad]
+        return super()._build_optimizer(**{"params": trainable, **kwargs})
+
+    def fit(self, *args: Any, show_progress: bool = False, **kwargs: Any):
+        """RecBole's ``fit`` under one bar for the stage."""
+        self._bar = tqdm(
+            total=self.epochs, desc=self.stage, unit="epoch", disable=not show_progress
+        )
+        with self._bar:
+            return super().fit(*args, show_progress=show_progress, **kwargs)
+
+    def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
+        self._epoch, self._batch = epoch_idx, 0
+        batches = tqdm(
+            train_data, desc="batches", unit="batch", leave=False, disable=not show_progress
+        )
+        loss = super()._train_epoch(batches, epoch_idx, loss_func, show_progress=False)
+        self._bar.update()
+        return loss
+
+    def _valid_epoch(self, valid_data, show_progress=False):
+        score, result = super()._valid_epoch(valid_data, show_progress=False)
+        loss = self.train_loss_dict.get(self._epoch)
+        self.history.append({"epoch": self._epoch, "loss": loss, **result})
+        for metric, value in result.items():
+            self.tensorboard.add_scalar(f"valid/{metric}", value, self._epoch)
+        self._bar.set_postfix_str(f"valid {self.valid_metric} {score:.4f}")
+        return score, result
+
+    def _check_nan(self, loss: torch.Tensor) -> None:
+        if torch.isnan(loss):
+            file = Path(self.saved_model_file)
+            kept = f"the last good weights are in {file}" if file.is_file() else "nothing was saved"
+            raise TrainingError(
+                f"{self.stage}: loss is NaN in epoch {self._epoch}, batch {self._batch}; {kept}; "
+                f"try a smaller learning_rate or clip_grad_norm"
+            )
+        self._batch += 1
+
+    def _trained_state(self) -> dict[str, torch.Tensor]:
+        """The state without the frozen parameters, which the pretrained file holds."""
+        frozen = {name for name, p in self.model.named_parameters() if not p.requires_grad}
+        state = self.model.state_dict()
+        return {name: tensor for name, tensor in state.items() if name not in frozen}
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        path = kwargs.pop("saved_model_file", self.saved_model_file)
+        save_state(
+            path,
+            {
+                "model": str(self.config["model"]),
+                "stage": self.stage,
+                "epoch": epoch,
+                "cur_step": self.cur_step,
+                "best_valid_score": float(self.best_valid_score),
+                "state_dict": self._trained_state(),
+                "optimizer": self.optimizer.state_dict(),
+            },
+        )
+        if verbose:
+            self.logger.info(f"Saving current: {path}")
+
+    def _load_weights(self, path: str) -> dict[str, Any]:
+        state = load_state(path, self.device)
+        if state.get("model") != self.config["model"] or "state_dict" not in state:
+            raise CheckpointError(
+                f"{path} was not written by a training of {self.config['model']}"
+            )
+        expected = self._trained_state()
+        given = state["state_dict"]
+        if {k: v.shape for k, v in expected.items()} != {k: v.shape for k, v in given.items()}:
+            raise CheckpointError(f"{path} is of another architecture than this config describes")
+        self.model.load_state_dict(given, strict=False)
+        return state
+
+    def resume_checkpoint(self, resume_file: str) -> None:
+        """Go on from a file of :meth:`_save_checkpoint`.
+
+        Raises:
+            CheckpointError: missing, damaged, of another model or architecture.
+        """
+        self.saved_model_file = str(resume_file)
+        state = self._load_weights(self.saved_model_file)
+        self.start_epoch = state["epoch"] + 1
+        self.cur_step = state["cur_step"]
+        self.best_valid_score = state["best_valid_score"]
+        self.optimizer.load_state_dict(state["optimizer"])
+
+    def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
+        """RecBole's ``evaluate``, loading the best weights safely; plain floats come back."""
+        if load_best_model:
+            self._load_weights(model_file or self.saved_model_file)
+        result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+        return {metric: float(value) for metric, value in (result or {}).items()}
+
+    def evaluate_other(self, model: torch.nn.Module, eval_data) -> dict[str, float]:
+        """Metrics of another scorer on the same loader, through the same evaluator."""
+        own, self.model = self.model, model
+        try:
+            return self.evaluate(eval_data, load_best_model=False)
+        finally:
+            self.model = own
+
+
+class BackboneTrainer(RunMixin, Trainer):
+    """Trains and evaluates the backbones."""
+
+
+def runnable(trainer_class: type) -> type:
+    """A RecBole trainer class, for a baseline, with :class:`RunMixin` in front."""
+    if issubclass(trainer_class, RunMixin):
+        return trainer_class
+    return type(trainer_class.__name__, (RunMixin, trainer_class), {})
+
+
+@contextlib.contextmanager
+def _elsewhere() -> Iterator[None]:
+    """A temporary working directory, for code that insists on writing into the current one."""
+    here = os.getcwd()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chdir(folder)
+        try:
+            yield
+        finally:
+            os.chdir(here)
