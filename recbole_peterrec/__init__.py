@@ -2,6 +2,7 @@
 
 from recbole_peterrec.quick_start import run
 from recbole_peterrec.registry import register
+from recbole_peterrec.serving import UserModel
 from recbole_peterrec.version import __version__
 
-__all__ = ["__version__", "register", "run"]
+__all__ = ["UserModel", "__version__", "register", "run"]

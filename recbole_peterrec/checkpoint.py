@@ -37,7 +37,9 @@ def write_atomically(path: str | Path, content: bytes) -> None:
 
 def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write named tensors as safetensors."""
-    plain = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    plain = {
+        name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()
+    }
     write_atomically(path, safetensors.torch.save(plain))
 
 
@@ -97,6 +99,14 @@ def load_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str
         return torch.load(path, map_location=device, weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        ValueError,
+        KeyError,
+    ) as error:
         reason = str(error).splitlines()[0]
-        raise CheckpointError(f"{path} is damaged or not of this program ({reason})") from error
+        raise CheckpointError(
+            f"{path} is damaged or not of this program ({reason})"
+        ) from error

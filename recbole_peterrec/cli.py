@@ -13,7 +13,9 @@ Without flags: the main job, PeterRec on MovieLens-100K (-m and -d are short for
 """
 
 
-def _value(arguments: list[str], names: tuple[str, ...], default: str) -> tuple[str, list[str]]:
+def _value(
+    arguments: list[str], names: tuple[str, ...], default: str
+) -> tuple[str, list[str]]:
     """Take ``--name=value``, ``--name value`` or ``-n value`` out of the arguments."""
     rest, value, i = [], default, 0
     while i < len(arguments):

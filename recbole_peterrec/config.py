@@ -51,7 +51,9 @@ def parse_literal(text: str) -> Any:
         try:
             return yaml.load(text, Loader=_Loader)
         except yaml.YAMLError as error:
-            raise ConfigError(f"value {text!r} is neither a literal nor yaml") from error
+            raise ConfigError(
+                f"value {text!r} is neither a literal nor yaml"
+            ) from error
     return text
 
 
@@ -100,7 +102,13 @@ class Config(RecBoleConfig):
         self._arguments = arguments or []
         try:
             super().__init__(model, dataset, config_file_list, config_dict)
-        except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as error:
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
             raise ConfigError(f"configuration: {_one_line(error)}") from error
 
     def _build_yaml_loader(self):
@@ -147,7 +155,10 @@ class Config(RecBoleConfig):
         self.reject_unknown(self.external_config_dict)
 
     def reject_unknown(
-        self, given: Iterable[str], where: str = "configuration", also: Iterable[str] = ()
+        self,
+        given: Iterable[str],
+        where: str = "configuration",
+        also: Iterable[str] = (),
     ) -> None:
         """Refuse keys that no model and no part of RecBole reads.
 
@@ -170,7 +181,9 @@ class Config(RecBoleConfig):
 
     def _set_default_parameters(self):
         self._data_root = self.final_config_dict["data_path"]
-        if self.final_config_dict.get("loss_type") == "CE" and self._is_default("train_neg_sample_args"):
+        if self.final_config_dict.get("loss_type") == "CE" and self._is_default(
+            "train_neg_sample_args"
+        ):
             self.final_config_dict["train_neg_sample_args"] = None
         super()._set_default_parameters()
         metric = str(self.final_config_dict["valid_metric"])
@@ -193,9 +206,15 @@ class Config(RecBoleConfig):
         """
         new = copy.copy(self)
         new.final_config_dict = copy.deepcopy(
-            {key: value for key, value in self.final_config_dict.items() if key != "device"}
+            {
+                key: value
+                for key, value in self.final_config_dict.items()
+                if key != "device"
+            }
         )
-        new.final_config_dict.update(copy.deepcopy(overrides), data_path=self._data_root)
+        new.final_config_dict.update(
+            copy.deepcopy(overrides), data_path=self._data_root
+        )
         new.dataset = new.final_config_dict["dataset"]
         new.model = new.final_config_dict["model"]
         new.model_class = registry.model_class(new.model)
@@ -205,7 +224,13 @@ class Config(RecBoleConfig):
             new._set_train_neg_sample_args()
             new._set_eval_neg_sample_args("valid")
             new._set_eval_neg_sample_args("test")
-        except (ValueError, TypeError, KeyError, NotImplementedError, RuntimeError) as error:
+        except (
+            ValueError,
+            TypeError,
+            KeyError,
+            NotImplementedError,
+            RuntimeError,
+        ) as error:
             raise ConfigError(f"configuration: {_one_line(error)}") from error
         return new
 

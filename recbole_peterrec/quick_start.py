@@ -9,14 +9,16 @@ from typing import Any
 
 import yaml
 
-from recbole_peterrec.checkpoint import save_tensors, write_atomically
+from recbole_peterrec.checkpoint import save_json, save_tensors, write_atomically
 from recbole_peterrec.config import Config
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.model.peterrec import PeterRec
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog, new_run_dir
-from recbole_peterrec.saved_model import load_backbone, save_backbone, save_task
+from recbole_peterrec.saved_model import load_backbone, save_backbone
 from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
 from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.version import __version__
@@ -82,11 +84,15 @@ def _open(config: Config, log: RunLog) -> Path:
     """Make the run directory with its log and its resolved config."""
     run_dir = new_run_dir(config)
     if (run_dir / "results.json").exists():
-        raise ConfigError(f"run_dir {run_dir} already holds a finished run; name another")
+        raise ConfigError(
+            f"run_dir {run_dir} already holds a finished run; name another"
+        )
     try:
         log.open_file(run_dir)
     except OSError as error:
-        raise ConfigError(f"run_dir {run_dir} cannot be written: {error.strerror}") from error
+        raise ConfigError(
+            f"run_dir {run_dir} cannot be written: {error.strerror}"
+        ) from error
     text = yaml.safe_dump(config.resolved(), sort_keys=True, allow_unicode=True)
     write_atomically(run_dir / "config.yaml", text.encode())
     return run_dir
@@ -101,14 +107,16 @@ class _SequentialRun:
     def use(self, run_dir: Path) -> None:
         self.stage.config["run_dir"] = str(run_dir)
 
-    def execute(self, run_dir: Path, log: RunLog, results: dict, histories: dict) -> None:
+    def execute(
+        self, run_dir: Path, log: RunLog, results: dict, histories: dict
+    ) -> None:
         model, config = self.stage.model, self.stage.config
         outcome = self.stage.train(log)
         parameters = sum(p.numel() for p in model.parameters())
         results["pretrain"] = outcome.record() | {"trainable_parameters": parameters}
         histories[config["model"]] = outcome.history
         if isinstance(model, Backbone):
-            save_backbone(
+            _write_backbone(
                 run_dir, config["model"], model, self.stage.dataset, results["pretrain"]
             )
         else:
@@ -133,41 +141,52 @@ class _TransferRun:
                 config["pretrained_path"],
                 config["backbone"],
                 self.encoder,
-                self.pretraining.dataset,
+                describe(self.pretraining.dataset),
             )
         self.tasks = [
-            TaskStage(task, self.pretraining.dataset, self.encoder.architecture) for task in tasks
+            TaskStage(task, self.pretraining.dataset, self.encoder.architecture)
+            for task in tasks
         ]
 
     def use(self, run_dir: Path) -> None:
         for stage in (self.pretraining, *self.tasks):
             stage.config["run_dir"] = str(run_dir)
 
-    def execute(self, run_dir: Path, log: RunLog, results: dict, histories: dict) -> None:
+    def execute(
+        self, run_dir: Path, log: RunLog, results: dict, histories: dict
+    ) -> None:
         if self.loaded is not None:
             results["pretrain"] = self.loaded | {"epochs": 0, "seconds": 0.0}
         elif self.config["pretrained"]:
             outcome = self.pretraining.train(log)
             results["pretrain"] = self._pretraining_record(outcome)
             histories["pretraining"] = outcome.history
-        self._save_backbone(run_dir, results)
-        for stage in self.tasks:
-            model, outcome = stage.train(self.encoder, log)
-            record = stage.record(model, outcome)
-            results["tasks"][stage.task.name] = record
-            histories[stage.task.name] = outcome.history
-            save_task(run_dir, stage.config, model, stage.dataset, record)
-            write_results(run_dir, results, histories)
-
-    def _pretraining_record(self, outcome: Outcome) -> dict[str, Any]:
-        parameters = sum(p.numel() for p in self.pretraining.model.parameters())
-        return outcome.record() | {"trainable_parameters": parameters}
-
-    def _save_backbone(self, run_dir: Path, results: dict) -> None:
-        save_backbone(
+        _write_backbone(
             run_dir,
             self.config["backbone"],
             self.pretraining.model,
             self.pretraining.dataset,
             results["pretrain"],
         )
+        for stage in self.tasks:
+            model, outcome = stage.train(self.encoder, log)
+            record = stage.record(model, outcome)
+            results["tasks"][stage.task.name] = record
+            histories[stage.task.name] = outcome.history
+            stage.save(run_dir, model, record)
+            write_results(run_dir, results, histories)
+
+    def _pretraining_record(self, outcome: Outcome) -> dict[str, Any]:
+        parameters = sum(p.numel() for p in self.pretraining.model.parameters())
+        return outcome.record() | {"trainable_parameters": parameters}
+
+
+def _write_backbone(
+    run_dir: Path,
+    name: str,
+    model: Backbone,
+    source: SequenceDataset,
+    pretrain: dict[str, Any],
+) -> None:
+    save_backbone(run_dir, name, model, describe(source), pretrain)
+    save_json(run_dir / "vocabulary.json", {"items": item_tokens(source)})

@@ -58,7 +58,9 @@ def _recbole_models() -> list[str]:
 def _recbole_properties(folder: str) -> list[Path]:
     import recbole
 
-    return sorted((Path(recbole.__file__).parent / "properties" / folder).glob("*.yaml"))
+    return sorted(
+        (Path(recbole.__file__).parent / "properties" / folder).glob("*.yaml")
+    )
 
 
 def model_class(name: str) -> type:
@@ -79,7 +81,9 @@ def model_class(name: str) -> type:
     try:
         return get_model(name)
     except ImportError as error:
-        raise ConfigError(f"model {name} needs a package that is missing: {error}") from error
+        raise ConfigError(
+            f"model {name} needs a package that is missing: {error}"
+        ) from error
 
 
 def require_backbone(name: str) -> None:
@@ -95,7 +99,9 @@ def property_files(model: str, dataset: str) -> list[Path]:
     """Our property files for a model and a dataset, in the order in which they are loaded."""
     folder = properties_folder()
     names = [f"model/{name}.yaml" for name in (_extended(model), model) if name]
-    candidates = [folder / name for name in ("overall.yaml", *names, f"dataset/{dataset}.yaml")]
+    candidates = [
+        folder / name for name in ("overall.yaml", *names, f"dataset/{dataset}.yaml")
+    ]
     return [path for path in candidates if path.is_file()]
 
 
@@ -131,12 +137,16 @@ def register() -> None:
             (trainers, f"{name}Trainer", BackboneTrainer),
         ):
             if getattr(owner, attribute, value) is not value:
-                raise ConfigError(f"RecBole already has a {attribute}; {name} is not registered")
+                raise ConfigError(
+                    f"RecBole already has a {attribute}; {name} is not registered"
+                )
             setattr(owner, attribute, value)
         if sys.modules.get(alias, module) is not module or (
             alias not in sys.modules and _recbole_has(name)
         ):
-            raise ConfigError(f"RecBole already has a model {name}; ours is not registered")
+            raise ConfigError(
+                f"RecBole already has a model {name}; ours is not registered"
+            )
         sys.modules[alias] = module
     _serve_property_files()
 
@@ -144,7 +154,9 @@ def register() -> None:
 def _recbole_has(name: str) -> bool:
     import recbole.model.sequential_recommender as package
 
-    return name.lower() in {module.name for module in pkgutil.iter_modules(package.__path__)}
+    return name.lower() in {
+        module.name for module in pkgutil.iter_modules(package.__path__)
+    }
 
 
 def _serve_property_files() -> None:

@@ -14,6 +14,18 @@ from tabulate import tabulate
 from recbole_peterrec.checkpoint import save_json, write_atomically
 
 History = list[dict[str, float]]
+COLUMNS = (
+    "stage",
+    "labels",
+    "train/valid/test",
+    "valid",
+    "test",
+    "LabelCS test",
+    "trained parameters",
+    "of full tuning",
+    "epochs",
+    "seconds",
+)
 
 
 def _metrics(result: dict[str, float]) -> str:
@@ -21,42 +33,49 @@ def _metrics(result: dict[str, float]) -> str:
 
 
 def table(results: dict[str, Any]) -> str:
-    """The results as a Markdown table: a row for pretraining and one for each task."""
-    headers = ["stage", "train/valid/test", "valid", "test", "LabelCS test", "trained parameters",
-               "of full tuning", "epochs", "seconds"]  # fmt: skip
+    """The results as a Markdown table: a row for pretraining and one for each task.
+
+    A column that no row fills is left out.
+    """
     pretrain = results["pretrain"]
     rows = [
-        [
-            "pretraining" if results["tasks"] else results["model"],
-            "-",
-            _metrics(pretrain["valid"]),
-            _metrics(pretrain["test"]),
-            "-",
-            f"{pretrain['trainable_parameters']:,}" if "trainable_parameters" in pretrain else "-",
-            "-",
-            pretrain["epochs"],
-            f"{pretrain['seconds']:.1f}",
-        ]
+        {
+            "stage": "pretraining" if results["tasks"] else results["model"],
+            "valid": _metrics(pretrain["valid"]),
+            "test": _metrics(pretrain["test"]),
+            "trained parameters": _count(pretrain.get("trainable_parameters")),
+            "epochs": pretrain["epochs"],
+            "seconds": f"{pretrain['seconds']:.1f}",
+        }
     ]
     for name, task in results["tasks"].items():
         share = task["trainable_parameters"] / task["total_parameters"]
         rows.append(
-            [
-                f"{name} ({task['labels']} labels)",
-                "/".join(str(n) for n in task["instances"].values()),
-                _metrics(task["valid"]),
-                _metrics(task["test"]),
-                _metrics(task.get("label_cs", {}).get("test", {})),
-                f"{task['trainable_parameters']:,}",
-                f"{share:.2%}",
-                task["epochs"],
-                f"{task['seconds']:.1f}",
-            ]
+            {
+                "stage": name,
+                "labels": _count(task["labels"]),
+                "train/valid/test": "/".join(map(str, task["instances"].values())),
+                "valid": _metrics(task["valid"]),
+                "test": _metrics(task["test"]),
+                "LabelCS test": _metrics(task.get("label_cs", {}).get("test", {})),
+                "trained parameters": _count(task["trainable_parameters"]),
+                "of full tuning": f"{share:.2%}",
+                "epochs": task["epochs"],
+                "seconds": f"{task['seconds']:.1f}",
+            }
         )
-    return tabulate(rows, headers, tablefmt="github", disable_numparse=True)
+    columns = [c for c in COLUMNS if any(row.get(c, "-") != "-" for row in rows)]
+    cells = [[row.get(column, "-") for column in columns] for row in rows]
+    return tabulate(cells, columns, tablefmt="github", disable_numparse=True)
 
 
-def write_results(run_dir: Path, results: dict[str, Any], histories: dict[str, History]) -> None:
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def write_results(
+    run_dir: Path, results: dict[str, Any], histories: dict[str, History]
+) -> None:
     """Write results.json, results.md, curves.csv and curves.png.
 
     Args:
@@ -99,7 +118,11 @@ def _curves_png(histories: dict[str, History]) -> bytes:
     for column, metric in enumerate(metrics, 1):
         axes = figure.add_subplot(1, len(metrics), column)
         for stage, history in histories.items():
-            points = [(entry["epoch"] + 1, entry[metric]) for entry in history if metric in entry]
+            points = [
+                (entry["epoch"] + 1, entry[metric])
+                for entry in history
+                if metric in entry
+            ]
             if points:
                 axes.plot(*zip(*points, strict=True), marker=".", label=stage)
         axes.set_xlabel("epoch")

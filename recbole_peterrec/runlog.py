@@ -60,8 +60,10 @@ class RunLog:
         self.logger.setLevel(self.level)
         try:
             with warnings.catch_warnings():
-                # torch renamed what RecBole 1.2.1 calls every epoch.
-                warnings.filterwarnings("ignore", r".*torch\.cuda\.amp", FutureWarning)
+                # RecBole 1.2.1 calls what torch and pandas have announced to change.
+                warnings.filterwarnings(
+                    "ignore", category=FutureWarning, module=r"recbole\."
+                )
                 yield self
         finally:
             for handler in self.logger.handlers:
@@ -74,7 +76,9 @@ class RunLog:
         """Log into ``run_dir/run.log`` from here on."""
         run_dir.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(run_dir / "run.log", encoding="utf-8")
-        file.setFormatter(_Plain("%(asctime)-15s %(levelname)s  %(message)s", "%d %b %Y %H:%M:%S"))
+        file.setFormatter(
+            _Plain("%(asctime)-15s %(levelname)s  %(message)s", "%d %b %Y %H:%M:%S")
+        )
         self.logger.addHandler(file)
 
     @contextlib.contextmanager

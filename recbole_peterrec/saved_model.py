@@ -5,33 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from recbole_peterrec.checkpoint import load_json, load_tensors, save_json, save_tensors
-from recbole_peterrec.data.vocabulary import fingerprint
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.backbone import Backbone
-from recbole_peterrec.model.peterrec import PeterRec
-from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.model.task_network import TaskNetwork, Tuning
+from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.version import __version__
 
 FORMAT = 1
-# What a task's network needs, beside the backbone, to be built again.
-TASK_SETTINGS = (
-    "tuning",
-    "tune_layers",
-    "tune_layernorm",
-    "pooling",
-    "patch_insertion",
-    "patch_count",
-    "patch_reduction",
-    "patch_activation",
-    "patch_cardinality",
-    "loss_type",
-    "MAX_ITEM_LIST_LENGTH",
-)
 
 
 def save_backbone(
-    run_dir: Path, name: str, model: Backbone, source, pretrain: dict[str, Any]
+    run_dir: Path,
+    name: str,
+    model: Backbone,
+    vocabulary: dict[str, Any],
+    pretrain: dict[str, Any],
 ) -> None:
     """Write ``backbone.safetensors``, ``backbone.json`` and the pretraining's classification layer.
 
@@ -39,7 +30,7 @@ def save_backbone(
         run_dir: where.
         name: the backbone's model name.
         model: the trained model.
-        source: the dataset whose items it knows.
+        vocabulary: :func:`recbole_peterrec.data.vocabulary.describe` of the source's items.
         pretrain: the record of results.json.
     """
     save_tensors(run_dir / "backbone.safetensors", model.encoder.state_dict())
@@ -51,24 +42,63 @@ def save_backbone(
             "version": __version__,
             "model": name,
             "architecture": model.encoder.architecture.as_dict(),
-            "vocabulary": {
-                "field": source.iid_field,
-                "items": source.item_num - 1,
-                "sha256": fingerprint(source, source.iid_field),
-            },
+            "vocabulary": vocabulary,
             "pretrain": pretrain,
         },
     )
 
 
-def load_backbone(run_dir: str | Path, name: str, encoder: DilatedEncoder, source) -> dict:
-    """Load a saved backbone into an encoder of the same architecture.
+def save_task(
+    run_dir: Path,
+    name: str,
+    network: TaskNetwork,
+    tuning: Tuning,
+    record: dict[str, Any],
+) -> None:
+    """Write ``tasks/<name>/weights.safetensors`` and ``task.json``.
+
+    Args:
+        run_dir: where.
+        name: of the task.
+        network: trained.
+        tuning: how it was made.
+        record: what else the file tells: kind, tokens of the labels, metrics, longest history.
+    """
+    folder = run_dir / "tasks" / name
+    save_tensors(folder / "weights.safetensors", network.trained_state())
+    content = {"format": FORMAT, "name": name, "tuning": tuning.as_dict(), **record}
+    save_json(folder / "task.json", content)
+
+
+def read_header(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
+    """A ``backbone.json`` or ``task.json`` with all that it must tell.
+
+    Raises:
+        CheckpointError: missing, damaged, of another format or incomplete.
+    """
+    header = load_json(path)
+    if header.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{path} has format {header.get('format')!r}, not {FORMAT}"
+        )
+    for key in needed:
+        if key not in header:
+            raise CheckpointError(
+                f"{path} lacks {key!r}; it was not written by this program"
+            )
+    return header
+
+
+def load_backbone(
+    run_dir: str | Path, name: str, encoder: DilatedEncoder, vocabulary: dict[str, Any]
+) -> dict[str, Any]:
+    """Load a saved backbone into an encoder of the same architecture and vocabulary.
 
     Args:
         run_dir: directory of the run that saved it.
         name: model name that this run's config asks for.
         encoder: receives the weights.
-        source: this run's source dataset.
+        vocabulary: description of this run's source items.
 
     Returns:
         The record of its pretraining.
@@ -77,60 +107,84 @@ def load_backbone(run_dir: str | Path, name: str, encoder: DilatedEncoder, sourc
         CheckpointError: files missing or damaged, another architecture or item vocabulary.
     """
     run_dir = Path(run_dir)
-    header = load_json(run_dir / "backbone.json")
-    try:
-        if header["format"] != FORMAT:
-            raise CheckpointError(f"{run_dir}: backbone.json has format {header['format']!r}")
-        saved = {"model": header["model"], **header["architecture"]}
-        vocabulary, pretrain = header["vocabulary"], header["pretrain"]
-        known_items, known_hash = vocabulary["items"], vocabulary["sha256"]
-    except (KeyError, TypeError) as error:
-        raise CheckpointError(f"{run_dir}: backbone.json lacks {error}") from error
-    if known_hash != fingerprint(source, source.iid_field):
+    header = read_header(
+        run_dir / "backbone.json", ("model", "architecture", "vocabulary", "pretrain")
+    )
+    saved = header["vocabulary"]
+    if saved.get("sha256") != vocabulary["sha256"]:
         raise CheckpointError(
-            f"{run_dir}: its backbone was trained on another item vocabulary ({known_items} items; "
-            f"{source.dataset_name} has {source.item_num - 1} under this config); use the same "
-            f"source files and filters, or pretrain anew"
+            f"{run_dir}: its backbone was trained on another item vocabulary "
+            f"({saved.get('items')} items, here {vocabulary['items']}); use the same source files "
+            f"and filters, or pretrain anew"
         )
-    wanted = {"model": name, **encoder.architecture.as_dict()}
-    for key, value in wanted.items():
-        if saved.get(key) != value:
+    given = {"model": header["model"], **header["architecture"]}
+    for key, value in {"model": name, **encoder.architecture.as_dict()}.items():
+        if given.get(key) != value:
             raise CheckpointError(
-                f"{run_dir}: its backbone has {key} {saved.get(key)!r}, this config has {value!r}; "
+                f"{run_dir}: its backbone has {key} {given.get(key)!r}, this config {value!r}; "
                 f"set the same, or pretrain anew"
             )
-    _load_into(encoder, run_dir / "backbone.safetensors")
-    return pretrain
+    load_exactly(encoder, run_dir / "backbone.safetensors")
+    return header["pretrain"]
 
 
-def _load_into(module, path: Path) -> None:
+def open_backbone(run_dir: str | Path) -> tuple[DilatedEncoder, dict[str, Any]]:
+    """The saved encoder, built as its header describes it, and the header.
+
+    Raises:
+        CheckpointError: files missing, damaged or not fitting each other.
+    """
+    path = Path(run_dir) / "backbone.json"
+    header = read_header(path, ("architecture", "vocabulary"))
+    try:
+        shape = dict(header["architecture"])
+        shape["dilations"] = tuple(shape["dilations"])
+        encoder = DilatedEncoder(Architecture(**shape))
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} describes no backbone ({error})") from error
+    load_exactly(encoder, Path(run_dir) / "backbone.safetensors")
+    return encoder, header
+
+
+def open_task(
+    run_dir: str | Path, name: str, encoder: DilatedEncoder
+) -> tuple[TaskNetwork, dict[str, Any]]:
+    """A saved task's network on the run's encoder, and the task's header.
+
+    Raises:
+        CheckpointError: no such task, or files damaged or not fitting the encoder.
+    """
+    folder = Path(run_dir) / "tasks" / name
+    path = folder / "task.json"
+    header = read_header(path, ("labels", "tuning", "max_length"))
+    try:
+        network = TaskNetwork(
+            encoder, Tuning.of(header["tuning"]), len(header["labels"])
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} describes no task of this backbone ({error})"
+        ) from error
+    weights = load_tensors(folder / "weights.safetensors")
+    expected = {key: value.shape for key, value in network.trained_state().items()}
+    if {key: value.shape for key, value in weights.items()} != expected:
+        raise CheckpointError(
+            f"{folder}: weights.safetensors does not fit its task.json"
+        )
+    network.load_state_dict(weights, strict=False)
+    return network, header
+
+
+def load_exactly(module: nn.Module, path: Path) -> None:
+    """Load a whole state; names and shapes must be the module's own.
+
+    Raises:
+        CheckpointError: missing, damaged, or of another module.
+    """
     tensors = load_tensors(path)
     expected = {key: value.shape for key, value in module.state_dict().items()}
     if {key: value.shape for key, value in tensors.items()} != expected:
-        raise CheckpointError(f"{path} does not hold the weights that its backbone.json describes")
+        raise CheckpointError(
+            f"{path} does not hold the weights that its backbone.json describes"
+        )
     module.load_state_dict(tensors)
-
-
-def save_task(run_dir: Path, config, model: PeterRec, dataset, record: dict[str, Any]) -> None:
-    """Write ``tasks/<name>/weights.safetensors`` and ``task.json``.
-
-    Args:
-        run_dir: where.
-        config: the task's config.
-        model: its trained network.
-        dataset: its instances; their label tokens are saved.
-        record: the task's part of results.json.
-    """
-    folder = run_dir / "tasks" / config["task"]
-    save_tensors(folder / "weights.safetensors", model.trained_state())
-    save_json(
-        folder / "task.json",
-        {
-            "format": FORMAT,
-            "name": config["task"],
-            "kind": record["kind"],
-            "labels": dataset.labels,
-            "settings": {key: config[key] for key in TASK_SETTINGS},
-            "metrics": {"valid": record["valid"], "test": record["test"]},
-        },
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import recbole.data.dataset as recbole_datasets
@@ -20,8 +21,10 @@ from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.evaluation.label_cs import LabelCounts
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.model.peterrec import PeterRec
+from recbole_peterrec.model.task_network import Tuning
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.saved_model import save_task
 from recbole_peterrec.tasks import Task
 from recbole_peterrec.trainer.base import BackboneTrainer, RunMixin, runnable
 from recbole_peterrec.trainer.transfer import TransferTrainer
@@ -63,8 +66,12 @@ def _fit_and_test(trainer: RunMixin, loaders, config: Config, log: RunLog) -> Ou
         history=trainer.history,
     )
     logger = logging.getLogger()
-    logger.info(set_color(f"{trainer.stage} best valid", "yellow") + f": {outcome.valid}")
-    logger.info(set_color(f"{trainer.stage} test result", "yellow") + f": {outcome.test}")
+    logger.info(
+        set_color(f"{trainer.stage} best valid", "yellow") + f": {outcome.valid}"
+    )
+    logger.info(
+        set_color(f"{trainer.stage} test result", "yellow") + f": {outcome.test}"
+    )
     return outcome
 
 
@@ -88,7 +95,9 @@ class SequentialStage:
         self.dataset = self._load()
         self.loaders = make_loaders(config, self.dataset)
         init_seed(config["seed"], config["reproducibility"])
-        self.model = config.model_class(config, self.loaders[0]._dataset).to(config["device"])
+        self.model = config.model_class(config, self.loaders[0]._dataset).to(
+            config["device"]
+        )
 
     def _load(self):
         if self.ours:
@@ -98,7 +107,9 @@ class SequentialStage:
                 f"eval_args: order RO (held-out users) needs a backbone of ours, "
                 f"not {self.config['model']}"
             )
-        columns = [self.config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
+        columns = [
+            self.config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
+        ]
         require_columns(
             self.config["data_path"],
             self.config["dataset"],
@@ -119,7 +130,9 @@ class SequentialStage:
             found = get_trainer(self.config["MODEL_TYPE"], self.config["model"])
             trainer_class = runnable(found)
         init_seed(self.config["seed"], self.config["reproducibility"])
-        return _fit_and_test(trainer_class(self.config, self.model), self.loaders, self.config, log)
+        return _fit_and_test(
+            trainer_class(self.config, self.model), self.loaders, self.config, log
+        )
 
 
 class TaskStage:
@@ -135,7 +148,9 @@ class TaskStage:
         UserError: data or settings that cannot be used.
     """
 
-    def __init__(self, task: Task, source: SequenceDataset, architecture: Architecture) -> None:
+    def __init__(
+        self, task: Task, source: SequenceDataset, architecture: Architecture
+    ) -> None:
         self.task = task
         self.config = task.config
         self.dataset = TaskDataset(self.config, source)
@@ -154,7 +169,9 @@ class TaskStage:
     def train(self, encoder: DilatedEncoder, log: RunLog) -> tuple[PeterRec, Outcome]:
         """Fine-tune; the encoder's own weights stay as they are."""
         init_seed(self.config["seed"], self.config["reproducibility"])
-        model = PeterRec(self.config, self.train_data, encoder).to(self.config["device"])
+        model = PeterRec(self.config, self.train_data, encoder).to(
+            self.config["device"]
+        )
         self.trainer = TransferTrainer(self.config, model)
         return model, _fit_and_test(self.trainer, self.loaders, self.config, log)
 
@@ -167,12 +184,22 @@ class TaskStage:
             "instances": dict(zip(("train", "valid", "test"), sizes, strict=True)),
             "unmatched_users": self.dataset.unmatched_users,
             **outcome.record(),
-            "trainable_parameters": model.trainable_parameters,
-            "total_parameters": model.full_parameters,
+            "trainable_parameters": model.network.trainable_parameters,
+            "total_parameters": model.network.full_parameters,
         }
         if self.task.kind == PROFILE:
             record["label_cs"] = self._label_cs()
         return record
+
+    def save(self, run_dir: Path, model: PeterRec, record: dict[str, Any]) -> None:
+        """Write the task's own small files."""
+        told = {
+            "kind": self.task.kind,
+            "labels": self.dataset.labels,
+            "max_length": self.config["MAX_ITEM_LIST_LENGTH"],
+            "metrics": {"valid": record["valid"], "test": record["test"]},
+        }
+        save_task(run_dir, self.task.name, model.network, Tuning.of(self.config), told)
 
     def _label_cs(self) -> dict[str, dict[str, float]]:
         """Metrics of giving everybody the majority label, through the same evaluator."""

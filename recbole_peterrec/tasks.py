@@ -15,8 +15,18 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # What a task is measured by and made of: set by task_defaults or by the task itself. A run's own
 # value of such a key is meant for the source.
 PROTOCOL = frozenset(
-    "eval_args metrics topk valid_metric loss_type val_interval user_inter_num_interval "
-    "item_inter_num_interval train_neg_sample_args MAX_ITEM_LIST_LENGTH".split()
+    (
+        "eval_args",
+        "metrics",
+        "topk",
+        "valid_metric",
+        "loss_type",
+        "val_interval",
+        "user_inter_num_interval",
+        "item_inter_num_interval",
+        "train_neg_sample_args",
+        "MAX_ITEM_LIST_LENGTH",
+    )
 )
 
 
@@ -47,11 +57,15 @@ def read_tasks(config: Config) -> list[Task]:
         )
     tasks: list[Task] = []
     for number, definition in enumerate(definitions, 1):
-        if not isinstance(definition, dict) or not isinstance(definition.get("name"), str):
+        if not isinstance(definition, dict) or not isinstance(
+            definition.get("name"), str
+        ):
             raise ConfigError(f"tasks: entry {number} needs a name: {definition!r}")
         name = definition["name"]
         if not NAME.fullmatch(name):
-            raise ConfigError(f"task {name!r}: a name is letters, digits, '_', '-' and '.' only")
+            raise ConfigError(
+                f"task {name!r}: a name is letters, digits, '_', '-' and '.' only"
+            )
         if name in [task.name for task in tasks]:
             raise ConfigError(f"task {name!r} is defined twice; names must differ")
         tasks.append(_read_task(config, name, definition))
@@ -72,7 +86,9 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
         for key, value in config["task_defaults"][kind].items()
         if key in PROTOCOL or key not in config.external_config_dict
     }
-    overrides.update({k: v for k, v in definition.items() if k not in ("name", "field")})
+    overrides.update(
+        {k: v for k, v in definition.items() if k not in ("name", "field")}
+    )
     overrides.setdefault("dataset", config["dataset"])
     overrides.setdefault("bins", None)
     if kind == PROFILE:
@@ -81,7 +97,9 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
         overrides["ITEM_ID_FIELD"] = definition["field"]
     overrides.update(task=name, stage=name)
     if overrides.get("finetune_epochs") or config["finetune_epochs"]:
-        overrides["epochs"] = overrides.get("finetune_epochs") or config["finetune_epochs"]
+        overrides["epochs"] = (
+            overrides.get("finetune_epochs") or config["finetune_epochs"]
+        )
     try:
         derived = config.derive(**overrides)
     except ConfigError as error:

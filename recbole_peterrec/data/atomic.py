@@ -9,7 +9,12 @@ from recbole_peterrec.errors import DataError, did_you_mean
 
 
 def require_columns(
-    folder: str, dataset: str, suffix: str, fields: Iterable[str], separator: str, where: str
+    folder: str,
+    dataset: str,
+    suffix: str,
+    fields: Iterable[str],
+    separator: str,
+    where: str,
 ) -> None:
     """Check that ``folder/dataset.suffix`` exists and has the fields.
 

@@ -48,7 +48,9 @@ def _positives(datasets) -> tuple[np.ndarray, np.ndarray]:
         users.append(rows[dataset.uid_field].numpy())
         items.append(rows[dataset.iid_field].numpy())
         history = dataset.iid_field + dataset.config["LIST_SUFFIX"]
-        if history in rows:  # RecBole's prefixes: a first interaction is in no row's target
+        if (
+            history in rows
+        ):  # RecBole's prefixes: a first interaction is in no row's target
             first = rows[dataset.config["ITEM_LIST_LENGTH_FIELD"]].numpy() == 1
             users.append(users[-1][first])
             items.append(rows[history].numpy()[first, 0])
@@ -61,7 +63,10 @@ def _evaluation_loader(config: Config, datasets, phase: str) -> FullSortEvalData
     if sampling["sample_num"] == "none":
         return FullSortEvalDataLoader(config, dataset, sampler=None, shuffle=False)
     sampler = CandidateSampler(
-        *_positives(datasets), dataset.user_num, dataset.item_num, sampling["distribution"]
+        *_positives(datasets),
+        dataset.user_num,
+        dataset.item_num,
+        sampling["distribution"],
     )
     users = dataset.inter_feat[dataset.uid_field].numpy()
     seed = (2 * config["seed"] + (phase == "test")) % 2**32

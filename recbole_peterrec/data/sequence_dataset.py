@@ -32,7 +32,9 @@ class SequenceDataset(SequentialDataset):
 
     def __init__(self, config) -> None:
         if config["benchmark_filename"] is not None:
-            raise ConfigError("benchmark_filename is not supported for windowed sequences")
+            raise ConfigError(
+                "benchmark_filename is not supported for windowed sequences"
+            )
         require_columns(
             config["data_path"],
             config["dataset"],
@@ -63,13 +65,17 @@ class SequenceDataset(SequentialDataset):
         ):
             self.set_field_property(field, kind, FeatureSource.INTERACTION, size)
 
-        end = np.flatnonzero(np.diff(users, prepend=users[0] - 1) == 0)  # targets with a history
+        end = np.flatnonzero(
+            np.diff(users, prepend=users[0] - 1) == 0
+        )  # targets with a history
         if not len(end):
             raise DataError(
                 f"source: no user of {self.dataset_name} has two interactions, so there is no "
                 f"next item to learn from"
             )
-        history = np.minimum(end - self.sequence_start[users[end]], self.max_item_list_len)
+        history = np.minimum(
+            end - self.sequence_start[users[end]], self.max_item_list_len
+        )
         self.inter_feat = Interaction(
             {
                 self.uid_field: torch.from_numpy(users[end]),
@@ -115,17 +121,13 @@ class SequenceDataset(SequentialDataset):
         breaks = np.flatnonzero((np.diff(target) != 1) | (np.diff(users) != 0)) + 1
         run = np.concatenate([[0], breaks]) if len(target) else np.zeros(0, dtype=int)
         run_stop = np.append(breaks, len(target))[: len(run)]
-        begin = self.sequence_start[users[run]]
-        try:
-            windows = cut_windows(
-                begin,
-                target[run],
-                target[run_stop - 1] + 1,
-                self.max_item_list_len,
-                self.config["window_overlap"] or 0,
-            )
-        except ValueError as error:
-            raise ConfigError(str(error)) from error
+        windows = cut_windows(
+            self.sequence_start[users[run]],
+            target[run],
+            target[run_stop - 1] + 1,
+            self.max_item_list_len,
+            self._overlap(),
+        )
         owner = np.searchsorted(self.sequence_start, windows.start, side="right") - 1
         rows = {
             self.uid_field: owner,
@@ -134,6 +136,15 @@ class SequenceDataset(SequentialDataset):
             TARGETS: windows.targets,
         }
         return self.copy(Interaction({k: torch.from_numpy(v) for k, v in rows.items()}))
+
+    def _overlap(self) -> int:
+        share = self.config["window_overlap"] or 0
+        if not isinstance(share, (int, float)) or not 0 <= share < 1:
+            raise ConfigError(
+                f"window_overlap must be a share of MAX_ITEM_LIST_LENGTH, at least 0 and below 1, "
+                f"got {share!r}"
+            )
+        return int(share * self.max_item_list_len)
 
     def __getitem__(self, index, join: bool = True) -> Interaction:
         """Rows with their items: ``[B, L]`` ids padded on the right to the longest row."""
@@ -149,7 +160,9 @@ class SequenceDataset(SequentialDataset):
         items = self.flat_items[position.clamp(max=len(self.flat_items) - 1)]
         return torch.where(inside, items, 0).long()
 
-    def histories(self, users: torch.Tensor, max_length: int) -> tuple[torch.Tensor, torch.Tensor]:
+    def histories(
+        self, users: torch.Tensor, max_length: int
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """The most recent interactions of users.
 
         Args:
@@ -167,7 +180,9 @@ class SequenceDataset(SequentialDataset):
     def users_with_sequence(self) -> list[str]:
         """Tokens of the users that have at least one interaction."""
         tokens = self.field2id_token[self.uid_field]
-        return [str(tokens[user]) for user in np.flatnonzero(np.diff(self.sequence_start))]
+        return [
+            str(tokens[user]) for user in np.flatnonzero(np.diff(self.sequence_start))
+        ]
 
     def interactions(self) -> tuple[np.ndarray, np.ndarray]:
         """User and item of every interaction, whatever split its row is in, ``[N]`` each."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -47,7 +48,9 @@ class TaskDataset(Dataset):
         fields = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
         fields += list(config["val_interval"] or {})
         folder, name = config["data_path"], config["dataset"]
-        require_columns(folder, name, suffix, fields, config["field_separator"], self.where)
+        require_columns(
+            folder, name, suffix, fields, config["field_separator"], self.where
+        )
         super().__init__(config)
 
     def _load_data(self, token: str, dataset_path: str) -> None:
@@ -97,7 +100,9 @@ class TaskDataset(Dataset):
             raise DataError(
                 f"{self.where}: {self.iid_field} has the one value {labels[0]!r}; a task needs two"
             )
-        if self.kind == PROFILE:  # class ids in a readable order, whatever the file's order
+        if (
+            self.kind == PROFILE
+        ):  # class ids in a readable order, whatever the file's order
             bins = self.config["bins"]
             names = bracket_names(bins) if bins else sorted(labels)
             rank = self.inter_feat[self.iid_field].map(names.index)
@@ -109,10 +114,14 @@ class TaskDataset(Dataset):
         column, bins = self.inter_feat[self.iid_field], self.config["bins"]
         if bins is not None:
             if not isinstance(bins, list) or not bins or sorted(set(bins)) != bins:
-                raise ConfigError(f"{self.where}: bins must be increasing numbers, got {bins!r}")
+                raise ConfigError(
+                    f"{self.where}: bins must be increasing numbers, got {bins!r}"
+                )
             numbers = pd.to_numeric(column, errors="coerce")
             if numbers.isna().all():
-                raise DataError(f"{self.where}: {self.iid_field} has no numbers to cut into bins")
+                raise DataError(
+                    f"{self.where}: {self.iid_field} has no numbers to cut into bins"
+                )
             self.inter_feat = self.inter_feat[numbers.notna()]
             column = pd.Series(bracket_names(bins))[
                 np.searchsorted(bins, numbers[numbers.notna()], side="right")
@@ -145,7 +154,9 @@ class TaskDataset(Dataset):
         """Instances with their users' sequences, padded on the right to the longest."""
         rows = Interaction(dict(self.inter_feat[index].interaction))
         users = self.source_user[rows[self.uid_field]]
-        items, length = self.source.histories(users, self.config["MAX_ITEM_LIST_LENGTH"])
+        items, length = self.source.histories(
+            users, self.config["MAX_ITEM_LIST_LENGTH"]
+        )
         rows.update(
             Interaction(
                 {
@@ -167,6 +178,5 @@ def bracket_names(bins: Sequence[float]) -> list[str]:
 
     A bracket holds its lower cut point and not its upper one.
     """
-    inner = [f"{low:g}-{high:g}" for low, high in zip(bins[:-1], bins[1:], strict=True)]
+    inner = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(bins)]
     return [f"<{bins[0]:g}", *inner, f"{bins[-1]:g}+"]
-

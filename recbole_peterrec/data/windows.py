@@ -26,7 +26,11 @@ class Windows:
 
 
 def cut_windows(
-    begin: np.ndarray, first: np.ndarray, stop: np.ndarray, max_length: int, overlap: int
+    begin: np.ndarray,
+    first: np.ndarray,
+    stop: np.ndarray,
+    max_length: int,
+    overlap: int,
 ) -> Windows:
     """Cut runs of targets into windows of at most ``max_length`` inputs.
 
@@ -46,8 +50,7 @@ def cut_windows(
     """
     if max_length < 1 or not 0 <= overlap < max_length:
         raise ValueError(
-            f"window_overlap {overlap} must be at least 0 and below MAX_ITEM_LIST_LENGTH "
-            f"{max_length}"
+            f"overlap {overlap} must be at least 0 and below max_length {max_length}"
         )
     keep = stop > first
     begin, first, stop = begin[keep], first[keep], stop[keep]

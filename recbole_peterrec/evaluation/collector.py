@@ -13,7 +13,9 @@ class TieSafeCollector(Collector):
     every item the same score may come out perfect. Scores that are not numbers rank last.
     """
 
-    def eval_batch_collect(self, scores_tensor, interaction, positive_u, positive_i) -> None:
+    def eval_batch_collect(
+        self, scores_tensor, interaction, positive_u, positive_i
+    ) -> None:
         """Collect a batch; `scores_tensor` is ``[B, items]``, positives are index pairs."""
         # In float64 the next number below a float32 lies above every other smaller float32, so
         # the targets lose their ties and nothing else moves.

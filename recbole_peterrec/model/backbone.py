@@ -27,10 +27,16 @@ def architecture_of(config, items: int, causal: bool) -> Architecture:
     }
     for key, value in sizes.items():
         if not isinstance(value, int) or value < 1:
-            raise ConfigError(f"{key} must be a whole number of at least 1, got {value!r}")
+            raise ConfigError(
+                f"{key} must be a whole number of at least 1, got {value!r}"
+            )
     dilations = config["dilations"]
-    if not isinstance(dilations, list) or not all(isinstance(d, int) and d > 0 for d in dilations):
-        raise ConfigError(f"dilations must be a list of whole numbers, got {dilations!r}")
+    if not isinstance(dilations, list) or not all(
+        isinstance(d, int) and d > 0 for d in dilations
+    ):
+        raise ConfigError(
+            f"dilations must be a list of whole numbers, got {dilations!r}"
+        )
     return Architecture(
         items=items,
         embedding_size=sizes["embedding_size"],
@@ -64,7 +70,8 @@ class Backbone(SequentialRecommender, abc.ABC):
             )
         try:
             self.encoder = DilatedEncoder(
-                architecture_of(config, self.n_items, self.causal), config["dropout_prob"]
+                architecture_of(config, self.n_items, self.causal),
+                config["dropout_prob"],
             )
         except ValueError as error:
             raise ConfigError(str(error)) from error
@@ -73,7 +80,7 @@ class Backbone(SequentialRecommender, abc.ABC):
         nn.init.zeros_(self.output.bias)
         self.softmax_samples = self._count_samples(config["softmax_samples"])
 
-    def _count_samples(self, samples: float | int | None) -> int:
+    def _count_samples(self, samples: float | None) -> int:
         items = self.n_items - 1
         samples = samples or 0
         count = round(samples * items) if 0 < samples < 1 else samples
@@ -88,7 +95,11 @@ class Backbone(SequentialRecommender, abc.ABC):
         """Cross entropy of ``[N, k]`` states against ``[N]`` items, exact or sampled."""
         if self.softmax_samples:
             return sampled_softmax_loss(
-                hidden, targets, self.output.weight, self.output.bias, self.softmax_samples
+                hidden,
+                targets,
+                self.output.weight,
+                self.output.bias,
+                self.softmax_samples,
             )
         return nn.functional.cross_entropy(self.output(hidden), targets)
 

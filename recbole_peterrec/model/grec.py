@@ -21,13 +21,18 @@ class GRec(Backbone):
         super().__init__(config, dataset)
         self.mask_ratio = config["mask_ratio"]
         if not isinstance(self.mask_ratio, float) or not 0 < self.mask_ratio < 1:
-            raise ConfigError(f"mask_ratio must be between 0 and 1, got {self.mask_ratio!r}")
+            raise ConfigError(
+                f"mask_ratio must be between 0 and 1, got {self.mask_ratio!r}"
+            )
 
     def calculate_loss(self, interaction) -> torch.Tensor:
         """Mean cross entropy over the masked items of a batch of windows ``[B, L]``."""
         items = interaction[self.ITEM_SEQ]
         masked, hidden = mask_items(
-            items, interaction[self.ITEM_SEQ_LEN], self.mask_ratio, self.encoder.special_token
+            items,
+            interaction[self.ITEM_SEQ_LEN],
+            self.mask_ratio,
+            self.encoder.special_token,
         )
         return self.item_loss(self.encoder(masked)[hidden], items[hidden])
 

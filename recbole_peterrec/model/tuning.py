@@ -38,10 +38,14 @@ def choose_trainable(
     prefixes: tuple[str, ...] = ()
     if tuning == "last":
         if not isinstance(tune_layers, int) or not 1 <= tune_layers <= len(layers):
-            raise ValueError(f"tune_layers must be 1 to {len(layers)}, got {tune_layers!r}")
+            raise ValueError(
+                f"tune_layers must be 1 to {len(layers)}, got {tune_layers!r}"
+            )
         prefixes = tuple(prefix for layer in layers[-tune_layers:] for prefix in layer)
     for name, parameter in encoder.named_parameters():
-        parameter.requires_grad_(tuning == "all" or name.startswith(prefixes or ("\0",)))
+        parameter.requires_grad_(
+            tuning == "all" or name.startswith(prefixes or ("\0",))
+        )
     if tune_layernorm:
         for module in encoder.modules():
             if isinstance(module, nn.LayerNorm):

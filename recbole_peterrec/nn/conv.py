@@ -76,7 +76,9 @@ class DilatedConv(nn.Module):
         ValueError: kernel_size or dilation below 1, or an even kernel_size when not causal.
     """
 
-    def __init__(self, channels: int, kernel_size: int, dilation: int, causal: bool) -> None:
+    def __init__(
+        self, channels: int, kernel_size: int, dilation: int, causal: bool
+    ) -> None:
         super().__init__()
         if kernel_size < 1 or dilation < 1:
             raise ValueError(
@@ -85,12 +87,16 @@ class DilatedConv(nn.Module):
         if not causal and kernel_size % 2 == 0:
             raise ValueError(f"a non-causal kernel_size must be odd, got {kernel_size}")
         last = 0 if causal else (kernel_size - 1) // 2
-        self.offsets = tuple((j - (kernel_size - 1) + last) * dilation for j in range(kernel_size))
+        self.offsets = tuple(
+            (j - (kernel_size - 1) + last) * dilation for j in range(kernel_size)
+        )
         self.weight = nn.Parameter(torch.empty(kernel_size, channels, channels))
         self.bias = nn.Parameter(torch.zeros(channels))
         nn.init.trunc_normal_(self.weight, std=INIT_STD)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Convolve.
 
         Args:
@@ -103,4 +109,6 @@ class DilatedConv(nn.Module):
         """
         if mask is not None:
             x = x * mask
-        return _ShiftedMatmuls.apply(x.contiguous(), self.weight, self.bias, self.offsets)
+        return _ShiftedMatmuls.apply(
+            x.contiguous(), self.weight, self.bias, self.offsets
+        )

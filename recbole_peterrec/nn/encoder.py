@@ -103,7 +103,9 @@ class DilatedEncoder(nn.Module):
     def convolution_layers(self) -> list[list[str]]:
         """Parameter-name prefixes of each convolution layer with its LayerNorm, first to last."""
         return [
-            [f"blocks.{i}.branch.{u}."] for i in range(len(self.blocks)) for u in range(2)
+            [f"blocks.{i}.branch.{u}."]
+            for i in range(len(self.blocks))
+            for u in range(2)
         ]
 
 

@@ -32,7 +32,9 @@ def sampled_softmax_loss(
         Mean loss over the rows, a scalar.
     """
     items = len(weight) - 1
-    drawn = 1 + torch.randperm(items, generator=generator, device=hidden.device)[:samples]
+    drawn = (
+        1 + torch.randperm(items, generator=generator, device=hidden.device)[:samples]
+    )
     positive = (hidden * weight[targets]).sum(-1) + bias[targets]
     negative = F.linear(hidden, weight[drawn], bias[drawn])
     negative = negative + torch.log(torch.tensor(items / samples, dtype=hidden.dtype))

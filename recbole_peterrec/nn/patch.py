@@ -29,7 +29,11 @@ class ModelPatch(nn.Module):
     """
 
     def __init__(
-        self, channels: int, reduction: int = 8, activation: str = "relu", cardinality: int = 1
+        self,
+        channels: int,
+        reduction: int = 8,
+        activation: str = "relu",
+        cardinality: int = 1,
     ) -> None:
         super().__init__()
         if reduction < 1 or channels % reduction:

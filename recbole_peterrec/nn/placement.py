@@ -18,7 +18,9 @@ class Serial(nn.Module):
         self.module = module
         self.patch = patch
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """``[L, B, k]`` to ``[L, B, k]``."""
         return self.patch(self.module(x, mask))
 
@@ -31,7 +33,9 @@ class Parallel(nn.Module):
         self.module = module
         self.patch = patch
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """``[L, B, k]`` to ``[L, B, k]``."""
         return self.module(x, mask) + self.patch(x)
 

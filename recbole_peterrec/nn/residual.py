@@ -16,7 +16,9 @@ LAYER_NORM_EPS = 1e-8
 class Chain(nn.Sequential):
     """``nn.Sequential`` that hands the padding mask to each of its modules."""
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
         for module in self:
             x = module(x, mask)
         return x
@@ -38,7 +40,9 @@ class Unit(nn.Module):
         self.act = nn.ReLU()
         self.norm_first = norm == "pre"
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """``[L, B, k]`` to ``[L, B, k]``; `mask` as in :meth:`DilatedConv.forward`."""
         if self.norm_first:
             return self.conv(self.act(self.norm(x)), mask)
@@ -75,7 +79,9 @@ class ResidualBlock(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    def forward(
+        self, x: torch.Tensor, mask: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """``[L, B, k]`` to ``[L, B, k]``; `mask` as in :meth:`DilatedConv.forward`."""
         return x + self.dropout(self.branch(x, mask))
 
@@ -90,5 +96,8 @@ def residual_stack(
 ) -> Chain:
     """One block per entry of `dilations`: ``[1, 4]`` gives layers with dilations 1, 2, 4, 8."""
     return Chain(
-        *(ResidualBlock(channels, kernel_size, d, causal, norm, dropout) for d in dilations)
+        *(
+            ResidualBlock(channels, kernel_size, d, causal, norm, dropout)
+            for d in dilations
+        )
     )

@@ -39,8 +39,12 @@ class RunMixin:
             with _elsewhere():  # RecBole's trainer creates ./log_tensorboard
                 super().__init__(config, model)
                 self.tensorboard.close()
-            self.tensorboard = SummaryWriter(Path(self.run_dir, "tensorboard", self.stage))
-            self.saved_model_file = str(Path(self.run_dir, "training", f"{self.stage}.pt"))
+            self.tensorboard = SummaryWriter(
+                Path(self.run_dir, "tensorboard", self.stage)
+            )
+            self.saved_model_file = str(
+                Path(self.run_dir, "training", f"{self.stage}.pt")
+            )
         self.eval_collector = TieSafeCollector(config)
         self._bar = tqdm(disable=True)
         self._epoch = self._batch = 0
@@ -61,7 +65,11 @@ class RunMixin:
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         self._epoch, self._batch = epoch_idx, 0
         batches = tqdm(
-            train_data, desc="batches", unit="batch", leave=False, disable=not show_progress
+            train_data,
+            desc="batches",
+            unit="batch",
+            leave=False,
+            disable=not show_progress,
         )
         loss = super()._train_epoch(batches, epoch_idx, loss_func, show_progress=False)
         self._bar.update()
@@ -79,7 +87,11 @@ class RunMixin:
     def _check_nan(self, loss: torch.Tensor) -> None:
         if torch.isnan(loss):
             file = Path(self.saved_model_file)
-            kept = f"the last good weights are in {file}" if file.is_file() else "nothing was saved"
+            kept = (
+                f"the last good weights are in {file}"
+                if file.is_file()
+                else "nothing was saved"
+            )
             raise TrainingError(
                 f"{self.stage}: loss is NaN in epoch {self._epoch}, batch {self._batch}; {kept}; "
                 f"try a smaller learning_rate or clip_grad_norm"
@@ -88,7 +100,9 @@ class RunMixin:
 
     def _trained_state(self) -> dict[str, torch.Tensor]:
         """The state without the frozen parameters, which the pretrained file holds."""
-        frozen = {name for name, p in self.model.named_parameters() if not p.requires_grad}
+        frozen = {
+            name for name, p in self.model.named_parameters() if not p.requires_grad
+        }
         state = self.model.state_dict()
         return {name: tensor for name, tensor in state.items() if name not in frozen}
 
@@ -117,8 +131,12 @@ class RunMixin:
             )
         expected = self._trained_state()
         given = state["state_dict"]
-        if {k: v.shape for k, v in expected.items()} != {k: v.shape for k, v in given.items()}:
-            raise CheckpointError(f"{path} is of another architecture than this config describes")
+        if {k: v.shape for k, v in expected.items()} != {
+            k: v.shape for k, v in given.items()
+        }:
+            raise CheckpointError(
+                f"{path} is of another architecture than this config describes"
+            )
         self.model.load_state_dict(given, strict=False)
         return state
 
@@ -135,11 +153,15 @@ class RunMixin:
         self.best_valid_score = state["best_valid_score"]
         self.optimizer.load_state_dict(state["optimizer"])
 
-    def evaluate(self, eval_data, load_best_model=True, model_file=None, show_progress=False):
+    def evaluate(
+        self, eval_data, load_best_model=True, model_file=None, show_progress=False
+    ):
         """RecBole's ``evaluate``, loading the best weights safely; plain floats come back."""
         if load_best_model:
             self._load_weights(model_file or self.saved_model_file)
-        result = super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+        result = super().evaluate(
+            eval_data, load_best_model=False, show_progress=show_progress
+        )
         return {metric: float(value) for metric, value in (result or {}).items()}
 
     def evaluate_other(self, model: torch.nn.Module, eval_data) -> dict[str, float]:

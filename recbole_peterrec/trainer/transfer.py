@@ -15,7 +15,7 @@ class TransferTrainer(RunMixin, Trainer):
     ``head_weight_decay``; the authors' code has 0.02)."""
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
-        head = self.model.head.weight
+        head = self.model.network.head.weight
         body = [p for p in self.model.parameters() if p.requires_grad and p is not head]
         decay = self.config["head_weight_decay"]
         groups = [{"params": body}, {"params": [head], "weight_decay": decay}]

@@ -1,0 +1,137 @@
+"""A tuned network for one task: encoder, patches, pooling and head; no RecBole in it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import nn
+
+from recbole_peterrec.model.tuning import choose_trainable
+from recbole_peterrec.nn.conv import INIT_STD
+from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.nn.patch import ModelPatch
+from recbole_peterrec.nn.placement import insert_patches
+from recbole_peterrec.nn.pooling import add_tokens, check_pooling, pool
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What makes a task's network out of a pretrained encoder; names as in the property files."""
+
+    tuning: str
+    tune_layers: int
+    tune_layernorm: bool
+    pooling: str
+    patch_insertion: str
+    patch_count: int | None
+    patch_reduction: int
+    patch_activation: str
+    patch_cardinality: int
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Tuning:
+        """Take the fields out of a config or a saved task.
+
+        Raises:
+            KeyError: a saved task lacks one.
+        """
+        return cls(**{field.name: settings[field.name] for field in fields(cls)})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+class TaskNetwork(nn.Module):
+    """The fine-tuning network of PeterRec (Fig. 1b), or of one of its baselines.
+
+    Args:
+        encoder: the pretrained encoder. It is not changed: what the strategy trains is copied,
+            what it freezes is shared.
+        tuning: the strategy.
+        labels: number of labels.
+        dropout: probability inside the encoder while training.
+        head_dropout: probability on the vector that the head reads.
+
+    Raises:
+        ValueError: a value or combination that the paper rules out.
+    """
+
+    def __init__(
+        self,
+        encoder: DilatedEncoder,
+        tuning: Tuning,
+        labels: int,
+        dropout: float = 0.0,
+        head_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        width = encoder.architecture.embedding_size
+        check_pooling(tuning.pooling, encoder.architecture.causal)
+        self.pooling = tuning.pooling
+        self.encoder = _partly_shared_copy(encoder, tuning)
+        if tuning.tuning == "patch":
+            insert_patches(
+                self.encoder,
+                tuning.patch_insertion,
+                lambda: ModelPatch(
+                    width,
+                    tuning.patch_reduction,
+                    tuning.patch_activation,
+                    tuning.patch_cardinality,
+                ),
+                tuning.patch_count,
+            )
+        for module in self.encoder.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = dropout
+        self.head_dropout = nn.Dropout(head_dropout)
+        self.head = nn.Linear(width, labels)
+        nn.init.trunc_normal_(self.head.weight, std=INIT_STD)
+        nn.init.zeros_(self.head.bias)
+        self.full_parameters = sum(
+            p.numel() for module in (encoder, self.head) for p in module.parameters()
+        )
+
+    def forward(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """User vectors.
+
+        Args:
+            items: ``[B, L]`` source ids, padded with 0 on the right.
+            lengths: ``[B]``.
+
+        Returns:
+            ``[B, k]``, what the head reads.
+        """
+        items, lengths = add_tokens(
+            items, lengths, self.pooling, self.encoder.special_token
+        )
+        return self.head_dropout(pool(self.encoder(items), lengths, self.pooling))
+
+    def scores(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """``o = h W + b`` (Eq. 5 to 7), ``[B, labels]``; arguments as in :meth:`forward`."""
+        return self.head(self(items, lengths))
+
+    def trained_state(self) -> dict[str, torch.Tensor]:
+        """Name and value of every trained parameter: all that a task's file must hold."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    @property
+    def trainable_parameters(self) -> int:
+        """Number of trained weights: the paper's vartheta and v."""
+        return sum(p.numel() for p in self.trained_state().values())
+
+
+def _partly_shared_copy(encoder: DilatedEncoder, tuning: Tuning) -> DilatedEncoder:
+    """A copy in which what stays frozen is the pretrained tensor itself."""
+    choose_trainable(
+        encoder, tuning.tuning, tuning.tune_layers, bool(tuning.tune_layernorm)
+    )
+    frozen = {id(p): p for p in encoder.parameters() if not p.requires_grad}
+    copied = copy.deepcopy(encoder, memo=frozen)
+    encoder.requires_grad_(False)
+    return copied

@@ -1,0 +1,129 @@
+"""Accuracy of profile tasks over many random splits of the users, strategy by strategy.
+
+One backbone is pretrained on all interactions (no label is used), saved, and given to every
+strategy on every split. A logistic regression on each user's bag of items learns from the same
+splits.
+
+    python tests/benchmarks/profiles.py
+    python tests/benchmarks/profiles.py --strategies PeterRec FineAll --splits 3
+"""
+
+from __future__ import annotations
+
+import argparse
+import warnings
+from pathlib import Path
+
+import numpy as np
+from report import machine, write_report
+from sklearn.linear_model import LogisticRegression
+
+from recbole_peterrec import run
+from recbole_peterrec.config import Config
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.task_dataset import TaskDataset
+from recbole_peterrec.tasks import read_tasks
+
+REGRESSION = "LogisticRegression"
+MAJORITY = "LabelCS"
+
+
+def regression_accuracy(
+    dataset: str, seed: int, inverse_strength: float
+) -> dict[str, float]:
+    """Test accuracy of a logistic regression on the 0/1 bag of source items, task by task."""
+    config = Config("PeterRec", dataset, config_dict={"seed": seed})
+    source = SequenceDataset(config)
+    source.build()
+    users, items = source.interactions()
+    bags = np.zeros((source.user_num, source.item_num), dtype=np.float32)
+    bags[users, items] = 1
+    accuracy = {}
+    for task in read_tasks(config):
+        data = TaskDataset(task.config, source)
+        train, _, test = data.build()
+        rows = [
+            (
+                bags[data.source_user[part.inter_feat[data.uid_field]].numpy()],
+                part.inter_feat[data.iid_field].numpy(),
+            )
+            for part in (train, test)
+        ]
+        model = LogisticRegression(C=inverse_strength, max_iter=2000).fit(*rows[0])
+        accuracy[task.name] = float(model.score(*rows[1]))
+    return accuracy
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--strategies",
+        nargs="+",
+        default=["PeterRec", "FineAll", "FineLast", "FineCLS", "PeterZero", "FineZero"],
+    )
+    parser.add_argument("--splits", type=int, default=10)
+    parser.add_argument("--first", type=int, default=0, help="seed of the first split")
+    parser.add_argument("--dataset", default="ml-100k")
+    parser.add_argument("--regression_c", type=float, default=0.01)
+    parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/profiles"))
+    args = parser.parse_args()
+    warnings.simplefilter("ignore")
+
+    seeds = range(args.first, args.first + args.splits)
+    quiet = {"show_progress": False, "state": "ERROR"}
+    scores: dict[str, dict[str, list[float]]] = {MAJORITY: {}, REGRESSION: {}}
+    seconds: dict[str, list[float]] = {}
+    for seed in seeds:
+        for task, value in regression_accuracy(
+            args.dataset, seed, args.regression_c
+        ).items():
+            scores[REGRESSION].setdefault(task, []).append(value)
+    pretrained = None
+    for strategy in args.strategies:
+        scores[strategy] = {}
+        for seed in seeds:
+            settings = quiet | {"seed": seed}
+            if pretrained and not strategy.endswith("Zero"):
+                settings["pretrained_path"] = pretrained
+            elif not strategy.endswith("Zero"):
+                settings["seed"] = 2020  # the backbone's seed: one for all splits
+                outcome = run("PeterRec", args.dataset, config_dict=settings)
+                pretrained = outcome["run_dir"]
+                settings |= {"seed": seed, "pretrained_path": pretrained}
+            tasks = run(strategy, args.dataset, config_dict=settings)["results"][
+                "tasks"
+            ]
+            for name, task in tasks.items():
+                scores[strategy].setdefault(name, []).append(task["test"]["hit@1"])
+                seconds.setdefault(strategy, []).append(task["seconds"])
+                if strategy == args.strategies[0]:
+                    majority = task["label_cs"]["test"]["hit@1"]
+                    scores[MAJORITY].setdefault(name, []).append(majority)
+        report(args.out, scores, seconds, args)
+
+
+def report(out: Path, scores: dict, seconds: dict, args: argparse.Namespace) -> None:
+    """Mean and standard error over the splits of what has been measured so far."""
+    rows = []
+    for strategy, tasks in scores.items():
+        row = {"strategy": strategy}
+        for task, values in tasks.items():
+            error = (
+                np.std(values, ddof=1) / np.sqrt(len(values))
+                if len(values) > 1
+                else 0.0
+            )
+            row[task] = f"{np.mean(values):.3f} ± {error:.3f}"
+        row["s/task"] = (
+            f"{np.mean(seconds[strategy]):.1f}" if strategy in seconds else "-"
+        )
+        rows.append(row)
+    caption = (
+        f"{args.dataset}: test accuracy, mean ± standard error over {args.splits} random splits of "
+        f"the users; {machine()}"
+    )
+    write_report(out, rows, caption)
+
+
+if __name__ == "__main__":
+    main()
