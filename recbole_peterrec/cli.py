@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from recbole_peterrec.errors import ConfigError, UserError
+
 USAGE = """\
 usage: run_recbole_peterrec.py [--model=NAME] [--dataset=NAME] [--config_files="A.yaml B.yaml"]
                                [--KEY=VALUE ...]
@@ -17,17 +19,16 @@ def _value(
     arguments: list[str], names: tuple[str, ...], default: str
 ) -> tuple[str, list[str]]:
     """Take ``--name=value``, ``--name value`` or ``-n value`` out of the arguments."""
-    rest, value, i = [], default, 0
-    while i < len(arguments):
-        name, equals, given = arguments[i].partition("=")
-        if name in names and equals:
-            value = given
-        elif name in names:
-            i += 1
-            value = arguments[i] if i < len(arguments) else ""
-        else:
-            rest.append(arguments[i])
-        i += 1
+    rest, value = [], default
+    waiting = iter(arguments)
+    for argument in waiting:
+        name, equals, given = argument.partition("=")
+        if name not in names:
+            rest.append(argument)
+            continue
+        value = given if equals else next(waiting, "")
+        if not value:
+            raise ConfigError(f"flag {name} needs a value")
     return value, rest
 
 
@@ -37,15 +38,13 @@ def main(arguments: list[str] | None = None) -> int:
     if set(arguments) & {"-h", "--help"}:
         print(USAGE, end="")
         return 0
-    model, arguments = _value(arguments, ("--model", "-m"), "PeterRec")
-    dataset, arguments = _value(arguments, ("--dataset", "-d"), "ml-100k")
-    files, arguments = _value(arguments, ("--config_files",), "")
-
-    from recbole_peterrec import run
-    from recbole_peterrec.errors import UserError
+    from recbole_peterrec.quick_start import run
     from recbole_peterrec.results import table
 
     try:
+        model, arguments = _value(arguments, ("--model", "-m"), "PeterRec")
+        dataset, arguments = _value(arguments, ("--dataset", "-d"), "ml-100k")
+        files, arguments = _value(arguments, ("--config_files",), "")
         outcome = run(model, dataset, files.split(), arguments=arguments)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

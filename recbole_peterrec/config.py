@@ -12,16 +12,47 @@ from typing import Any
 
 import yaml
 from recbole.config import Config as RecBoleConfig
-from recbole.evaluator import metric_types
-from recbole.utils import argument_list
+from recbole.utils import ModelType, argument_list
 
 from recbole_peterrec import registry
+from recbole_peterrec.checks import check_metrics, check_values
 from recbole_peterrec.errors import ConfigError, did_you_mean
 
 # Keys of RecBole that no property file of it names.
-RECBOLE_EXTRA = ("benchmark_filename", "encoding", "additional_feat_suffix", "discretization",
-                 "numerical_features", "log_wandb", "nproc", "ip", "port", "world_size",
-                 "group_offset", "config_files")  # fmt: skip
+RECBOLE_EXTRA = (
+    "benchmark_filename",
+    "encoding",
+    "additional_feat_suffix",
+    "discretization",
+    "numerical_features",
+    "log_wandb",
+    "nproc",
+    "ip",
+    "port",
+    "world_size",
+    "group_offset",
+    "config_files",
+    "model",
+    "dataset",
+    "valid_metric_bigger",
+)
+
+
+# Keys that RecBole or a run works out for itself.
+DERIVED = (
+    "MODEL_TYPE",
+    "MODEL_INPUT_TYPE",
+    "config_files",
+    "device",
+    "eval_type",
+    "local_rank",
+    "run_dir",
+    "single_spec",
+    "stage",
+    "test_neg_sample_args",
+    "valid_metric_bigger",
+    "valid_neg_sample_args",
+)
 
 
 class _Loader(yaml.SafeLoader):
@@ -130,7 +161,7 @@ class Config(RecBoleConfig):
         flags: dict[str, str] = {}
         for argument in self._arguments:
             key, equals, value = argument.removeprefix("--").partition("=")
-            if not argument.startswith("--") or not equals:
+            if not argument.startswith("--") or not equals or not key:
                 raise ConfigError(f"flag {argument!r} must look like --key=value")
             if flags.get(key, value) != value:
                 raise ConfigError(f"flag --{key} is given twice with different values")
@@ -180,20 +211,37 @@ class Config(RecBoleConfig):
             raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
 
     def _set_default_parameters(self):
-        self._data_root = self.final_config_dict["data_path"]
-        if self.final_config_dict.get("loss_type") == "CE" and self._is_default(
-            "train_neg_sample_args"
-        ):
-            self.final_config_dict["train_neg_sample_args"] = None
+        values = self.final_config_dict
+        self._data_root = values["data_path"]
+        check_values(values, self.model_class.__module__.startswith("recbole_peterrec"))
+        check_metrics(values)
+        self._settle_training_negatives()
+        if values["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+            self._load_what_sequences_need()
         super()._set_default_parameters()
-        metric = str(self.final_config_dict["valid_metric"])
-        if metric.split("@")[0].lower() not in metric_types:
+
+    def _settle_training_negatives(self) -> None:
+        """Cross entropy has no sampled negatives, BPR must; RecBole's default fits neither."""
+        values = self.final_config_dict
+        negatives = values.get("train_neg_sample_args")
+        absent = not negatives or negatives.get("distribution") in (None, "none")
+        if values.get("loss_type") == "CE":
+            if absent or "train_neg_sample_args" not in self.external_config_dict:
+                values["train_neg_sample_args"] = None
+        elif values.get("loss_type") == "BPR" and absent:
             raise ConfigError(
-                f"unknown valid_metric {metric!r}{did_you_mean(metric, metric_types)}"
+                "loss_type BPR needs train_neg_sample_args, such as "
+                "{distribution: uniform, sample_num: 1}; pretraining needs loss_type CE"
             )
 
-    def _is_default(self, key: str) -> bool:
-        return key not in self.external_config_dict
+    def _load_what_sequences_need(self) -> None:
+        """RecBole's default loads users and items only; order and filters need more."""
+        values = self.final_config_dict
+        columns = (values.get("load_col") or {}).get("inter")
+        if isinstance(columns, list):
+            needed = [values["TIME_FIELD"], *(values.get("val_interval") or {})]
+            columns = list(dict.fromkeys([*columns, *needed]))
+            values["load_col"] = {**values["load_col"], "inter": columns}
 
     def derive(self, **overrides: Any) -> Config:
         """This config with other values for some keys, checked anew.
@@ -235,13 +283,17 @@ class Config(RecBoleConfig):
         return new
 
     def resolved(self) -> dict[str, Any]:
-        """All keys and values as plain data, for ``config.yaml``."""
-        return {
+        """Keys and values for ``config.yaml``; given as a config file, they run again."""
+        plain = (str, int, float, bool, list, dict, type(None))
+        resolved = {
             key: value
             for key, value in sorted(self.final_config_dict.items())
-            if isinstance(value, (str, int, float, bool, list, dict, tuple, type(None)))
-            and key != "data_path"
-        } | {"data_path": os.path.normpath(self._data_root)}
+            if isinstance(value, plain) and key not in DERIVED
+        }
+        resolved["data_path"] = os.path.normpath(self._data_root)
+        if resolved.get("loss_type") == "CE":
+            resolved["train_neg_sample_args"] = None
+        return resolved
 
 
 def _last(files: list[dict[str, Any]], key: str) -> Any:

@@ -70,7 +70,7 @@ def save_task(
     save_json(folder / "task.json", content)
 
 
-def read_header(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
+def read_header(path: Path, needed: dict[str, type]) -> dict[str, Any]:
     """A ``backbone.json`` or ``task.json`` with all that it must tell.
 
     Raises:
@@ -81,12 +81,22 @@ def read_header(path: Path, needed: tuple[str, ...]) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} has format {header.get('format')!r}, not {FORMAT}"
         )
-    for key in needed:
-        if key not in header:
+    for key, kind in needed.items():
+        if not isinstance(header.get(key), kind):
             raise CheckpointError(
-                f"{path} lacks {key!r}; it was not written by this program"
+                f"{path} has no usable {key!r}; it was not written by this program"
             )
     return header
+
+
+def _is_record(pretrain: dict[str, Any]) -> bool:
+    """Whether a saved record of pretraining has the metrics that results.json needs."""
+    splits = [pretrain.get(split) for split in ("valid", "test")]
+    return all(
+        isinstance(metrics, dict)
+        and all(isinstance(value, (int, float)) for value in metrics.values())
+        for metrics in splits
+    )
 
 
 def load_backbone(
@@ -108,8 +118,11 @@ def load_backbone(
     """
     run_dir = Path(run_dir)
     header = read_header(
-        run_dir / "backbone.json", ("model", "architecture", "vocabulary", "pretrain")
+        run_dir / "backbone.json",
+        {"model": str, "architecture": dict, "vocabulary": dict, "pretrain": dict},
     )
+    if not _is_record(header["pretrain"]):
+        raise CheckpointError(f"{run_dir}: backbone.json has no metrics of pretraining")
     saved = header["vocabulary"]
     if saved.get("sha256") != vocabulary["sha256"]:
         raise CheckpointError(
@@ -135,7 +148,7 @@ def open_backbone(run_dir: str | Path) -> tuple[DilatedEncoder, dict[str, Any]]:
         CheckpointError: files missing, damaged or not fitting each other.
     """
     path = Path(run_dir) / "backbone.json"
-    header = read_header(path, ("architecture", "vocabulary"))
+    header = read_header(path, {"architecture": dict, "vocabulary": dict})
     try:
         shape = dict(header["architecture"])
         shape["dilations"] = tuple(shape["dilations"])
@@ -156,7 +169,7 @@ def open_task(
     """
     folder = Path(run_dir) / "tasks" / name
     path = folder / "task.json"
-    header = read_header(path, ("labels", "tuning", "max_length"))
+    header = read_header(path, {"labels": list, "tuning": dict, "max_length": int})
     try:
         network = TaskNetwork(
             encoder, Tuning.of(header["tuning"]), len(header["labels"])

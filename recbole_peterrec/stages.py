@@ -13,7 +13,7 @@ import torch
 from recbole.utils import ModelType, get_trainer, init_seed, set_color
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.data.atomic import require_columns
+from recbole_peterrec.data.atomic import reading, require_columns
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
@@ -120,7 +120,8 @@ class SequentialStage:
         )
         name = f"{self.config['model']}Dataset"
         default = recbole_datasets.SequentialDataset
-        return getattr(recbole_datasets, name, default)(self.config)
+        with reading("source", self.config):
+            return getattr(recbole_datasets, name, default)(self.config)
 
     def train(self, log: RunLog) -> Outcome:
         """Train the model and test its best epoch, whose weights it then has."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from recbole_peterrec.errors import DataError, did_you_mean
 
@@ -37,8 +38,11 @@ def require_columns(
     path = os.path.join(folder, f"{dataset}.{suffix}")
     if not os.path.isfile(path):
         raise DataError(f"{where}: file {path} not found")
-    with open(path, encoding="utf-8") as file:
-        header = file.readline().rstrip("\r\n")
+    try:
+        with open(path, encoding="utf-8") as file:
+            header = file.readline().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{where}: {path} cannot be read as text: {error}") from error
     names = []
     for column in header.split(separator):
         name, colon, kind = column.partition(":")
@@ -54,3 +58,28 @@ def require_columns(
                 f"{where}: {path} has no column {field!r}{did_you_mean(field, names)} "
                 f"(it has {', '.join(names)})"
             )
+
+
+@contextlib.contextmanager
+def reading(where: str, config, suffix: str = "inter") -> Iterator[None]:
+    """Turn what RecBole raises while it reads and filters a dataset into one clear line.
+
+    Args:
+        where: who asks, for the message.
+        config: of the dataset.
+        suffix: of the file that is read.
+
+    Raises:
+        DataError: instead of RecBole's and pandas' errors.
+    """
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())
+        if "feat is empty" in reason:
+            reason = (
+                "no interaction is left; check the file, val_interval, "
+                "user_inter_num_interval and item_inter_num_interval"
+            )
+        path = os.path.join(config["data_path"], f"{config['dataset']}.{suffix}")
+        raise DataError(f"{where}: {path}: {reason}") from error

@@ -8,7 +8,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.utils.enum_type import FeatureSource, FeatureType
 
-from recbole_peterrec.data.atomic import require_columns
+from recbole_peterrec.data.atomic import reading, require_columns
 from recbole_peterrec.data.windows import cut_windows
 from recbole_peterrec.errors import ConfigError, DataError
 
@@ -43,12 +43,8 @@ class SequenceDataset(SequentialDataset):
             config["field_separator"],
             "source",
         )
-        super().__init__(config)
-        if not len(self.inter_feat):
-            raise DataError(
-                f"source: no interaction of {self.dataset_name} is left after filtering; "
-                f"check val_interval, user_inter_num_interval and item_inter_num_interval"
-            )
+        with reading("source", config):
+            super().__init__(config)
 
     def data_augmentation(self) -> None:
         """Sort by user and time and index RecBole's prefix rows, without copying them."""

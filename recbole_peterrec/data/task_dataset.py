@@ -12,7 +12,7 @@ from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.utils.enum_type import FeatureSource, FeatureType
 
-from recbole_peterrec.data.atomic import require_columns
+from recbole_peterrec.data.atomic import reading, require_columns
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import ConfigError, DataError
 
@@ -51,17 +51,15 @@ class TaskDataset(Dataset):
         require_columns(
             folder, name, suffix, fields, config["field_separator"], self.where
         )
-        super().__init__(config)
+        with reading(self.where, config, suffix):
+            super().__init__(config)
 
     def _load_data(self, token: str, dataset_path: str) -> None:
         """Load the one file that the task needs, as the interactions of this dataset."""
         suffix = "user" if self.kind == PROFILE else "inter"
         self.user_feat = self.item_feat = None
         path = f"{dataset_path}/{token}.{suffix}"
-        try:
-            self.inter_feat = self._load_feat(path, FeatureSource.INTERACTION)
-        except (ValueError, pd.errors.ParserError) as error:
-            raise DataError(f"{self.where}: {path} cannot be read: {error}") from error
+        self.inter_feat = self._load_feat(path, FeatureSource.INTERACTION)
         self.field2source[self.uid_field] = FeatureSource.USER_ID
         self.field2source[self.iid_field] = FeatureSource.ITEM_ID
 
@@ -74,11 +72,6 @@ class TaskDataset(Dataset):
     def _data_filtering(self) -> None:
         """RecBole's filters, then brackets, then users that the source knows."""
         super()._data_filtering()
-        if not len(self.inter_feat):
-            raise DataError(
-                f"{self.where}: no instance of {self.dataset_name} is left after filtering; check "
-                f"val_interval and the intervals of interaction numbers"
-            )
         if self.kind == PROFILE:
             self._bracket()
         users = self.inter_feat[self.uid_field].astype(str)
@@ -100,9 +93,7 @@ class TaskDataset(Dataset):
             raise DataError(
                 f"{self.where}: {self.iid_field} has the one value {labels[0]!r}; a task needs two"
             )
-        if (
-            self.kind == PROFILE
-        ):  # class ids in a readable order, whatever the file's order
+        if self.kind == PROFILE:  # readable order of classes, whatever the file's
             bins = self.config["bins"]
             names = bracket_names(bins) if bins else sorted(labels)
             rank = self.inter_feat[self.iid_field].map(names.index)
@@ -113,7 +104,10 @@ class TaskDataset(Dataset):
         """Labels as tokens: the column's values, or the brackets that ``bins`` cut."""
         column, bins = self.inter_feat[self.iid_field], self.config["bins"]
         if bins is not None:
-            if not isinstance(bins, list) or not bins or sorted(set(bins)) != bins:
+            numeric = isinstance(bins, list) and all(
+                isinstance(cut, (int, float)) for cut in bins
+            )
+            if not numeric or not bins or sorted(set(bins)) != bins:
                 raise ConfigError(
                     f"{self.where}: bins must be increasing numbers, got {bins!r}"
                 )

@@ -1,0 +1,141 @@
+"""Values that a config may hold, checked before anything is read or trained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from recbole.evaluator import metric_types
+
+from recbole_peterrec.errors import ConfigError, did_you_mean
+
+_NUMBER = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
+_INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
+
+
+def _number(value: Any, low: float, high: float = float("inf")) -> bool:
+    real = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return real and low <= value <= high
+
+
+def _whole(value: Any, low: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= low
+
+
+def _probability(value: Any) -> bool:
+    return _number(value, 0) and value < 1
+
+
+Rule = tuple[Callable[[Any], bool], str]
+COUNT: Rule = (lambda value: _whole(value, 1), "a whole number of at least 1")
+COUNT_OR_NONE: Rule = (
+    lambda value: value is None or _whole(value, 1),
+    "empty or a whole number of at least 1",
+)
+NOT_NEGATIVE: Rule = (lambda value: _number(value, 0), "a number of at least 0")
+PROBABILITY: Rule = (_probability, "a number of at least 0 and below 1")
+
+RULES: dict[str, Rule] = {
+    "learning_rate": (lambda value: _number(value, 0) and value > 0, "above 0"),
+    "weight_decay": NOT_NEGATIVE,
+    "head_weight_decay": NOT_NEGATIVE,
+    "epochs": COUNT,
+    "pretrain_epochs": COUNT_OR_NONE,
+    "finetune_epochs": COUNT_OR_NONE,
+    "stopping_step": (lambda value: _whole(value, 0), "a whole number of at least 0"),
+    "eval_step": (lambda value: _whole(value, 0), "a whole number of at least 0"),
+    "seed": (
+        lambda value: _whole(value, 0) and value < 2**31,
+        "a whole number from 0 to 2147483647",
+    ),
+    "train_batch_size": COUNT,
+    "eval_batch_size": COUNT,
+    "MAX_ITEM_LIST_LENGTH": COUNT,
+    "window_overlap": PROBABILITY,
+    "head_dropout": PROBABILITY,
+    "softmax_samples": NOT_NEGATIVE,
+    "patch_reduction": COUNT,
+    "patch_cardinality": COUNT,
+    "tune_layers": COUNT,
+}
+OURS: dict[str, Rule] = {  # RecBole's models use these names for other things
+    "dropout_prob": PROBABILITY,
+    "embedding_size": COUNT,
+    "kernel_size": COUNT,
+    "block_num": COUNT,
+    "dilations": (
+        lambda value: (
+            isinstance(value, list)
+            and bool(value)
+            and all(_whole(dilation, 1) for dilation in value)
+        ),
+        "a list of whole numbers of at least 1",
+    ),
+}
+
+
+def check_values(config: Mapping[str, Any], ours: bool) -> None:
+    """Refuse numbers of the wrong type or range, and intervals that RecBole would skip.
+
+    Args:
+        config: keys and values.
+        ours: whether the model is one of this package.
+
+    Raises:
+        ConfigError: names the key, what it must be and what it is.
+    """
+    for key, (valid, wanted) in {**RULES, **(OURS if ours else {})}.items():
+        if key in config and not valid(config[key]):
+            raise ConfigError(f"{key} must be {wanted}, got {config[key]!r}")
+    for key in ("user_inter_num_interval", "item_inter_num_interval"):
+        if config.get(key) is not None:
+            _check_interval(key, config[key])
+    fields = config.get("val_interval")
+    if fields is not None and not isinstance(fields, dict):
+        raise ConfigError(
+            f"val_interval must map columns to intervals, such as "
+            f"{{rating: '[4,5]'}}, got {fields!r}"
+        )
+    for field, interval in (fields or {}).items():
+        if not isinstance(interval, list):  # a list names the values of a token column
+            _check_interval(f"val_interval of {field}", interval)
+
+
+def _check_interval(key: str, text: Any) -> None:
+    parts = text.split(";") if isinstance(text, str) else [""]
+    for part in parts:
+        if not _INTERVAL.fullmatch(part.strip()):
+            raise ConfigError(
+                f"{key} must be an interval such as '[5,inf)', got {text!r}"
+            )
+
+
+def check_metrics(config: Mapping[str, Any]) -> None:
+    """Refuse unknown metrics and a ``valid_metric`` that is not among those evaluated.
+
+    Raises:
+        ConfigError: with the nearest metric.
+    """
+    metrics, topk = config["metrics"], config["topk"]
+    metrics = [metrics] if isinstance(metrics, str) else metrics
+    topk = [topk] if isinstance(topk, int) else topk
+    if not isinstance(metrics, list) or not metrics:
+        raise ConfigError(f"metrics must be a list of names, got {metrics!r}")
+    if not isinstance(topk, list) or not topk or not all(_whole(k, 1) for k in topk):
+        raise ConfigError(
+            f"topk must be whole numbers of at least 1, got {config['topk']!r}"
+        )
+    chosen = str(config["valid_metric"])
+    name, _, cut = chosen.partition("@")
+    named = [("metrics", metric, metric) for metric in metrics]
+    for key, value, metric in [*named, ("valid_metric", chosen, name)]:
+        if str(metric).lower() not in metric_types:
+            near = did_you_mean(str(metric).lower(), metric_types)
+            raise ConfigError(f"{key}: unknown metric {value!r}{near}")
+    evaluated = [f"{metric}@{k}".lower() for metric in metrics for k in topk]
+    if cut and chosen.lower() not in evaluated:
+        raise ConfigError(
+            f"valid_metric {chosen!r} is not evaluated: metrics and topk give "
+            f"{', '.join(evaluated)}{did_you_mean(chosen.lower(), evaluated)}"
+        )

@@ -1,0 +1,143 @@
+"""Which module may import which, read from the sources."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.toy import ROOT
+
+PACKAGE = ROOT / "recbole_peterrec"
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+OURS = "recbole_peterrec"
+
+
+def imports(path: Path, top_level: bool = False) -> set[str]:
+    """Dotted names that a file imports; ``from a import b`` counts as ``a`` and ``a.b``."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    names: set[str] = set()
+    for node in run_at_import(tree) if top_level else ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add(node.module)
+            names.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return names
+
+
+def run_at_import(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those inside functions."""
+    for node in ast.iter_child_nodes(tree):
+        if not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            yield node
+            yield from run_at_import(node)
+
+
+def below(names: set[str], package: str) -> set[str]:
+    return {name for name in names if name == package or name.startswith(f"{package}.")}
+
+
+def modules(folder: str) -> list[Path]:
+    found = sorted((PACKAGE / folder).glob("*.py"))
+    assert len(found) > 1
+    return found
+
+
+def ours_allowed(path: Path, *allowed: str) -> set[str]:
+    """Our modules that a file imports beyond the allowed ones."""
+    names = below(imports(path), OURS) - {OURS}
+    return {
+        name for name in names if not any(below({name}, f"{OURS}.{a}") for a in allowed)
+    }
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_no_module_imports_ray_or_the_quick_start_of_recbole_at_module_level(path):
+    names = imports(path, top_level=True)
+    assert not below(names, "ray")
+    assert not below(names, "recbole.quick_start")
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_library_does_not_import_its_tests_or_scripts(path):
+    names = imports(path)
+    assert not below(names, "tests")
+    assert not below(names, "run_recbole_peterrec")
+
+
+@pytest.mark.parametrize("path", modules("nn"), ids=named)
+def test_nn_imports_torch_and_itself_only(path):
+    assert ours_allowed(path, "nn") == set()
+    foreign = {name.split(".")[0] for name in imports(path)} - set(
+        sys.stdlib_module_names
+    )
+    assert foreign <= {"torch", OURS}
+
+
+@pytest.mark.parametrize("path", modules("data"), ids=named)
+def test_data_imports_no_model_trainer_or_runner(path):
+    assert ours_allowed(path, "data", "errors") == set()
+
+
+@pytest.mark.parametrize("path", modules("evaluation"), ids=named)
+def test_evaluation_imports_no_model_trainer_or_runner(path):
+    assert ours_allowed(path, "evaluation", "data", "errors") == set()
+
+
+@pytest.mark.parametrize("path", modules("model"), ids=named)
+def test_model_imports_no_trainer_or_runner(path):
+    assert ours_allowed(path, "model", "nn", "data", "errors") == set()
+
+
+@pytest.mark.parametrize("name", ["task_network.py", "tuning.py"])
+def test_network_of_a_task_can_be_used_without_recbole(name):
+    path = PACKAGE / "model" / name
+    assert not below(imports(path), "recbole")
+    assert ours_allowed(path, "model.tuning", "nn") == set()
+
+
+@pytest.mark.parametrize("path", modules("trainer"), ids=named)
+def test_trainer_imports_no_runner(path):
+    assert ours_allowed(
+        path, "trainer", "model", "data", "evaluation", "checkpoint", "errors"
+    ) == (set())
+
+
+def test_errors_import_nothing_of_ours():
+    assert ours_allowed(PACKAGE / "errors.py") == set()
+
+
+def test_checkpoint_imports_the_errors_only():
+    assert ours_allowed(PACKAGE / "checkpoint.py", "errors") == set()
+
+
+def test_results_import_the_checkpoint_and_the_errors_only():
+    assert ours_allowed(PACKAGE / "results.py", "checkpoint", "errors") == set()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=named)
+def test_nothing_that_runs_code_from_files_or_flags_is_called(path):
+    """No eval, exec, pickle.load or unsafe torch.load anywhere in the package."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        called = ast.unparse(node.func)
+        assert called not in (
+            "eval",
+            "exec",
+            "pickle.load",
+            "pickle.loads",
+            "yaml.unsafe_load",
+        )
+        if called == "torch.load":
+            safe = [k.value for k in node.keywords if k.arg == "weights_only"]
+            assert [ast.unparse(value) for value in safe] == ["True"]

@@ -1,0 +1,140 @@
+"""Stock RecBole with our backbones by name, in processes of their own."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.toy import python, settings, write_toy
+
+IMPORT = """
+import sys
+import recbole_peterrec
+import recbole_peterrec.cli
+print([name for name in ("ray", "recbole.quick_start") if name in sys.modules])
+"""
+
+STOCK = """
+import json, sys
+import recbole.data.dataset as datasets
+import recbole.trainer as trainers
+import recbole.model.sequential_recommender as models
+from recbole.utils import get_model, get_trainer
+from recbole.utils.enum_type import ModelType
+
+places = (datasets, trainers, models)
+before = [dict(vars(place)) for place in places]
+loaded = dict(sys.modules)
+import recbole_peterrec
+import recbole.config
+recbole_peterrec.register()
+wrapped = recbole.config.Config._load_internal_config_dict
+recbole_peterrec.register()
+told = {"wrapped_once": recbole.config.Config._load_internal_config_dict is wrapped}
+told["new"] = [sorted(set(vars(p)) - set(old)) for p, old in zip(places, before)]
+told["shadowed"] = [
+    name for p, old in zip(places, before) for name in old if vars(p)[name] is not old[name]
+]
+told["replaced"] = [n for n, m in loaded.items() if sys.modules.get(n) is not m]
+told["classes"] = {
+    name: get_model(name).__module__ for name in ("NextItNet", "SASRec", "NextItNetAR", "GRec")
+}
+told["trainers"] = {
+    name: get_trainer(ModelType.SEQUENTIAL, name).__module__ for name in ("SASRec", "GRec")
+}
+from recbole.config import Config
+from recbole.quick_start import run_recbole
+from recbole.utils import init_logger
+
+keys = json.load(open(sys.argv.pop()))
+told["stock_keys"] = [
+    key for key in ("window_overlap", "tasks", "mask_ratio")
+    if key in Config("SASRec", "toy", config_dict={**keys, "train_neg_sample_args": None})
+]
+told["unaided"] = {}
+for model in ("NextItNetAR", "GRec"):
+    try:
+        Config(model, "toy", config_dict=keys)
+    except ValueError as error:
+        told["unaided"][model] = str(error)
+keys["train_neg_sample_args"] = None  # as RecBole asks of its own models with loss_type CE
+for model in ("NextItNetAR", "GRec"):
+    config = Config(model, "toy", config_dict=keys)
+    told[model] = {
+        "window_overlap": config["window_overlap"],
+        "block_num": config["block_num"],
+        "result": run_recbole(model=model, dataset="toy", config_dict=keys),
+    }
+json.dump(told, open("told.json", "w"), default=float)
+"""
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory) -> dict:
+    """What stock RecBole did after two registrations."""
+    folder = tmp_path_factory.mktemp("stock")
+    keys = settings(write_toy(folder / "data"), show_progress=False, state="ERROR")
+    for key in ("tasks", "patch_reduction", "norm", "block_num", "softmax_samples"):
+        del keys[key]  # of the property files, or of no interest to RecBole
+    (folder / "keys.json").write_text(json.dumps(keys))
+    done = python(["-c", STOCK, folder / "keys.json"], folder / "here")
+    assert done.status == 0, done.stderr
+    return json.loads((folder / "here" / "told.json").read_text())
+
+
+def test_importing_the_package_imports_neither_ray_nor_the_quick_start(tmp_path):
+    done = python(["-c", IMPORT], tmp_path / "here")
+    assert done.status == 0, done.stderr
+    assert done.stdout.strip() == "[]"
+    assert list(Path(tmp_path / "here").iterdir()) == []
+
+
+@pytest.mark.parametrize("model", ["NextItNetAR", "GRec"])
+def test_stock_run_recbole_trains_and_evaluates_a_backbone_by_name(told, model):
+    result = told[model]["result"]
+    assert set(result["test_result"]) == {"mrr@5", "hit@5"}  # of our overall.yaml
+    assert set(result["best_valid_result"]) == {"mrr@5", "hit@5"}
+    assert result["best_valid_score"] == result["best_valid_result"]["mrr@5"]
+    assert result["valid_score_bigger"] is True
+
+
+@pytest.mark.parametrize("model", ["NextItNetAR", "GRec"])
+def test_stock_config_finds_our_property_files(told, model):
+    assert told[model]["window_overlap"] is not None
+    assert told[model]["block_num"] is not None
+
+
+@pytest.mark.parametrize("model", ["NextItNetAR", "GRec"])
+def test_stock_config_needs_nothing_but_the_names(told, model):
+    """The default train_neg_sample_args of RecBole contradicts the backbones' loss_type CE."""
+    assert model not in told["unaided"], told["unaided"].get(model)
+
+
+def test_dataset_and_trainer_are_found_by_name_and_nothing_else_is_added(told):
+    assert told["new"][0] == ["GRecDataset", "NextItNetARDataset"]
+    assert told["new"][1] == ["GRecTrainer", "NextItNetARTrainer"]
+    assert told["trainers"]["GRec"].startswith("recbole_peterrec.")
+    assert told["trainers"]["SASRec"].startswith("recbole.")
+
+
+def test_registering_twice_is_harmless(told):
+    assert told["wrapped_once"]
+
+
+def test_no_name_of_recbole_is_shadowed(told):
+    assert told["shadowed"] == []
+    assert told["replaced"] == []
+
+
+def test_models_of_recbole_stay_its_own(told):
+    classes = told["classes"]
+    assert classes["NextItNet"] == "recbole.model.sequential_recommender.nextitnet"
+    assert classes["SASRec"] == "recbole.model.sequential_recommender.sasrec"
+    assert classes["NextItNetAR"].startswith("recbole_peterrec.")
+    assert classes["GRec"].startswith("recbole_peterrec.")
+
+
+def test_property_files_are_ours_for_our_models_only(told):
+    assert told["stock_keys"] == []
