@@ -106,7 +106,7 @@ def load_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str
         ValueError,
         KeyError,
     ) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(
             f"{path} is damaged or not of this program ({reason})"
         ) from error

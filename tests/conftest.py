@@ -1,0 +1,34 @@
+"""Toy data and configs for tests that need no run."""
+
+from __future__ import annotations
+
+import pytest
+
+from recbole_peterrec.config import Config
+from tests.toy import INTER, settings, write_table, write_toy
+
+
+@pytest.fixture
+def toy_config(tmp_path):
+    """Makes a config on the toy dataset: ``toy_config("GRec", key=value)``."""
+    write_toy(tmp_path / "data")
+
+    def make(model="NextItNetAR", dataset="toy", **changes):
+        changes.setdefault("run_dir", str(tmp_path / "run"))
+        values = settings(tmp_path / "data", **changes)
+        values.pop("dataset", None)
+        return Config(model, dataset, config_dict=values)
+
+    return make
+
+
+@pytest.fixture
+def uneven_config(toy_config, tmp_path):
+    """Like ``toy_config``, on users with 1, 2, 3, 4 and 25 interactions."""
+    rows = [
+        (f"u{length}", f"i{position}", 5, position)
+        for length in (1, 2, 3, 4, 25)
+        for position in range(length)
+    ]
+    write_table(tmp_path / "data" / "uneven" / "uneven.inter", INTER, rows)
+    return lambda model="NextItNetAR", **changes: toy_config(model, "uneven", **changes)

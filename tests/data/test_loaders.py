@@ -1,0 +1,76 @@
+"""Fixed candidates, and one case an instance."""
+
+import numpy as np
+import pytest
+import torch
+from recbole.data.dataset import SequentialDataset
+
+from recbole_peterrec.data.loaders import make_loaders
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.task_dataset import TaskDataset
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.tasks import read_tasks
+from tests.toy import TARGET
+
+UNI = {
+    "split": {"LS": "valid_and_test"},
+    "order": "TO",
+    "group_by": "user",
+    "mode": "uni7",
+}
+
+
+def visible(loader):
+    """Ids that are ranked in each row, as sets, and the rows' users."""
+    found = []
+    for rows, hidden, _, targets in loader:
+        for user, mask, target in zip(rows["user_id"], hidden, targets, strict=True):
+            shown = set((~mask).nonzero().flatten().tolist()) - {target.item()}
+            found.append((user.item(), target.item(), shown))
+    return found
+
+
+def test_candidates_are_distinct_and_no_positive_of_their_user(toy_config):
+    dataset = SequenceDataset(toy_config(eval_args=UNI))
+    loaders = make_loaders(toy_config(eval_args=UNI), dataset)
+    users, items = dataset.interactions()
+    for loader in loaders[1:]:
+        for user, _, shown in visible(loader):
+            assert len(shown) == 7
+            assert 0 not in shown
+            assert not shown & set(items[users == user].tolist())
+
+
+def test_candidates_depend_on_the_seed_alone(toy_config):
+    np.random.seed(1)
+    first = visible(
+        make_loaders(
+            toy_config(eval_args=UNI), SequenceDataset(toy_config(eval_args=UNI))
+        )[2]
+    )
+    np.random.seed(2)
+    theirs = toy_config("SASRec", eval_args=UNI)
+    second = visible(make_loaders(theirs, SequentialDataset(theirs))[2])
+    assert first == second
+    other = toy_config(eval_args=UNI, seed=5)
+    assert visible(make_loaders(other, SequenceDataset(other))[2]) != first
+
+
+def test_more_negatives_than_items_is_refused(toy_config):
+    config = toy_config(eval_args={**UNI, "mode": "uni99"})
+    with pytest.raises(ConfigError, match="99 negatives"):
+        make_loaders(config, SequenceDataset(config))
+
+
+@pytest.mark.parametrize("mode", ["full", "uni5"])
+def test_a_user_with_several_targets_is_a_case_for_each(toy_config, mode):
+    target = {**TARGET, "eval_args": {**TARGET["eval_args"], "mode": mode}}
+    config = toy_config("PeterRec", tasks=[target])
+    source = SequenceDataset(config)
+    source.build()
+    task = read_tasks(config)[0]
+    _, _, test = make_loaders(task.config, TaskDataset(task.config, source))
+    users = test._dataset.inter_feat["user_id"]
+    assert len(users.unique()) < len(users)
+    cases = sum(len(torch.unique(batch[2])) for batch in test)
+    assert cases == len(users)

@@ -1,0 +1,116 @@
+"""The source dataset against RecBole's own, row by row."""
+
+from collections import Counter
+
+import numpy as np
+import torch
+from recbole.data.dataset import SequentialDataset
+
+from recbole_peterrec.data.sequence_dataset import TARGETS, SequenceDataset
+
+LENGTH = 10
+
+
+def rows_of(dataset):
+    """(user, target, history) of each row, in order, as tokens."""
+    if not len(dataset):
+        return []
+    rows = dataset[torch.arange(len(dataset))]
+    tokens = dataset.field2id_token["item_id"]
+    return [
+        (
+            dataset.field2id_token["user_id"][user],
+            tokens[target],
+            [tokens[i] for i in history[:length]],
+        )
+        for user, target, history, length in zip(
+            rows["user_id"].tolist(),
+            rows["item_id"].tolist(),
+            rows["item_id_list"].tolist(),
+            rows["item_length"].tolist(),
+            strict=True,
+        )
+    ]
+
+
+def window_targets(train):
+    rows = train[torch.arange(len(train))]
+    found = Counter()
+    for user, items, length, targets in zip(
+        rows["user_id"].tolist(),
+        rows["item_id_list"].tolist(),
+        rows["item_length"].tolist(),
+        rows[TARGETS].tolist(),
+        strict=True,
+    ):
+        assert length <= LENGTH + 1
+        for item in items[length - targets : length]:
+            found[user, item] += 1
+    return found
+
+
+def test_evaluation_rows_are_recboles(uneven_config):
+    ours = SequenceDataset(uneven_config()).build()
+    theirs = SequentialDataset(uneven_config("SASRec")).build()
+    for mine, other in zip(ours[1:], theirs[1:], strict=True):
+        assert rows_of(mine) == rows_of(other)
+        assert len(mine)
+
+
+def test_training_targets_are_recboles_each_once(uneven_config):
+    train = SequenceDataset(uneven_config()).build()[0]
+    theirs = SequentialDataset(uneven_config("SASRec")).build()[0]
+    pairs = zip(
+        theirs.inter_feat["user_id"].tolist(),
+        theirs.inter_feat["item_id"].tolist(),
+        strict=True,
+    )
+    assert window_targets(train) == Counter(pairs)
+
+
+def test_targets_of_all_splits_are_all_but_the_first_interactions(toy_config):
+    dataset = SequenceDataset(toy_config())
+    train, valid, test = dataset.build()
+    found = window_targets(train)
+    for part in (valid, test):
+        found.update(
+            zip(
+                part.inter_feat["user_id"].tolist(),
+                part.inter_feat["item_id"].tolist(),
+                strict=True,
+            )
+        )
+    users, items = dataset.interactions()
+    first = np.diff(users, prepend=-1) != 0
+    expected = Counter(zip(users[~first].tolist(), items[~first].tolist(), strict=True))
+    assert found == expected
+
+
+def test_held_out_users_are_whole_and_ranked_on_their_last_item(toy_config):
+    split = {"split": {"RS": [0.7, 0.2, 0.1]}, "order": "RO", "mode": "full"}
+    dataset = SequenceDataset(toy_config(eval_args=split))
+    train, valid, test = dataset.build()
+    groups = [set(part.inter_feat["user_id"].tolist()) for part in (train, valid, test)]
+    assert [len(group) for group in groups] == [42, 12, 6]
+    assert len(set.union(*groups)) == 60
+    users, items = dataset.interactions()
+    last = dict(zip(users.tolist(), items.tolist(), strict=True))
+    for part in (valid, test):
+        rows = zip(
+            part.inter_feat["user_id"].tolist(),
+            part.inter_feat["item_id"].tolist(),
+            strict=True,
+        )
+        assert all(last[user] == item for user, item in rows)
+    again = SequenceDataset(toy_config(eval_args=split)).build()
+    assert groups[1] == set(again[1].inter_feat["user_id"].tolist())
+
+
+def test_histories_are_the_most_recent_items_in_order(uneven_config):
+    dataset = SequenceDataset(uneven_config())
+    dataset.build()
+    user = dataset.token2id("user_id", "u25")
+    items, lengths = dataset.histories(torch.tensor([user]), 6)
+    tokens = [dataset.field2id_token["item_id"][i] for i in items[0].tolist()]
+    assert tokens == [f"i{position}" for position in range(19, 25)]
+    assert lengths.tolist() == [6]

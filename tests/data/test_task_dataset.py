@@ -1,0 +1,97 @@
+"""Instances of tasks: labels, brackets, users and splits."""
+
+import pytest
+import torch
+
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.task_dataset import TaskDataset, bracket_names
+from recbole_peterrec.tasks import read_tasks
+from tests.toy import TARGET, write_table
+
+AGES = [(f"u{i}", age, "M") for i, age in enumerate([19, 20, 29, 30, 60, 61])]
+DECADES = {"name": "age", "kind": "profile", "field": "age", "bins": [20, 30, 60]}
+
+
+@pytest.fixture
+def task(toy_config):
+    def make(definition, **changes):
+        config = toy_config("PeterRec", tasks=[definition], **changes)
+        source = SequenceDataset(config)
+        source.build()
+        return TaskDataset(read_tasks(config)[0].config, source)
+
+    return make
+
+
+def labels_by_user(dataset):
+    dataset._change_feat_format()
+    rows = dataset.inter_feat
+    users = dataset.id2token("user_id", rows["user_id"])
+    return dict(
+        zip(users, dataset.id2token(dataset.iid_field, rows["age"]), strict=True)
+    )
+
+
+def test_a_bracket_holds_its_lower_bound(task, tmp_path, toy_config):
+    write_table(
+        tmp_path / "data" / "toy" / "toy.user",
+        ("user_id:token", "age:token", "gender:token"),
+        AGES,
+    )
+    dataset = task(DECADES)
+    assert dataset.labels == ["<20", "20-30", "30-60", "60+"]
+    assert list(labels_by_user(dataset).values()) == [
+        "<20",
+        "20-30",
+        "20-30",
+        "30-60",
+        "60+",
+        "60+",
+    ]
+
+
+def test_bracket_names_of_one_cut():
+    assert bracket_names([50]) == ["<50", "50+"]
+
+
+def test_users_without_a_sequence_are_counted_and_left_out(task, tmp_path):
+    write_table(
+        tmp_path / "data" / "toy" / "toy.user",
+        ("user_id:token", "age:token", "gender:token"),
+        [*AGES, ("stranger", 33, "F"), ("stranger2", 34, "F")],
+    )
+    dataset = task(DECADES)
+    assert dataset.unmatched_users == 2
+    assert set(labels_by_user(dataset)) == {f"u{i}" for i in range(6)}
+
+
+def test_the_split_depends_on_the_seed_alone(task):
+    parts = []
+    for state in (1, 2):
+        torch.manual_seed(state)
+        parts.append(task(DECADES).build())
+    for one, other in zip(*parts, strict=True):
+        for field in ("user_id", "age"):
+            assert torch.equal(one.inter_feat[field], other.inter_feat[field])
+
+
+def test_a_recommendation_task_has_its_own_items_and_intervals(task, tmp_path):
+    dataset = task({**TARGET, "val_interval": {"rating": "[4,5]"}})
+    assert all(token.startswith("p") for token in dataset.labels)
+    rows = (tmp_path / "data" / "shop" / "shop.inter").read_text().splitlines()[1:]
+    kept = [row for row in rows if float(row.split("\t")[2]) >= 4]
+    assert len(dataset.inter_feat) == len(kept) < len(rows)
+
+
+def test_an_instance_carries_its_users_most_recent_items(task):
+    dataset = task({**DECADES, "MAX_ITEM_LIST_LENGTH": 3})
+    train = dataset.build()[0]
+    rows = train[torch.arange(len(train))]
+    source = dataset.source
+    for user, items, length in zip(
+        rows["user_id"], rows["item_id_list"], rows["item_length"], strict=True
+    ):
+        token = dataset.id2token("user_id", user.item())
+        known = source.token2id("user_id", token)
+        expected, _ = source.histories(torch.tensor([known]), 3)
+        assert items[:length].tolist() == expected[0, :length].tolist()

@@ -1,0 +1,50 @@
+"""RecBole's metrics on a small ranking, by hand."""
+
+import pytest
+import torch
+from recbole.evaluator import Evaluator
+
+from recbole_peterrec.evaluation.collector import TieSafeCollector
+
+SCORES = torch.tensor(
+    [
+        [-torch.inf, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0],  # target 1 is first: 1
+        [-torch.inf, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0],  # target 3 is third: 1/3
+        [-torch.inf, 5.0, 4.0, 3.0, 2.0, 1.0, 0.0],  # target 6 is sixth: 0
+        [-torch.inf, 5.0, 5.0, 3.0, 2.0, 1.0, 0.0],  # target 1 ties for first: 1/2
+        [-torch.inf, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],  # constant: last, 0
+        [-torch.inf, torch.nan, 0.0, 0.0, 0.0, 0.0, 0.0],  # not a number: last, 0
+    ]
+)
+TARGETS = torch.tensor([1, 3, 6, 1, 2, 1])
+
+
+@pytest.fixture
+def evaluate(toy_config):
+    config = toy_config(metrics=["MRR", "Hit"], topk=[5], metric_decimal_place=8)
+
+    def run(*batches):
+        collector = TieSafeCollector(config)
+        for scores, targets in batches:
+            rows = torch.arange(len(targets))
+            collector.eval_batch_collect(scores.clone(), None, rows, targets)
+        return Evaluator(config).evaluate(collector.get_data_struct())
+
+    return run
+
+
+def test_mrr_and_hit_by_hand_ties_against_the_target(evaluate):
+    result = evaluate((SCORES, TARGETS))
+    assert result["mrr@5"] == pytest.approx((1 + 1 / 3 + 0 + 1 / 2 + 0 + 0) / 6)
+    assert result["hit@5"] == pytest.approx(3 / 6)
+
+
+def test_batches_do_not_change_the_metrics(evaluate):
+    halves = (SCORES[:2], TARGETS[:2]), (SCORES[2:], TARGETS[2:])
+    assert evaluate(*halves) == evaluate((SCORES, TARGETS))
+
+
+def test_a_rank_moves_by_ties_only(evaluate):
+    below = torch.nextafter(torch.tensor(4.0), torch.tensor(0.0)).item()
+    scores = torch.tensor([[-torch.inf, 4.0, below, 0.0, 0.0, 0.0, 0.0]])
+    assert evaluate((scores, torch.tensor([1])))["mrr@5"] == 1

@@ -1,0 +1,82 @@
+"""Causality, padding, and the residual block against NumPy."""
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.residual import ResidualBlock
+from tests.nn import reference as ref
+
+KINDS = [(causal, norm) for causal in (True, False) for norm in ("post", "pre")]
+
+
+def encoder(causal, norm, seed=0):
+    torch.manual_seed(seed)
+    built = DilatedEncoder(Architecture(30, 8, 3, (1, 4), causal, norm)).eval()
+    for parameter in built.blocks.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    torch.nn.init.normal_(built.embedding.weight)
+    return built
+
+
+def unit(x, module, dilation, causal, norm):
+    weight, bias = ref.array(module.conv.weight), ref.array(module.conv.bias)
+    gain, shift = ref.array(module.norm.weight), ref.array(module.norm.bias)
+    if norm == "post":
+        x = ref.convolution(x, weight, bias, dilation, causal)
+        return ref.relu(ref.layer_norm(x, gain, shift))
+    x = ref.relu(ref.layer_norm(x, gain, shift))
+    return ref.convolution(x, weight, bias, dilation, causal)
+
+
+@pytest.mark.parametrize(("causal", "norm"), KINDS)
+def test_residual_block_equals_numpy(causal, norm):
+    torch.manual_seed(1)
+    block = ResidualBlock(6, 3, 2, causal, norm).double()
+    for parameter in block.parameters():
+        torch.nn.init.normal_(parameter)
+    x = np.random.default_rng(0).normal(size=(9, 6))
+    first, second = block.branch
+    inner = unit(unit(x, first, 2, causal, norm), second, 4, causal, norm)
+    ours = block(torch.from_numpy(x)[:, None])[:, 0]
+    np.testing.assert_allclose(ref.array(ours), x + inner, atol=1e-10)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize("changed", [1, 5, 11])
+def test_later_items_change_nothing_before_them(norm, changed):
+    net = encoder(True, norm)
+    items = torch.randint(1, 30, (3, 12))
+    other = items.clone()
+    other[:, changed:] = torch.randint(1, 30, (3, 12 - changed))
+    assert torch.equal(net(items)[:, :changed], net(other)[:, :changed])
+
+
+def test_a_non_causal_state_sees_later_items():
+    net = encoder(False, "post")
+    items = torch.randint(1, 29, (1, 12))
+    other = items.clone()
+    other[0, -1] = 29
+    assert not torch.equal(net(items)[0, -2], net(other)[0, -2])
+
+
+@pytest.mark.parametrize(("causal", "norm"), KINDS)
+def test_what_padding_holds_changes_no_real_state(causal, norm):
+    net = encoder(causal, norm)
+    items = torch.randint(1, 30, (2, 10))
+    items[0, 4:] = 0
+    before = net(items)
+    with torch.no_grad():
+        net.embedding.weight[0] = 7.0
+    after = net(items)
+    assert torch.equal(before[0, :4], after[0, :4])
+    assert torch.equal(before[1], after[1])
+
+
+@pytest.mark.parametrize(("causal", "norm"), KINDS)
+def test_more_padding_changes_no_real_state(causal, norm):
+    net = encoder(causal, norm).double()
+    items = torch.randint(1, 30, (2, 7))
+    padded = torch.nn.functional.pad(items, (0, 20))
+    torch.testing.assert_close(net(items), net(padded)[:, :7], rtol=0, atol=1e-12)

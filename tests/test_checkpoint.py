@@ -1,0 +1,75 @@
+"""Files are whole or absent, and reading one runs nothing."""
+
+import os
+import pickle
+
+import pytest
+import torch
+
+from recbole_peterrec import checkpoint
+from recbole_peterrec.errors import CheckpointError
+
+
+class Trap:
+    """Makes a folder if it is ever unpickled."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.folder),)
+
+
+def test_tensors_come_back_bit_for_bit(tmp_path):
+    tensors = {"a": torch.randn(3, 4), "b": torch.arange(5)}
+    checkpoint.save_tensors(tmp_path / "x.safetensors", tensors)
+    loaded = checkpoint.load_tensors(tmp_path / "x.safetensors")
+    assert loaded.keys() == tensors.keys()
+    assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
+    path = tmp_path / "x.json"
+    checkpoint.save_json(path, {"old": 1})
+
+    def full(*_):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        checkpoint.save_json(path, {"new": 2})
+    assert checkpoint.load_json(path) == {"old": 1}
+    assert os.listdir(tmp_path) == ["x.json"]
+
+
+@pytest.mark.parametrize(
+    "load", [checkpoint.load_tensors, checkpoint.load_json, checkpoint.load_state]
+)
+@pytest.mark.parametrize("content", [None, b"", b"no such format", b"\x80\x04N."])
+def test_a_missing_or_foreign_file_is_one_clear_line(tmp_path, load, content):
+    path = tmp_path / "file"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(CheckpointError, match="file") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("cut", [1, 100, 1000])
+def test_a_truncated_state_is_refused(tmp_path, cut):
+    path = tmp_path / "state.pt"
+    checkpoint.save_state(path, {"w": torch.randn(100, 10)})
+    path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(CheckpointError):
+        checkpoint.load_state(path)
+
+
+def test_code_in_a_state_is_refused_and_never_run(tmp_path):
+    path = tmp_path / "state.pt"
+    torch.save({"trap": Trap(tmp_path / "made")}, path)
+    with pytest.raises(CheckpointError):
+        checkpoint.load_state(path)
+    path.write_bytes(pickle.dumps(Trap(tmp_path / "made")))
+    with pytest.raises(CheckpointError):
+        checkpoint.load_state(path)
+    assert not (tmp_path / "made").exists()

@@ -1,0 +1,73 @@
+"""The trainer on today's torch: best weights, resuming, NaN, same figures twice."""
+
+import pytest
+import torch
+
+from recbole_peterrec.data.loaders import make_loaders
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.errors import CheckpointError, TrainingError
+from recbole_peterrec.model.nextitnet_ar import NextItNetAR
+from recbole_peterrec.trainer.base import BackboneTrainer
+
+
+@pytest.fixture
+def training(toy_config):
+    def make(**changes):
+        config = toy_config(**changes)
+        dataset = SequenceDataset(config)
+        loaders = make_loaders(config, dataset)
+        torch.manual_seed(0)
+        model = NextItNetAR(config, dataset)
+        return BackboneTrainer(config, model), loaders
+
+    return make
+
+
+@pytest.mark.parametrize("mode", ["full", "uni7"])
+def test_evaluating_twice_gives_the_same_figures(training, mode):
+    split = {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": mode}
+    trainer, (train, valid, test) = training(eval_args=split)
+    trainer.fit(train, valid, verbose=False)
+    assert trainer.evaluate(test) == trainer.evaluate(test)
+
+
+def test_resuming_restores_epoch_score_and_optimiser(training):
+    trainer, (train, *_) = training(epochs=2)
+    trainer.fit(train, verbose=False)
+    later, loaders = training(epochs=4)
+    later.resume_checkpoint(trainer.saved_model_file)
+    assert later.start_epoch == 2
+    for one, other in zip(
+        later.model.parameters(), trainer.model.parameters(), strict=True
+    ):
+        assert torch.equal(one, other)
+    assert later.optimizer.state_dict()["state"][0]["step"] > 0
+    later.fit(loaders[0], verbose=False)
+    assert sorted(later.train_loss_dict) == [2, 3]
+
+
+def test_a_checkpoint_of_another_architecture_is_refused(training):
+    trainer, (train, *_) = training()
+    trainer.fit(train, verbose=False)
+    other, _ = training(embedding_size=16)
+    with pytest.raises(CheckpointError, match="architecture"):
+        other.resume_checkpoint(trainer.saved_model_file)
+
+
+def test_a_nan_loss_names_epoch_and_batch_and_keeps_the_good_weights(training):
+    trainer, (train, valid, _) = training(epochs=3, train_batch_size=8)
+    trainer.fit(train, valid, verbose=False)
+    good = {n: p.clone() for n, p in trainer.model.state_dict().items()}
+    trainer._save_checkpoint(2, verbose=False)
+    calls = iter(range(100))
+    loss = trainer.model.calculate_loss
+
+    def breaks_at_the_third(batch):
+        return loss(batch) * (torch.nan if next(calls) == 2 else 1)
+
+    trainer.model.calculate_loss = breaks_at_the_third
+    with pytest.raises(TrainingError, match="epoch 0, batch 2"):
+        trainer.fit(train, valid, verbose=False)
+    trainer._load_weights(trainer.saved_model_file)
+    kept = trainer.model.state_dict()
+    assert all(torch.equal(kept[name], good[name]) for name in good)
