@@ -52,6 +52,7 @@ RULES: dict[str, Rule] = {
     "train_batch_size": COUNT,
     "eval_batch_size": COUNT,
     "MAX_ITEM_LIST_LENGTH": COUNT,
+    "select_epoch": (lambda value: value in ("best", "last"), "best or last"),
     "window_overlap": PROBABILITY,
     "head_dropout": PROBABILITY,
     "softmax_samples": NOT_NEGATIVE,

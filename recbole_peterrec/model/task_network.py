@@ -15,7 +15,7 @@ from recbole_peterrec.nn.conv import INIT_STD
 from recbole_peterrec.nn.encoder import DilatedEncoder
 from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.placement import insert_patches
-from recbole_peterrec.nn.pooling import Standardize, add_tokens, check_pooling, pool
+from recbole_peterrec.nn.pooling import add_tokens, check_pooling, pool
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,6 @@ class Tuning:
     tune_layers: int
     tune_layernorm: bool
     pooling: str
-    standardize: bool
     patch_insertion: str
     patch_count: int | None
     patch_reduction: int
@@ -90,7 +89,6 @@ class TaskNetwork(nn.Module):
         for module in self.encoder.modules():
             if isinstance(module, nn.Dropout):
                 module.p = dropout
-        self.head_norm = Standardize(width) if tuning.standardize else nn.Identity()
         self.head_dropout = nn.Dropout(head_dropout)
         self.head = nn.Linear(width, labels)
         nn.init.trunc_normal_(self.head.weight, std=INIT_STD)
@@ -112,22 +110,20 @@ class TaskNetwork(nn.Module):
         items, lengths = add_tokens(
             items, lengths, self.pooling, self.encoder.special_token
         )
-        pooled = pool(self.encoder(items), lengths, self.pooling)
-        return self.head_dropout(self.head_norm(pooled))
+        return self.head_dropout(pool(self.encoder(items), lengths, self.pooling))
 
     def scores(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """``o = h W + b`` (Eq. 5 to 7), ``[B, labels]``; arguments as in :meth:`forward`."""
         return self.head(self(items, lengths))
 
     def trained_state(self) -> dict[str, torch.Tensor]:
-        """All that a task's file must hold: trained parameters and the head's statistics."""
-        trained = {name: p for name, p in self.named_parameters() if p.requires_grad}
-        return trained | dict(self.named_buffers())
+        """Name and value of every trained parameter: all that a task's file must hold."""
+        return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
     @property
     def trainable_parameters(self) -> int:
         """Number of trained weights: the paper's vartheta and v."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+        return sum(p.numel() for p in self.trained_state().values())
 
 
 def _partly_shared_copy(encoder: DilatedEncoder, tuning: Tuning) -> DilatedEncoder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
 POOLINGS = ("tcl_end", "tcl_both", "sum", "mean", "tcl_start")
 
@@ -74,20 +73,3 @@ def pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Ten
         return total if pooling == "sum" else total / lengths[:, None]
     last = hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
     return hidden[:, 0] + last if pooling == "tcl_both" else last
-
-
-class Standardize(nn.BatchNorm1d):
-    """Zero mean and unit variance of each channel over the users, without parameters.
-
-    Pooled states of different users differ little beside what they have in common, which makes
-    the head's problem ill-conditioned. The statistics of training serve at inference.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, affine=False)
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``[B, k]`` to ``[B, k]``; a batch of one uses the running statistics."""
-        if self.training and len(x) == 1:
-            return nn.functional.batch_norm(x, self.running_mean, self.running_var)
-        return super().forward(x)

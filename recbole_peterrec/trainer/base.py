@@ -55,12 +55,27 @@ class RunMixin:
         return super()._build_optimizer(**{"params": trainable, **kwargs})
 
     def fit(self, *args: Any, show_progress: bool = False, **kwargs: Any):
-        """RecBole's ``fit`` under one bar for the stage."""
+        """RecBole's ``fit`` under one bar for the stage.
+
+        With ``select_epoch: last`` the last epoch's weights are kept and its metrics returned.
+        """
         self._bar = tqdm(
-            total=self.epochs, desc=self.stage, unit="epoch", disable=not show_progress
+            total=self.epochs,
+            desc=self.stage,
+            unit="epoch",
+            disable=not show_progress,
         )
         with self._bar:
-            return super().fit(*args, show_progress=show_progress, **kwargs)
+            best = super().fit(*args, show_progress=show_progress, **kwargs)
+        if self.config["select_epoch"] != "last" or not self.history:
+            return best
+        self._save_checkpoint(self._epoch, verbose=False)
+        last = {
+            metric: value
+            for metric, value in self.history[-1].items()
+            if metric not in ("epoch", "loss")
+        }
+        return last[self.valid_metric], last
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         self._epoch, self._batch = epoch_idx, 0

@@ -11,7 +11,6 @@ BASE = {
     "tune_layers": 1,
     "tune_layernorm": False,
     "pooling": "tcl_end",
-    "standardize": False,
     "patch_insertion": "serial_before_norm",
     "patch_count": None,
     "patch_reduction": 4,

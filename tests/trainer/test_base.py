@@ -71,3 +71,16 @@ def test_a_nan_loss_names_epoch_and_batch_and_keeps_the_good_weights(training):
     trainer._load_weights(trainer.saved_model_file)
     kept = trainer.model.state_dict()
     assert all(torch.equal(kept[name], good[name]) for name in good)
+
+
+def test_the_last_epoch_is_kept_where_asked(training):
+    trainer, (train, valid, _) = training(epochs=3, select_epoch="last")
+    score, result = trainer.fit(train, valid, verbose=False)
+    last = {n: p.clone() for n, p in trainer.model.state_dict().items()}
+    assert result == {k: trainer.history[-1][k] for k in ("mrr@5", "hit@5")}
+    assert score == result["mrr@5"]
+    with torch.no_grad():
+        trainer.model.output.weight.zero_()
+    trainer._load_weights(trainer.saved_model_file)
+    kept = trainer.model.state_dict()
+    assert all(torch.equal(kept[name], last[name]) for name in last)
