@@ -54,7 +54,7 @@ def run(
         transfers = issubclass(config.model_class, PeterRec)
         run_class = _TransferRun if transfers else _SequentialRun
         prepared = run_class(config)
-        run_dir = _open(config, log)
+        run_dir = _open(config, log, prepared.definitions())
         prepared.use(run_dir)
         with log.quiet_console():
             logging.getLogger().info(config)
@@ -80,7 +80,7 @@ def run(
     }
 
 
-def _open(config: Config, log: RunLog) -> Path:
+def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
     """Make the run directory with its log and its resolved config."""
     run_dir = new_run_dir(config)
     if (run_dir / "results.json").exists():
@@ -93,7 +93,9 @@ def _open(config: Config, log: RunLog) -> Path:
         raise ConfigError(
             f"run_dir {run_dir} cannot be written: {error.strerror}"
         ) from error
-    text = yaml.safe_dump(config.resolved(), sort_keys=True, allow_unicode=True)
+    text = yaml.safe_dump(
+        config.resolved() | definitions, sort_keys=True, allow_unicode=True
+    )
     write_atomically(run_dir / "config.yaml", text.encode())
     return run_dir
 
@@ -103,6 +105,9 @@ class _SequentialRun:
 
     def __init__(self, config: Config) -> None:
         self.stage = SequentialStage(config)
+
+    def definitions(self) -> dict[str, Any]:
+        return {}
 
     def use(self, run_dir: Path) -> None:
         self.stage.config["run_dir"] = str(run_dir)
@@ -147,6 +152,10 @@ class _TransferRun:
             TaskStage(task, self.pretraining.dataset, self.encoder.architecture)
             for task in tasks
         ]
+
+    def definitions(self) -> dict[str, Any]:
+        """The tasks with their defaults written out, for ``config.yaml``."""
+        return {"tasks": [stage.task.definition for stage in self.tasks]}
 
     def use(self, run_dir: Path) -> None:
         for stage in (self.pretraining, *self.tasks):

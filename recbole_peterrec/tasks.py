@@ -32,11 +32,15 @@ PROTOCOL = frozenset(
 
 @dataclass(frozen=True)
 class Task:
-    """One downstream task with its resolved config."""
+    """One downstream task with its resolved config.
+
+    ``definition`` says the same as an entry of the list ``tasks``, defaults written out.
+    """
 
     name: str
     kind: str
     config: Config
+    definition: dict[str, Any]
 
 
 def read_tasks(config: Config) -> list[Task]:
@@ -95,6 +99,10 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
         if not isinstance(definition.get("field"), str):
             raise ConfigError(f"{where}: a profile task needs field, a column of .user")
         overrides["ITEM_ID_FIELD"] = definition["field"]
+    explicit = {"name": name, **overrides, "kind": kind}
+    explicit.pop("ITEM_ID_FIELD", None)
+    if kind == PROFILE:
+        explicit["field"] = definition["field"]
     overrides.update(task=name, stage=name)
     if overrides.get("finetune_epochs") or config["finetune_epochs"]:
         overrides["epochs"] = (
@@ -105,4 +113,4 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
     derived["repeatable"] = False  # no negative of training is a positive of its user
-    return Task(name, kind, derived)
+    return Task(name, kind, derived, explicit)
