@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -131,16 +132,8 @@ class Config(RecBoleConfig):
         arguments: list[str] | None = None,
     ) -> None:
         self._arguments = arguments or []
-        try:
+        with _recbole_refusals():
             super().__init__(model, dataset, config_file_list, config_dict)
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
-            raise ConfigError(f"configuration: {_one_line(error)}") from error
 
     def _build_yaml_loader(self):
         return _Loader
@@ -266,20 +259,12 @@ class Config(RecBoleConfig):
         new.dataset = new.final_config_dict["dataset"]
         new.model = new.final_config_dict["model"]
         new.model_class = registry.model_class(new.model)
-        try:
+        with _recbole_refusals():
             new._set_default_parameters()
             new.final_config_dict["device"] = self.final_config_dict["device"]
             new._set_train_neg_sample_args()
             new._set_eval_neg_sample_args("valid")
             new._set_eval_neg_sample_args("test")
-        except (
-            ValueError,
-            TypeError,
-            KeyError,
-            NotImplementedError,
-            RuntimeError,
-        ) as error:
-            raise ConfigError(f"configuration: {_one_line(error)}") from error
         return new
 
     def resolved(self) -> dict[str, Any]:
@@ -300,5 +285,11 @@ def _last(files: list[dict[str, Any]], key: str) -> Any:
     return next((content[key] for content in reversed(files) if key in content), None)
 
 
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+@contextlib.contextmanager
+def _recbole_refusals() -> Iterator[None]:
+    """What RecBole's checks of a config raise, as one clear line."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"configuration: {reason}") from error

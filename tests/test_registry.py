@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
-from tests.toy import python, settings, write_toy
+from tests.toy import ROOT, python, settings, write_toy
 
 IMPORT = """
 import sys
@@ -102,8 +103,11 @@ def test_stock_run_recbole_trains_and_evaluates_a_backbone_by_name(told, model):
 
 @pytest.mark.parametrize("model", ["NextItNetAR", "GRec"])
 def test_stock_config_finds_our_property_files(told, model):
-    assert told[model]["window_overlap"] is not None
-    assert told[model]["block_num"] is not None
+    properties = ROOT / "properties"
+    overall = yaml.safe_load((properties / "overall.yaml").read_text())
+    own = yaml.safe_load((properties / "model" / f"{model}.yaml").read_text())
+    assert told[model]["window_overlap"] == overall["window_overlap"]
+    assert told[model]["block_num"] == own["block_num"]
 
 
 @pytest.mark.parametrize("model", ["NextItNetAR", "GRec"])
