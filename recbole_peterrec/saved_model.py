@@ -10,7 +10,7 @@ from torch import nn
 from recbole_peterrec.checkpoint import load_json, load_tensors, save_json, save_tensors
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.backbone import Backbone
-from recbole_peterrec.model.task_network import TaskNetwork, Tuning
+from recbole_peterrec.model.task_network import TaskNetwork, Tuning, tuned_network
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.version import __version__
 
@@ -171,7 +171,7 @@ def open_task(
     path = folder / "task.json"
     header = read_header(path, {"labels": list, "tuning": dict, "max_length": int})
     try:
-        network = TaskNetwork(
+        network = tuned_network(
             encoder, Tuning.of(header["tuning"]), len(header["labels"])
         )
     except (KeyError, TypeError, ValueError) as error:

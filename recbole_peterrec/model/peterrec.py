@@ -8,7 +8,7 @@ from torch import nn
 
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.model.task_network import TaskNetwork, Tuning
+from recbole_peterrec.model.task_network import Tuning, tuned_network
 from recbole_peterrec.nn.encoder import DilatedEncoder
 from recbole_peterrec.nn.losses import bpr_loss
 
@@ -38,7 +38,7 @@ class PeterRec(SequentialRecommender):
             )
         self.loss_type = config["loss_type"]
         try:
-            self.network = TaskNetwork(
+            self.network = tuned_network(
                 encoder,
                 Tuning.of(config),
                 self.n_items - 1,

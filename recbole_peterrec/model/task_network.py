@@ -47,54 +47,40 @@ class Tuning:
 
 
 class TaskNetwork(nn.Module):
-    """The fine-tuning network of PeterRec (Fig. 1b), or of one of its baselines.
+    """An encoder, a pooling and a head: what fine-tuning trains and a task is served by.
 
     Args:
-        encoder: the pretrained encoder. It is not changed: what the strategy trains is copied,
-            what it freezes is shared.
-        tuning: the strategy.
+        encoder: as it will be computed with, patches inserted.
+        pooling: one of :data:`recbole_peterrec.nn.pooling.POOLINGS`.
         labels: number of labels.
+        encoder_size: weights of the pretrained encoder, all of which full tuning would train.
         dropout: probability inside the encoder while training.
         head_dropout: probability on the vector that the head reads.
 
     Raises:
-        ValueError: a value or combination that the paper rules out.
+        ValueError: a pooling that the encoder does not allow.
     """
 
     def __init__(
         self,
         encoder: DilatedEncoder,
-        tuning: Tuning,
+        pooling: str,
         labels: int,
+        encoder_size: int,
         dropout: float = 0.0,
         head_dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        width = encoder.architecture.embedding_size
-        check_pooling(tuning.pooling, encoder.architecture.causal)
-        self.pooling = tuning.pooling
-        self.encoder = _partly_shared_copy(encoder, tuning)
-        if tuning.tuning == "patch":
-            insert_patches(
-                self.encoder,
-                tuning.patch_insertion,
-                lambda: ModelPatch(
-                    width,
-                    tuning.patch_reduction,
-                    tuning.patch_activation,
-                    tuning.patch_cardinality,
-                ),
-                tuning.patch_count,
-            )
-        for module in self.encoder.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = dropout
+        check_pooling(pooling, encoder.architecture.causal)
+        self.pooling = pooling
+        self.encoder = encoder
+        encoder.set_dropout(dropout)
         self.head_dropout = nn.Dropout(head_dropout)
-        self.head = nn.Linear(width, labels)
+        self.head = nn.Linear(encoder.architecture.embedding_size, labels)
         nn.init.trunc_normal_(self.head.weight, std=INIT_STD)
         nn.init.zeros_(self.head.bias)
-        self.full_parameters = sum(
-            p.numel() for module in (encoder, self.head) for p in module.parameters()
+        self.full_parameters = encoder_size + sum(
+            p.numel() for p in self.head.parameters()
         )
 
     def forward(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
@@ -124,6 +110,45 @@ class TaskNetwork(nn.Module):
     def trainable_parameters(self) -> int:
         """Number of trained weights: the paper's vartheta and v."""
         return sum(p.numel() for p in self.trained_state().values())
+
+
+def tuned_network(
+    encoder: DilatedEncoder,
+    tuning: Tuning,
+    labels: int,
+    dropout: float = 0.0,
+    head_dropout: float = 0.0,
+) -> TaskNetwork:
+    """The fine-tuning network of PeterRec (Fig. 1b), or of one of its baselines.
+
+    Args:
+        encoder: the pretrained encoder. It is not changed: what the strategy trains is copied,
+            what it freezes is shared.
+        tuning: the strategy.
+        labels: number of labels.
+        dropout: see :class:`TaskNetwork`.
+        head_dropout: see :class:`TaskNetwork`.
+
+    Raises:
+        ValueError: a value or combination that the paper rules out.
+    """
+    check_pooling(tuning.pooling, encoder.architecture.causal)
+    copied = _partly_shared_copy(encoder, tuning)
+    if tuning.tuning == "patch":
+        width = encoder.architecture.embedding_size
+        insert_patches(
+            copied,
+            tuning.patch_insertion,
+            lambda: ModelPatch(
+                width,
+                tuning.patch_reduction,
+                tuning.patch_activation,
+                tuning.patch_cardinality,
+            ),
+            tuning.patch_count,
+        )
+    size = sum(p.numel() for p in encoder.parameters())
+    return TaskNetwork(copied, tuning.pooling, labels, size, dropout, head_dropout)
 
 
 def _partly_shared_copy(encoder: DilatedEncoder, tuning: Tuning) -> DilatedEncoder:

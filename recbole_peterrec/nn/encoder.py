@@ -81,6 +81,12 @@ class DilatedEncoder(nn.Module):
         x = self.dropout(self.embedding(items.t()))
         return self.blocks(x, mask).transpose(0, 1)
 
+    def set_dropout(self, probability: float) -> None:
+        """Drop with this probability from now on, everywhere in the encoder."""
+        for module in self.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = probability
+
     def patch_sites(self, kind: str) -> list[list[str]]:
         """Names of the modules that a patch may wrap, block by block.
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recbole_peterrec.model.task_network import TaskNetwork, Tuning
+from recbole_peterrec.model.task_network import Tuning, tuned_network
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 
 BASE = {
@@ -22,7 +22,7 @@ BASE = {
 def network(**changes):
     torch.manual_seed(0)
     encoder = DilatedEncoder(Architecture(20, 8, 3, (1, 4), True, "post"))
-    return encoder, TaskNetwork(encoder, Tuning.of({**BASE, **changes}), 3)
+    return encoder, tuned_network(encoder, Tuning.of({**BASE, **changes}), 3)
 
 
 def layer(name):
