@@ -27,6 +27,10 @@ def _probability(value: Any) -> bool:
     return _number(value, 0) and value < 1
 
 
+def _share(value: Any) -> bool:
+    return _number(value, 0) and 0 < value < 1
+
+
 Rule = tuple[Callable[[Any], bool], str]
 COUNT: Rule = (lambda value: _whole(value, 1), "a whole number of at least 1")
 COUNT_OR_NONE: Rule = (
@@ -54,6 +58,18 @@ RULES: dict[str, Rule] = {
     "MAX_ITEM_LIST_LENGTH": COUNT,
     "select_epoch": (lambda value: value in ("best", "last"), "best or last"),
     "window_overlap": PROBABILITY,
+    "recent_interactions": COUNT_OR_NONE,
+    "rank_rho": (
+        lambda value: value is None or _number(value, 0) and value > 0,
+        "empty or above 0",
+    ),
+    "retrain_epochs": COUNT_OR_NONE,
+    "prune_ratio": (
+        lambda value: value == "auto" or _share(value),
+        "above 0 and below 1, or auto",
+    ),
+    "embedding_prune_ratio": (lambda value: _share(value), "above 0 and below 1"),
+    "prune_tolerance": PROBABILITY,
     "head_dropout": PROBABILITY,
     "softmax_samples": NOT_NEGATIVE,
     "patch_reduction": COUNT,

@@ -166,9 +166,15 @@ class Config(RecBoleConfig):
 
     def _load_internal_config_dict(self, model, model_class, dataset):
         super()._load_internal_config_dict(model, model_class, dataset)
+        given = self.external_config_dict
         files = registry.property_files(model, dataset)
         ours = [read_yaml(path) for path in files]
-        backbone = self.external_config_dict.get("backbone") or _last(ours, "backbone")
+        protocol = given.get("protocol") or _last(ours, "protocol")
+        if protocol:
+            registry.require_protocol(protocol)
+            files = registry.property_files(model, dataset, protocol)
+            ours = [read_yaml(path) for path in files]
+        backbone = given.get("backbone") or _last(ours, "backbone")
         if backbone:  # its keys are defaults below those of the model on top of it
             registry.require_backbone(backbone)
             path = registry.properties_folder() / "model" / f"{backbone}.yaml"

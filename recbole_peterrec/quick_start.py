@@ -11,10 +11,12 @@ import yaml
 
 from recbole_peterrec.checkpoint import save_json, save_tensors, write_atomically
 from recbole_peterrec.config import Config
+from recbole_peterrec.continual_run import ContinualRun
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.model.conure import Conure
 from recbole_peterrec.model.peterrec import PeterRec
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog, new_run_dir
@@ -51,9 +53,7 @@ def run(
     """
     config = Config(model, dataset, config_file_list, config_dict, arguments)
     with RunLog(config["state"]).active() as log:
-        transfers = issubclass(config.model_class, PeterRec)
-        run_class = _TransferRun if transfers else _SequentialRun
-        prepared = run_class(config)
+        prepared = _run_class(config)(config)
         run_dir = _open(config, log, prepared.definitions())
         prepared.use(run_dir)
         with log.quiet_console():
@@ -78,6 +78,14 @@ def run(
         "results": results,
         "run_dir": str(run_dir),
     }
+
+
+def _run_class(config: Config) -> type:
+    """The kind of run that a model needs."""
+    for model, run_class in ((Conure, ContinualRun), (PeterRec, _TransferRun)):
+        if issubclass(config.model_class, model):
+            return run_class
+    return _SequentialRun
 
 
 def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
@@ -178,7 +186,8 @@ class _TransferRun:
             results["pretrain"],
         )
         for stage in self.tasks:
-            model, outcome = stage.train(self.encoder, log)
+            model = stage.build(self.encoder)
+            outcome = stage.train(model, log)
             record = stage.record(model, outcome)
             results["tasks"][stage.task.name] = record
             histories[stage.task.name] = outcome.history

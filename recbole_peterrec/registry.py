@@ -17,6 +17,7 @@ OURS = {
     "NextItNetAR": "recbole_peterrec.model.nextitnet_ar",
     "GRec": "recbole_peterrec.model.grec",
     "PeterRec": "recbole_peterrec.model.peterrec",
+    "Conure": "recbole_peterrec.model.conure",
 }
 BACKBONES = ("NextItNetAR", "GRec")
 RECBOLE_PACKAGES = (
@@ -95,14 +96,32 @@ def require_backbone(name: str) -> None:
         )
 
 
-def property_files(model: str, dataset: str) -> list[Path]:
-    """Our property files for a model and a dataset, in the order in which they are loaded."""
+def property_files(model: str, dataset: str, protocol: str | None = None) -> list[Path]:
+    """Our property files for a model and a dataset, in the order in which they are loaded.
+
+    Args:
+        model: ours, a variant's, or RecBole's.
+        dataset: its name.
+        protocol: experiment whose own files win: ``protocol/NAME.yaml`` over the model's,
+            ``dataset/DATASET.NAME.yaml`` over the dataset's.
+    """
     folder = properties_folder()
     names = [f"model/{name}.yaml" for name in (_extended(model), model) if name]
-    candidates = [
-        folder / name for name in ("overall.yaml", *names, f"dataset/{dataset}.yaml")
-    ]
-    return [path for path in candidates if path.is_file()]
+    names = ["overall.yaml", *names, f"dataset/{dataset}.yaml"]
+    if protocol:
+        names.insert(-1, f"protocol/{protocol}.yaml")
+        names.append(f"dataset/{dataset}.{protocol}.yaml")
+    return [folder / name for name in names if (folder / name).is_file()]
+
+
+def require_protocol(name: str) -> None:
+    """Raise :class:`ConfigError` unless there is a file of the protocol."""
+    known = sorted(p.stem for p in (properties_folder() / "protocol").glob("*.yaml"))
+    if name not in known:
+        raise ConfigError(
+            f"protocol must be one of {', '.join(known)}, got {name!r}"
+            f"{did_you_mean(str(name), known)}"
+        )
 
 
 def all_property_keys() -> set[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.evaluation.label_cs import LabelCounts
 from recbole_peterrec.model.backbone import Backbone
-from recbole_peterrec.model.peterrec import PeterRec
 from recbole_peterrec.model.task_network import Tuning
+from recbole_peterrec.model.task_recommender import TaskRecommender
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import save_task
@@ -50,28 +49,23 @@ class Outcome:
         }
 
 
-def _fit_and_test(trainer: RunMixin, loaders, config: Config, log: RunLog) -> Outcome:
-    """Train to the best validated epoch and test it."""
+def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
+    """Train to the best validated epoch and test it; the model then has its weights."""
     train, valid, test = loaders
-    start = time.perf_counter()
+    show = trainer.config["show_progress"]
     with log.quiet_console():
-        _, best = trainer.fit(train, valid, show_progress=config["show_progress"])
-    seconds = time.perf_counter() - start
-    tested = trainer.evaluate(test, show_progress=config["show_progress"])
+        _, best = trainer.fit(train, valid, show_progress=show)
+    tested = trainer.evaluate(test, show_progress=show)
     outcome = Outcome(
         valid={metric: float(value) for metric, value in (best or {}).items()},
         test=tested,
         epochs=len(trainer.train_loss_dict),
-        seconds=seconds,
+        seconds=trainer.seconds,
         history=trainer.history,
     )
     logger = logging.getLogger()
-    logger.info(
-        set_color(f"{trainer.stage} best valid", "yellow") + f": {outcome.valid}"
-    )
-    logger.info(
-        set_color(f"{trainer.stage} test result", "yellow") + f": {outcome.test}"
-    )
+    for split, metrics in (("best valid", outcome.valid), ("test result", tested)):
+        logger.info(set_color(f"{trainer.stage} {split}", "yellow") + f": {metrics}")
     return outcome
 
 
@@ -123,17 +117,26 @@ class SequentialStage:
         with reading("source", self.config):
             return getattr(recbole_datasets, name, default)(self.config)
 
-    def train(self, log: RunLog) -> Outcome:
-        """Train the model and test its best epoch, whose weights it then has."""
+    def train(self, log: RunLog, **overrides: Any) -> Outcome:
+        """Train the model and test its best epoch, whose weights it then has.
+
+        Args:
+            log: the run's.
+            overrides: keys of the config that differ in this training: ``stage``, ``epochs``.
+        """
         if self.ours:
             trainer_class = BackboneTrainer
         else:
             found = get_trainer(self.config["MODEL_TYPE"], self.config["model"])
             trainer_class = runnable(found)
-        init_seed(self.config["seed"], self.config["reproducibility"])
-        return _fit_and_test(
-            trainer_class(self.config, self.model), self.loaders, self.config, log
-        )
+        config = self.config.derive(**overrides) if overrides else self.config
+        init_seed(config["seed"], config["reproducibility"])
+        self.trainer = trainer_class(config, self.model)
+        return fit_and_test(self.trainer, self.loaders, log)
+
+    def test(self) -> dict[str, float]:
+        """Metrics of the model as it is now on the test rows, after :meth:`train`."""
+        return self.trainer.evaluate(self.loaders[2], load_best_model=False)
 
 
 class TaskStage:
@@ -158,7 +161,8 @@ class TaskStage:
         try:
             self.loaders = make_loaders(self.config, self.dataset)
             with torch.device("meta"):
-                PeterRec(self.config, self.train_data, DilatedEncoder(architecture))
+                encoder = DilatedEncoder(architecture)
+                self.config.model_class(self.config, self.train_data, encoder)
         except UserError as error:
             raise type(error)(f"task {task.name!r}: {error}") from error
 
@@ -167,16 +171,26 @@ class TaskStage:
         """Training split."""
         return self.loaders[0]._dataset
 
-    def train(self, encoder: DilatedEncoder, log: RunLog) -> tuple[PeterRec, Outcome]:
-        """Fine-tune; the encoder's own weights stay as they are."""
+    def build(self, encoder: DilatedEncoder) -> TaskRecommender:
+        """The task's model on an encoder, with a head drawn anew."""
         init_seed(self.config["seed"], self.config["reproducibility"])
-        model = PeterRec(self.config, self.train_data, encoder).to(
-            self.config["device"]
-        )
-        self.trainer = TransferTrainer(self.config, model)
-        return model, _fit_and_test(self.trainer, self.loaders, self.config, log)
+        model = self.config.model_class(self.config, self.train_data, encoder)
+        return model.to(self.config["device"])
 
-    def record(self, model: PeterRec, outcome: Outcome) -> dict[str, Any]:
+    def train(self, model: TaskRecommender, log: RunLog, **overrides: Any) -> Outcome:
+        """Fine-tune what is trainable and test the best epoch; see :class:`SequentialStage`."""
+        config = self.config
+        if overrides:  # RecBole derives no other value; it steers loaders, made already
+            config = config.derive(repeatable=True, **overrides)
+        init_seed(config["seed"], config["reproducibility"])
+        self.trainer = TransferTrainer(config, model)
+        return fit_and_test(self.trainer, self.loaders, log)
+
+    def test(self) -> dict[str, float]:
+        """Metrics of the model as it is now on the test instances, after :meth:`train`."""
+        return self.trainer.evaluate(self.loaders[2], load_best_model=False)
+
+    def record(self, model: TaskRecommender, outcome: Outcome) -> dict[str, Any]:
         """The task's part of results.json."""
         sizes = (len(loader._dataset) for loader in self.loaders)
         record = {
@@ -192,7 +206,9 @@ class TaskStage:
             record["label_cs"] = self._label_cs()
         return record
 
-    def save(self, run_dir: Path, model: PeterRec, record: dict[str, Any]) -> None:
+    def save(
+        self, run_dir: Path, model: TaskRecommender, record: dict[str, Any]
+    ) -> None:
         """Write the task's own small files."""
         told = {
             "kind": self.task.kind,

@@ -11,6 +11,7 @@ from recbole_peterrec.data.task_dataset import KINDS, PROFILE
 from recbole_peterrec.errors import ConfigError, did_you_mean
 
 OWN_KEYS = ("name", "kind", "dataset", "field", "bins")
+RESERVED = ("pretraining",)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # What a task is measured by and made of: set by task_defaults or by the task itself. A run's own
 # value of such a key is meant for the source.
@@ -25,6 +26,7 @@ PROTOCOL = frozenset(
         "user_inter_num_interval",
         "item_inter_num_interval",
         "train_neg_sample_args",
+        "rank_rho",
         "MAX_ITEM_LIST_LENGTH",
     )
 )
@@ -69,6 +71,10 @@ def read_tasks(config: Config) -> list[Task]:
         if not NAME.fullmatch(name):
             raise ConfigError(
                 f"task {name!r}: a name is letters, digits, '_', '-' and '.' only"
+            )
+        if name in RESERVED:
+            raise ConfigError(
+                f"task {name!r}: this name stands for the source; take another"
             )
         if name in [task.name for task in tasks]:
             raise ConfigError(f"task {name!r} is defined twice; names must differ")

@@ -8,7 +8,7 @@ from recbole.config import Config
 from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader
 from recbole.data.utils import create_samplers
 
-from recbole_peterrec.data.samplers import CandidateSampler
+from recbole_peterrec.data.samplers import CandidateSampler, RankSampler
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 
 
@@ -89,7 +89,10 @@ def make_loaders(
     datasets = dataset.build()
     sampler = None
     if config["train_neg_sample_args"]["distribution"] != "none":
-        sampler, _, _ = create_samplers(config, dataset, datasets)
+        if config["rank_rho"]:
+            sampler = RankSampler(datasets[0], config["rank_rho"]).set_phase("train")
+        else:
+            sampler, _, _ = create_samplers(config, dataset, datasets)
     return (
         TrainDataLoader(config, datasets[0], sampler, shuffle=config["shuffle"]),
         _evaluation_loader(config, datasets, "valid"),

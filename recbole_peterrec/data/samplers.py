@@ -1,4 +1,4 @@
-"""Negative items: fixed evaluation candidates, on RecBole's sampler."""
+"""Negative items: fixed evaluation candidates and static rank-based ones, on RecBole's samplers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 
 import numpy as np
-from recbole.sampler.sampler import AbstractSampler
+from recbole.sampler.sampler import AbstractSampler, Sampler
 
 from recbole_peterrec.errors import ConfigError
 
@@ -92,3 +92,34 @@ class CandidateSampler(AbstractSampler):
                             chosen[item] = None
                 drawn[row] = list(chosen)[:number]
         return drawn
+
+
+class RankSampler(Sampler):
+    """Draws a user's negatives by their rank in popularity (LambdaFM, Yuan et al., CIKM 2016).
+
+    ``p(item) ~ exp(-(rank + 1) / (rho * |Y|))``, the most frequent item of the training split has
+    rank 0, ties are in the order of ids. Conure trains its recommendation tasks so, with rho 0.3.
+
+    Args:
+        dataset: the training split; its positives are never drawn for their user.
+        rho: above 0; the smaller, the more often popular items are drawn.
+    """
+
+    def __init__(self, dataset, rho: float) -> None:
+        items = dataset.inter_feat[dataset.iid_field].numpy()
+        counts = np.bincount(items, minlength=dataset.item_num)[1:]
+        self.by_rank = 1 + np.argsort(-counts, kind="stable")
+        labels = len(self.by_rank)
+        self.cumulative = np.cumsum(rank_probabilities(labels, rho))
+        super().__init__("train", dataset, distribution="rank")
+
+    def sampling(self, sample_num: int) -> np.ndarray:
+        """``[sample_num]`` item ids."""
+        rank = np.searchsorted(self.cumulative, np.random.random(sample_num), "right")
+        return self.by_rank[np.minimum(rank, len(self.by_rank) - 1)]
+
+
+def rank_probabilities(labels: int, rho: float) -> np.ndarray:
+    """``[labels]`` probability of each rank, most popular first."""
+    weights = np.exp(-(np.arange(labels) + 1) / (rho * labels))
+    return weights / weights.sum()

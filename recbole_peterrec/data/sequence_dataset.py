@@ -24,7 +24,7 @@ class SequenceDataset(SequentialDataset):
     validation and test rows are RecBole's; the training rows then become windows
     (:mod:`recbole_peterrec.data.windows`).
 
-    Keys read: RecBole's, ``window_overlap`` and ``eval_args``. ``order: TO`` splits as RecBole
+    Keys read: RecBole's, ``window_overlap``, ``recent_interactions`` and ``eval_args``. ``order: TO`` splits as RecBole
     does (``split: {LS: valid_and_test}`` is leave-one-out). ``order: RO`` with
     ``split: {RS: [a, b, c]}`` splits the users at random: whole sequences train, validate or test,
     and a held-out user is ranked on the last interaction.
@@ -50,6 +50,7 @@ class SequenceDataset(SequentialDataset):
         """Sort by user and time and index RecBole's prefix rows, without copying them."""
         self._check_field("uid_field", "time_field")
         self.sort(by=[self.uid_field, self.time_field], ascending=True)
+        self._keep_recent()
         users = self.inter_feat[self.uid_field].numpy()
         self.flat_items = self.inter_feat[self.iid_field].to(torch.int32)
         self.sequence_start = np.searchsorted(users, np.arange(self.user_num + 1))
@@ -81,6 +82,17 @@ class SequenceDataset(SequentialDataset):
                 self.item_list_length_field: torch.from_numpy(history),
             }
         )
+
+    def _keep_recent(self) -> None:
+        """Leave only each user's most recent interactions, where the config says so."""
+        most = self.config["recent_interactions"]
+        if most is None:
+            return
+        users = self.inter_feat[self.uid_field].numpy()
+        stop = np.searchsorted(users, users, side="right")
+        self.inter_feat = self.inter_feat[
+            np.flatnonzero(stop - np.arange(len(users)) <= most)
+        ]
 
     def build(self) -> list[SequenceDataset]:
         """Split into training windows, validation rows and test rows."""

@@ -72,6 +72,8 @@ class TaskDataset(Dataset):
     def _data_filtering(self) -> None:
         """RecBole's filters, then brackets, then users that the source knows."""
         super()._data_filtering()
+        for field in self.config["val_interval"] or {}:
+            self._del_col(self.inter_feat, field)  # it has served
         if self.kind == PROFILE:
             self._bracket()
         users = self.inter_feat[self.uid_field].astype(str)

@@ -1,21 +1,15 @@
-"""PeterRec as a RecBole model: one task's network with its loss."""
+"""PeterRec as a RecBole model: one task's tuned network."""
 
 from __future__ import annotations
-
-import torch
-from recbole.model.abstract_recommender import SequentialRecommender
-from torch import nn
 
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.task_network import Tuning, tuned_network
+from recbole_peterrec.model.task_recommender import TaskRecommender
 from recbole_peterrec.nn.encoder import DilatedEncoder
-from recbole_peterrec.nn.losses import bpr_loss
-
-LOSSES = ("CE", "BPR")
 
 
-class PeterRec(SequentialRecommender):
+class PeterRec(TaskRecommender):
     """Fine-tuning for a task: PeterRec, or by the key ``tuning`` one of its baselines.
 
     Keys: those of :class:`Tuning`, ``loss_type``, ``dropout_prob``, ``head_dropout``.
@@ -31,12 +25,6 @@ class PeterRec(SequentialRecommender):
 
     def __init__(self, config, dataset: TaskDataset, encoder: DilatedEncoder) -> None:
         super().__init__(config, dataset)
-        self.ITEM_SEQ = dataset.source.item_list_field
-        if config["loss_type"] not in LOSSES:
-            raise ConfigError(
-                f"loss_type of a task must be {' or '.join(LOSSES)}, got {config['loss_type']!r}"
-            )
-        self.loss_type = config["loss_type"]
         try:
             self.network = tuned_network(
                 encoder,
@@ -47,28 +35,3 @@ class PeterRec(SequentialRecommender):
             )
         except ValueError as error:
             raise ConfigError(str(error)) from error
-
-    def calculate_loss(self, interaction) -> torch.Tensor:
-        """Cross entropy or BPR of a batch of instances (Eq. 8). Label ids start at 1."""
-        user = self.network(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
-        label = interaction[self.ITEM_ID] - 1
-        if self.loss_type == "CE":
-            return nn.functional.cross_entropy(self.network.head(user), label)
-        other = interaction[self.NEG_ITEM_ID] - 1
-        return bpr_loss(self._score(user, label), self._score(user, other))
-
-    def _score(self, user: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
-        head = self.network.head
-        return (user * head.weight[label]).sum(-1) + head.bias[label]
-
-    def full_sort_predict(self, interaction) -> torch.Tensor:
-        """Scores ``[B, labels + 1]``; column 0 is RecBole's padding."""
-        scores = self.network.scores(
-            interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
-        )
-        return nn.functional.pad(scores, (1, 0), value=-torch.inf)
-
-    def predict(self, interaction) -> torch.Tensor:
-        """Score ``[B]`` of each row's own label."""
-        scores = self.full_sort_predict(interaction)
-        return scores.gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)

@@ -53,7 +53,6 @@ class TaskNetwork(nn.Module):
         encoder: as it will be computed with, patches inserted.
         pooling: one of :data:`recbole_peterrec.nn.pooling.POOLINGS`.
         labels: number of labels.
-        encoder_size: weights of the pretrained encoder, all of which full tuning would train.
         dropout: probability inside the encoder while training.
         head_dropout: probability on the vector that the head reads.
 
@@ -66,7 +65,6 @@ class TaskNetwork(nn.Module):
         encoder: DilatedEncoder,
         pooling: str,
         labels: int,
-        encoder_size: int,
         dropout: float = 0.0,
         head_dropout: float = 0.0,
     ) -> None:
@@ -79,9 +77,6 @@ class TaskNetwork(nn.Module):
         self.head = nn.Linear(encoder.architecture.embedding_size, labels)
         nn.init.trunc_normal_(self.head.weight, std=INIT_STD)
         nn.init.zeros_(self.head.bias)
-        self.full_parameters = encoder_size + sum(
-            p.numel() for p in self.head.parameters()
-        )
 
     def forward(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """User vectors.
@@ -105,6 +100,11 @@ class TaskNetwork(nn.Module):
     def trained_state(self) -> dict[str, torch.Tensor]:
         """Name and value of every trained parameter: all that a task's file must hold."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
+
+    @property
+    def full_parameters(self) -> int:
+        """Number of weights that full fine-tuning trains: the encoder's and the head's."""
+        return self.encoder.size + sum(p.numel() for p in self.head.parameters())
 
     @property
     def trainable_parameters(self) -> int:
@@ -147,8 +147,7 @@ def tuned_network(
             ),
             tuning.patch_count,
         )
-    size = sum(p.numel() for p in encoder.parameters())
-    return TaskNetwork(copied, tuning.pooling, labels, size, dropout, head_dropout)
+    return TaskNetwork(copied, tuning.pooling, labels, dropout, head_dropout)
 
 
 def _partly_shared_copy(encoder: DilatedEncoder, tuning: Tuning) -> DilatedEncoder:

@@ -46,6 +46,9 @@ class DilatedEncoder(nn.Module):
     Args:
         architecture: shape of the network.
         dropout: probability of dropping an embedding channel or a block's output channel.
+
+    Attributes:
+        size: number of weights, patches and other additions left out.
     """
 
     def __init__(self, architecture: Architecture, dropout: float = 0.0) -> None:
@@ -60,6 +63,7 @@ class DilatedEncoder(nn.Module):
         self.blocks = residual_stack(
             a.embedding_size, a.kernel_size, a.dilations, a.causal, a.norm, dropout
         )
+        self.size = sum(p.numel() for p in self.parameters())
 
     @property
     def special_token(self) -> int:
@@ -105,6 +109,14 @@ class DilatedEncoder(nn.Module):
                 }[kind]
             )
         return names
+
+    def prunable_weights(self) -> dict[str, list[str]]:
+        """Names of the modules whose ``weight`` Conure may prune, by kind, first to last."""
+        sites = self.patch_sites("conv")
+        return {
+            "convolution": [name for block in sites for name in block],
+            "embedding": ["embedding"],
+        }
 
     def convolution_layers(self) -> list[list[str]]:
         """Parameter-name prefixes of each convolution layer with its LayerNorm, first to last."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-POOLINGS = ("tcl_end", "tcl_both", "sum", "mean", "tcl_start")
+POOLINGS = ("tcl_end", "tcl_both", "sum", "mean", "last", "tcl_start")
 
 
 def check_pooling(pooling: str, causal: bool) -> None:
@@ -20,12 +20,12 @@ def check_pooling(pooling: str, causal: bool) -> None:
     if pooling == "tcl_start":
         raise ValueError(
             "pooling tcl_start carries no information: a causal convolution at the first position "
-            "has seen no item (PeterRec, Fig. 2b); use tcl_end, sum or mean"
+            "has seen no item (PeterRec, Fig. 2b); use tcl_end, sum, mean or last"
         )
     if causal and pooling == "tcl_both":
         raise ValueError(
             "pooling tcl_both needs a non-causal backbone: in a causal one the [TCL] at the start "
-            "has seen no item (PeterRec, Fig. 2b); use tcl_end, sum or mean"
+            "has seen no item (PeterRec, Fig. 2b); use tcl_end, sum, mean or last"
         )
 
 
@@ -62,7 +62,7 @@ def pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Ten
         lengths: ``[B]`` their lengths.
         pooling: ``tcl_end`` reads the last position (Eq. 5), ``tcl_both`` the sum of the first
             and the last (Eq. 6), ``sum`` the sum of all (Eq. 7), ``mean`` that sum divided by the
-            length.
+            length, ``last`` the last item (Conure, section 3.2).
 
     Returns:
         ``[B, k]``.

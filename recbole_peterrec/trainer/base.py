@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from tqdm import tqdm
 from recbole_peterrec.checkpoint import load_state, save_state
 from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.evaluation.collector import TieSafeCollector
+from recbole_peterrec.trainer.progress import ProgressMixin
 
 
-class RunMixin:
+class RunMixin(ProgressMixin):
     """Put before a RecBole trainer class, it keeps all that a run writes in its run directory.
 
-    Keys read: ``run_dir`` (None in stock RecBole: then RecBole's folders) and ``stage``, the name
-    of what is trained now.
+    Keys read: ``run_dir`` (None in stock RecBole: then RecBole's folders), ``stage``, the name
+    of what is trained now, and ``resume``, whether to go on from what ``run_dir`` has of it.
 
     Attributes:
         history: one dict per validated epoch: ``epoch``, ``loss`` and the metrics.
@@ -54,19 +56,48 @@ class RunMixin:
         trainable = [p for p in self.model.parameters() if p.requires_grad]
         return super()._build_optimizer(**{"params": trainable, **kwargs})
 
-    def fit(self, *args: Any, show_progress: bool = False, **kwargs: Any):
+    def fit(
+        self,
+        train_data,
+        *args: Any,
+        show_progress: bool = False,
+        callback_fn: Callable[[int, float], None] | None = None,
+        **kwargs: Any,
+    ):
         """RecBole's ``fit`` under one bar for the stage.
 
         With ``select_epoch: last`` the last epoch's weights are kept and its metrics returned.
+        In a run directory, progress is saved after each validated epoch; with ``resume`` the
+        training goes on from there.
         """
+        earlier = self._resume_stage(train_data)
+        start = time.perf_counter()
+
+        def after_epoch(epoch: int, score: float) -> None:
+            self.seconds = earlier + time.perf_counter() - start
+            if callback_fn is not None:
+                callback_fn(epoch, score)
+            if self.run_dir is not None:
+                save_state(self._progress_file, self._progress(epoch, train_data))
+
         self._bar = tqdm(
             total=self.epochs,
+            initial=self.start_epoch,
             desc=self.stage,
             unit="epoch",
-            disable=not show_progress,
+            disable=not show_progress or self.finished,
         )
         with self._bar:
-            best = super().fit(*args, show_progress=show_progress, **kwargs)
+            if not self.finished:
+                super().fit(
+                    train_data,
+                    *args,
+                    show_progress=show_progress,
+                    callback_fn=after_epoch,
+                    **kwargs,
+                )
+                self.seconds = earlier + time.perf_counter() - start
+        best = self.best_valid_score, self.best_valid_result
         if self.config["select_epoch"] != "last" or not self.history:
             return best
         self._save_checkpoint(self._epoch, verbose=False)
@@ -76,6 +107,18 @@ class RunMixin:
             if metric not in ("epoch", "loss")
         }
         return last[self.valid_metric], last
+
+    @property
+    def _progress_file(self) -> Path:
+        return Path(self.run_dir, "training", f"{self.stage}.progress.pt")
+
+    def _resume_stage(self, train_data) -> float:
+        """Take up what the run directory has of this stage; seconds that it had taken."""
+        if not self.config["resume"] or not self._progress_file.is_file():
+            return 0.0
+        self._take_up(self._load_weights(str(self._progress_file)), train_data)
+        self.logger.info(f"{self.stage}: goes on after epoch {self._epoch}")
+        return self.seconds
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         self._epoch, self._batch = epoch_idx, 0

@@ -1,0 +1,380 @@
+"""A Conure run: task after task in one network, pruned, retrained, frozen, and checked."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from tabulate import tabulate
+from torch import nn
+
+from recbole_peterrec.checkpoint import save_json
+from recbole_peterrec.config import Config
+from recbole_peterrec.data.vocabulary import describe, item_tokens
+from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
+from recbole_peterrec.model.backbone import architecture_of
+from recbole_peterrec.model.learner import Learner, Ratios
+from recbole_peterrec.nn.ownership import OwnershipError, pruned_entries
+from recbole_peterrec.results import write_results
+from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.saved_learner import (
+    open_learner,
+    open_network,
+    save_learned_task,
+    save_learner,
+)
+from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
+from recbole_peterrec.tasks import read_tasks
+
+FIRST = "pretraining"
+AUTO = "auto"
+AUTO_RATIOS = tuple(percent / 100 for percent in range(95, 45, -5))
+SCARCE = 0.05  # share of free weights below which a run warns
+CHECKED_ROWS = (
+    2048  # test rows of a task whose scores are compared after each later task
+)
+
+
+@dataclass
+class _Learned:
+    """A task that this run has learned, with what shows that it stays as it is."""
+
+    stage: SequentialStage | TaskStage
+    model: nn.Module
+    scores: str
+    record: dict[str, Any]
+
+
+class ContinualRun:
+    """Learns the source and then every task, or further tasks on a saved learner.
+
+    Everything that can be wrong shows in the constructor, before anything is trained.
+
+    Args:
+        config: of the run.
+
+    Raises:
+        UserError: data, settings, ratios or a saved learner that cannot be used.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        tasks = read_tasks(config)
+        epochs = config["pretrain_epochs"] or config["epochs"]
+        self.source = SequentialStage(
+            config.derive(model=config["backbone"], epochs=epochs, stage=FIRST)
+        )
+        self.vocabulary = describe(self.source.dataset)
+        self.earlier: dict[str, dict[str, Any]] = {}
+        self.pretrain_record: dict[str, Any] | None = None
+        if config["continue_from"]:
+            self.learner = self._continued(config["continue_from"])
+        else:
+            kinds = ("convolution", "embedding")
+            self.learner = Learner(
+                self.source.model.encoder,
+                kinds if config["prune_embeddings"] else kinds[:1],
+                bool(config["layernorm_per_task"]),
+            )
+        device = config["device"]
+        self.learner.encoder.to(device)
+        for head in self.learner.heads.values():
+            head.to(device)
+        architecture = self.source.model.encoder.architecture
+        self.tasks = [
+            TaskStage(task, self.source.dataset, architecture) for task in tasks
+        ]
+        for stage in self.tasks:
+            if stage.task.name in self.learner.tasks:
+                raise ConfigError(
+                    f"task {stage.task.name!r}: the learner already has a task of this name; give "
+                    f"the new one another"
+                )
+        self.scarce = self._plan()
+
+    def definitions(self) -> dict[str, Any]:
+        """The tasks with their defaults written out, for ``config.yaml``."""
+        return {"tasks": [stage.task.definition for stage in self.tasks]}
+
+    def use(self, run_dir: Path) -> None:
+        """Let every stage write into a run directory."""
+        for stage in (self.source, *self.tasks):
+            stage.config["run_dir"] = str(run_dir)
+
+    def execute(
+        self, run_dir: Path, log: RunLog, results: dict, histories: dict
+    ) -> None:
+        """Learn, save after each task, and at the end test every task again."""
+        self.histories = histories
+        for line in self.scarce:
+            logging.getLogger().warning(line)
+        self.learned: dict[str, _Learned] = {}
+        if self.pretrain_record is None:
+            model = self.source.model
+            train = functools.partial(self.source.train, log)
+            done = self._learn(FIRST, self.source, model, model.output, train)
+            parameters = model.encoder.size + sum(
+                p.numel() for p in model.output.parameters()
+            )
+            done.record["trainable_parameters"] = parameters
+            self.pretrain_record = done.record
+        results["pretrain"] = self.pretrain_record
+        for name, header in self.earlier.items():
+            results["tasks"][name] = header["record"]
+        self._write(run_dir, results)
+        for stage in self.tasks:
+            name = stage.task.name
+            model = stage.build(self.learner.encoder)
+            train = functools.partial(stage.train, model, log)
+            done = self._learn(name, stage, model, model.network.head, train)
+            results["tasks"][name] = done.record
+            self._write(run_dir, results)
+        for name, done in self.learned.items():
+            self.learner.view(name)
+            done.record["test_after_all"] = done.stage.test()
+            if done.record["test_after_all"] != done.record["test"]:
+                raise TrainingError(
+                    f"task {name!r}: its test metrics were {done.record['test']} when it was "
+                    f"learned and are {done.record['test_after_all']} now; please report this"
+                )
+        self._write(run_dir, results)
+
+    # --- one task
+
+    def _learn(
+        self,
+        name: str,
+        stage: SequentialStage | TaskStage,
+        model: nn.Module,
+        head: nn.Module,
+        train: Callable[..., Outcome],
+    ) -> _Learned:
+        """Train, prune, retrain and freeze; then look whether every earlier task is the same."""
+        kept = {task: self.learner.fingerprint(task) for task in self.learner.tasks}
+        self.learner.begin(name)
+        record = {}
+        if isinstance(stage, TaskStage):
+            record["trainable_parameters"] = model.network.trainable_parameters
+        before = train(stage=name)
+        self.histories[name] = before.history
+        after, ratio = self._prune_and_retrain(name, stage.config, head, before, train)
+        self.learner.keep(head)
+        if isinstance(stage, TaskStage):
+            record = stage.record(model, after) | record
+        else:
+            record = after.record()
+        record["epochs"] += before.epochs
+        record["seconds"] = round(before.seconds + after.seconds, 3)
+        record["before_pruning"] = {"valid": before.valid, "test": before.test}
+        record["prune_ratio"] = ratio
+        record["kept_parameters"] = self.learner.kept_weights(name)
+        record["capacity_free"] = self.learner.capacity_free()
+        self._check(kept)
+        self.learned[name] = _Learned(
+            stage, model, self._score_digest(stage, model), record
+        )
+        self._tell_capacity(name)
+        return self.learned[name]
+
+    def _prune_and_retrain(
+        self,
+        name: str,
+        config: Config,
+        head: nn.Module,
+        before: Outcome,
+        train: Callable[..., Outcome],
+    ) -> tuple[Outcome, float]:
+        """Stages 2, 3 and 5; with the ratio ``auto``, the largest that costs too little."""
+        epochs = config["retrain_epochs"] or config["epochs"]
+        if config["prune_ratio"] != AUTO:
+            return self._retrain(name, config, config["prune_ratio"], epochs, train)
+        metric = config["valid_metric"].lower()
+        floor = before.valid[metric] * (1 - config["prune_tolerance"])
+        head_state = copy.deepcopy(head.state_dict())
+        for ratio in AUTO_RATIOS:
+            trained = f"{name}.{ratio:g}"
+            after, _ = self._retrain(trained, config, ratio, epochs, train)
+            logging.getLogger().info(
+                f"{name}: pruning {ratio:g} gives valid {metric} {after.valid[metric]:.4f}, "
+                f"wanted {floor:.4f}"
+            )
+            if after.valid[metric] >= floor:
+                return after, ratio
+            if ratio != AUTO_RATIOS[-1]:
+                self.learner.unprune()
+                head.load_state_dict(head_state)
+        logging.getLogger().warning(
+            f"{name}: no pruning ratio keeps valid {metric} at {floor:.4f}; {ratio:g} is used"
+        )
+        return after, ratio
+
+    def _retrain(
+        self,
+        name: str,
+        config: Config,
+        ratio: float,
+        epochs: int,
+        train: Callable[..., Outcome],
+    ) -> tuple[Outcome, float]:
+        self.learner.prune(_ratios(config, ratio))
+        trained = f"{name}.retrained"
+        after = train(stage=trained, epochs=epochs)
+        self.histories[trained] = after.history
+        return after, ratio
+
+    # --- nothing may be forgotten
+
+    def _check(self, kept: dict[str, str]) -> None:
+        """Stop if anything that an earlier task computes with, or its scores, has changed.
+
+        Raises:
+            TrainingError: it has.
+        """
+        for task, fingerprint in kept.items():
+            changed = self.learner.fingerprint(task) != fingerprint
+            if not changed and task in self.learned:
+                done = self.learned[task]
+                with self.learner.viewing(task):
+                    digest = self._score_digest(done.stage, done.model)
+                changed = digest != done.scores
+            if changed:
+                raise TrainingError(
+                    f"task {task!r} has changed while {self.learner.tasks[-1]!r} was learned; "
+                    f"nothing more is saved; please report this"
+                )
+
+    @torch.no_grad()
+    def _score_digest(self, stage, model: nn.Module) -> str:
+        """SHA-256 of the scores of the first test rows."""
+        digest, rows = hashlib.sha256(), 0
+        model.eval()
+        for interaction, *_ in stage.loaders[2]:
+            scores = model.full_sort_predict(interaction.to(self.config["device"]))
+            digest.update(scores.float().cpu().numpy().tobytes())
+            rows += len(scores)
+            if rows >= CHECKED_ROWS:
+                break
+        return digest.hexdigest()
+
+    # --- before the run
+
+    def _plan(self) -> list[str]:
+        """Go through all prunings by number only.
+
+        Returns:
+            Warnings of tasks that will find few free weights.
+
+        Raises:
+            ConfigError: a ratio that is none, or that leaves a task nothing.
+        """
+        free = {name: self.learner.owned(name).free() for name in self.learner.weights}
+        size = sum(self.learner.stored(name).numel() for name in self.learner.weights)
+        warnings = []
+        stages = [] if self.earlier or self.pretrain_record else [(FIRST, self.source)]
+        stages += [(stage.task.name, stage) for stage in self.tasks]
+        for task, stage in stages:
+            share = sum(free.values()) / size
+            if share < SCARCE:
+                warnings.append(
+                    f"task {task!r} will find {share:.1%} of the weights free; raise "
+                    f"the prune_ratio of earlier tasks or take a wider network"
+                )
+            ratio = stage.config["prune_ratio"]
+            ratios = _ratios(stage.config, AUTO_RATIOS[-1] if ratio == AUTO else ratio)
+            for name, left in free.items():
+                try:
+                    if not left:
+                        raise OwnershipError("no free weight is left")
+                    free[name] = pruned_entries(left, ratios[self.learner.kind(name)])
+                except OwnershipError as error:
+                    raise ConfigError(
+                        f"task {task!r}: {name}: {error}; change prune_ratio or take a wider "
+                        f"network"
+                    ) from error
+        return warnings
+
+    def _continued(self, run_dir: str) -> Learner:
+        """The learner that this run goes on with, checked against this run's source."""
+        learner, self.earlier, header = open_learner(run_dir)
+        saved = header["vocabulary"]
+        if saved.get("sha256") != self.vocabulary["sha256"]:
+            raise CheckpointError(
+                f"{run_dir}: its learner knows another item vocabulary ({saved.get('items')} "
+                f"items, here {self.vocabulary['items']}); use the same source files and filters"
+            )
+        config = self.source.config
+        here = architecture_of(config, self.source.dataset.item_num, causal=True)
+        given = {"model": header["model"], **learner.encoder.architecture.as_dict()}
+        wanted = {"model": config["model"], **here.as_dict()}
+        wanted["causal"] = self.source.model.causal
+        for key, value in wanted.items():
+            if given[key] != value:
+                raise CheckpointError(
+                    f"{run_dir}: its learner has {key} {given[key]!r}, this config {value!r}; "
+                    f"set the same"
+                )
+        for name, told in self.earlier.items():
+            open_network(learner, name, told, Path(run_dir))
+            if not isinstance(told.get("record"), dict):
+                raise CheckpointError(
+                    f"{run_dir}: task {name!r} has no record of its metrics"
+                )
+        self.pretrain_record = header["pretrain"]
+        return learner
+
+    # --- what a run tells and writes
+
+    def _write(self, run_dir: Path, results: dict) -> None:
+        """The learner as it is now, and the results until now."""
+        save_learner(
+            run_dir,
+            self.config["backbone"],
+            self.learner,
+            self.vocabulary,
+            results["pretrain"],
+        )
+        save_json(
+            run_dir / "vocabulary.json", {"items": item_tokens(self.source.dataset)}
+        )
+        save_json(run_dir / "capacity.json", self.learner.shares())
+        for name, told in self.earlier.items():
+            save_learned_task(run_dir, name, self.learner, told)
+        for name, done in self.learned.items():
+            if name != FIRST:
+                save_learned_task(run_dir, name, self.learner, _told(done))
+        write_results(run_dir, results, self.histories)
+
+    def _tell_capacity(self, name: str) -> None:
+        """Log how much of each kernel each task owns."""
+        shares = self.learner.shares()
+        rows = [
+            {"weight": weight, **{owner: f"{share:.1%}" for owner, share in of.items()}}
+            for weight, of in shares.items()
+        ]
+        logging.getLogger().info(
+            f"{name} is kept; {self.learner.capacity_free():.1%} of the weights are free\n"
+            + tabulate(rows, headers="keys", tablefmt="github")
+        )
+
+
+def _ratios(config: Config, ratio: float) -> Ratios:
+    return {"convolution": ratio, "embedding": config["embedding_prune_ratio"]}
+
+
+def _told(done: _Learned) -> dict[str, Any]:
+    """What a task's file says beside its weights."""
+    stage = done.stage
+    return {
+        "kind": stage.task.kind,
+        "labels": stage.dataset.labels,
+        "pooling": stage.config["pooling"],
+        "max_length": stage.config["MAX_ITEM_LIST_LENGTH"],
+        "record": done.record,
+    }

@@ -1,0 +1,206 @@
+"""A Conure learner on disk: all weights once, one byte of ownership each, and small heads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from recbole_peterrec.checkpoint import load_tensors, save_json, save_tensors
+from recbole_peterrec.errors import CheckpointError
+from recbole_peterrec.model.learner import Learner
+from recbole_peterrec.model.task_network import TaskNetwork
+from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.saved_model import FORMAT, read_header
+from recbole_peterrec.version import __version__
+
+OWNERSHIP = "ownership.safetensors"
+FIRST_HEAD = "pretraining_head.safetensors"
+
+
+def is_learner(run_dir: str | Path) -> bool:
+    """Whether a run directory holds a learner."""
+    return (Path(run_dir) / OWNERSHIP).is_file()
+
+
+def save_learner(
+    run_dir: Path,
+    backbone: str,
+    learner: Learner,
+    vocabulary: dict[str, Any],
+    pretrain: dict[str, Any],
+) -> None:
+    """Write the learner's weights, owners and description; its tasks are written by
+    :func:`save_learned_task`.
+
+    Args:
+        run_dir: where.
+        backbone: its model name.
+        learner: between two tasks.
+        vocabulary: :func:`recbole_peterrec.data.vocabulary.describe` of the source's items.
+        pretrain: the first task's record of results.json.
+    """
+    first = learner.tasks[0]
+    with learner.viewing(first):  # LayerNorms of the first task are the encoder's own
+        save_tensors(run_dir / "backbone.safetensors", learner.stored_state())
+    save_tensors(run_dir / OWNERSHIP, learner.owner_maps())
+    save_tensors(run_dir / FIRST_HEAD, learner.heads[first].state_dict())
+    save_json(
+        run_dir / "backbone.json",
+        {
+            "format": FORMAT,
+            "version": __version__,
+            "model": backbone,
+            "architecture": learner.encoder.architecture.as_dict(),
+            "vocabulary": vocabulary,
+            "pretrain": pretrain,
+            "learner": {
+                "tasks": learner.tasks,
+                "kinds": list(learner.kinds),
+                "layernorm_per_task": learner.layernorm_per_task,
+                "fingerprints": {t: learner.fingerprint(t) for t in learner.tasks},
+            },
+        },
+    )
+
+
+def save_learned_task(
+    run_dir: Path, name: str, learner: Learner, told: dict[str, Any]
+) -> None:
+    """Write ``tasks/<name>``: the head, LayerNorms of its own, and what ``told`` says.
+
+    Args:
+        run_dir: where.
+        name: of a kept task, not the first.
+        learner: it.
+        told: kind, tokens of the labels, pooling, longest history, record of results.json.
+    """
+    folder = run_dir / "tasks" / name
+    head = {f"head.{key}": v for key, v in learner.heads[name].state_dict().items()}
+    norms = {f"encoder.{key}": v for key, v in learner.norms(name).items()}
+    save_tensors(folder / "weights.safetensors", head | norms)
+    save_json(folder / "task.json", {"format": FORMAT, "name": name, **told})
+
+
+def open_learner(
+    run_dir: str | Path,
+) -> tuple[Learner, dict[str, dict[str, Any]], dict[str, Any]]:
+    """A saved learner, every task's fingerprint checked.
+
+    Args:
+        run_dir: of a finished run.
+
+    Returns:
+        The learner; the content of each later task's ``task.json``; ``backbone.json``.
+
+    Raises:
+        CheckpointError: files missing, damaged or not fitting each other.
+    """
+    run_dir = Path(run_dir)
+    header_path = run_dir / "backbone.json"
+    if not is_learner(run_dir):
+        raise CheckpointError(
+            f"{run_dir} holds no learner ({OWNERSHIP} is missing); name the run directory of a "
+            f"finished Conure run"
+        )
+    if (run_dir / "training").is_dir():
+        raise CheckpointError(
+            f"{run_dir} is of a run that has not ended; finish it with --resume={run_dir}"
+        )
+    header = read_header(
+        header_path,
+        {"model": str, "architecture": dict, "vocabulary": dict, "learner": dict},
+    )
+    told = header["learner"]
+    try:
+        names, prints = list(told["tasks"]), dict(told["fingerprints"])
+        shape = header["architecture"]
+        shape = Architecture(**{**shape, "dilations": tuple(shape["dilations"])})
+        learner = Learner(
+            DilatedEncoder(shape), tuple(told["kinds"]), told["layernorm_per_task"]
+        )
+        first = names[0]
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise CheckpointError(f"{header_path} describes no learner ({error})") from None
+    _load(learner.stored_state(), run_dir / "backbone.safetensors")
+    _load_owners(learner, run_dir / OWNERSHIP, len(names))
+    head = nn.Linear(shape.embedding_size, shape.items)
+    _load(head.state_dict(), run_dir / FIRST_HEAD)
+    learner.adopt(first, head)
+    tasks = {name: _adopt_task(learner, run_dir / "tasks" / name) for name in names[1:]}
+    for name in names:
+        if learner.fingerprint(name) != prints.get(name):
+            raise CheckpointError(
+                f"{run_dir}: task {name!r} is not what it was when it was learned (its "
+                f"fingerprint differs); use another copy of this run"
+            )
+    return learner, tasks, header
+
+
+def _adopt_task(learner: Learner, folder: Path) -> dict[str, Any]:
+    header = read_header(
+        folder / "task.json", {"labels": list, "pooling": str, "max_length": int}
+    )
+    head = nn.Linear(learner.encoder.architecture.embedding_size, len(header["labels"]))
+    weights = load_tensors(folder / "weights.safetensors")
+    norms = {
+        key.removeprefix("encoder."): weights.pop(key)
+        for key in list(weights)
+        if key.startswith("encoder.")
+    }
+    own = {f"head.{key}": value for key, value in head.state_dict().items()}
+    _copy(own, weights, folder / "weights.safetensors")
+    first = learner.norms(learner.tasks[0])
+    if {k: v.shape for k, v in norms.items()} != {k: v.shape for k, v in first.items()}:
+        raise CheckpointError(
+            f"{folder}: weights.safetensors has other LayerNorms than its learner"
+        )
+    learner.adopt(folder.name, head, norms)
+    return header
+
+
+def open_network(
+    learner: Learner, task: str, header: dict[str, Any], path: Path
+) -> TaskNetwork:
+    """A later task's network on the learner's encoder.
+
+    Raises:
+        CheckpointError: the header names a pooling that there is not.
+    """
+    try:
+        network = TaskNetwork(learner.encoder, header["pooling"], len(header["labels"]))
+    except ValueError as error:
+        raise CheckpointError(f"{path}: task {task!r}: {error}") from error
+    network.head = learner.heads[task]
+    return network
+
+
+def _load(state: dict[str, torch.Tensor], path: Path) -> None:
+    _copy(state, load_tensors(path), path)
+
+
+def _copy(
+    state: dict[str, torch.Tensor], given: dict[str, torch.Tensor], path: Path
+) -> None:
+    """Copy tensors into others of the same names, shapes and types."""
+    described = [
+        {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+        for tensors in (state, given)
+    ]
+    if described[0] != described[1]:
+        raise CheckpointError(f"{path} does not fit the learner beside it")
+    with torch.no_grad():
+        for name, value in given.items():
+            state[name].copy_(value)
+
+
+def _load_owners(learner: Learner, path: Path, tasks: int) -> None:
+    _load(learner.owner_maps(), path)
+    for name, owner in learner.owner_maps().items():
+        if int(owner.max()) > tasks:
+            raise CheckpointError(
+                f"{path}: {name} is owned by task {int(owner.max())} of {tasks}; it does not fit "
+                f"the learner beside it"
+            )
