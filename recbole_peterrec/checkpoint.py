@@ -35,6 +35,12 @@ def write_atomically(path: str | Path, content: bytes) -> None:
         raise
 
 
+def remove_unfinished_writes(folder: str | Path) -> None:
+    """Delete the temporary files that a killed process left below a folder."""
+    for path in Path(folder).rglob(".*.????????"):
+        path.unlink()
+
+
 def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write named tensors as safetensors."""
     plain = {

@@ -9,9 +9,11 @@ from recbole_peterrec.errors import ConfigError, UserError
 USAGE = """\
 usage: run_recbole_peterrec.py [--model=NAME] [--dataset=NAME] [--config_files="A.yaml B.yaml"]
                                [--KEY=VALUE ...]
+       run_recbole_peterrec.py --resume=RUN_DIR
 
 Without flags: the main job, PeterRec on MovieLens-100K (-m and -d are short for --model and
 --dataset). Every key of properties/overall.yaml and of the model's and dataset's file is a flag.
+--resume goes on with a run that was interrupted, with its own configuration.
 """
 
 

@@ -47,6 +47,7 @@ DERIVED = (
     "device",
     "eval_type",
     "local_rank",
+    "resume",
     "run_dir",
     "single_spec",
     "stage",

@@ -339,6 +339,7 @@ class ContinualRun:
             self.learner,
             self.vocabulary,
             results["pretrain"],
+            self.source.config["MAX_ITEM_LIST_LENGTH"],
         )
         save_json(
             run_dir / "vocabulary.json", {"items": item_tokens(self.source.dataset)}

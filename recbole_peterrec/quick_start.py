@@ -9,8 +9,14 @@ from typing import Any
 
 import yaml
 
-from recbole_peterrec.checkpoint import save_json, save_tensors, write_atomically
-from recbole_peterrec.config import Config
+from recbole_peterrec.checkpoint import (
+    load_json,
+    remove_unfinished_writes,
+    save_json,
+    save_tensors,
+    write_atomically,
+)
+from recbole_peterrec.config import Config, read_yaml
 from recbole_peterrec.continual_run import ContinualRun
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.vocabulary import describe, item_tokens
@@ -24,6 +30,8 @@ from recbole_peterrec.saved_model import load_backbone, save_backbone
 from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
 from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.version import __version__
+
+FREE_TO_RESUME = {"resume", "show_progress", "state", "model", "dataset"}
 
 
 def run(
@@ -52,6 +60,11 @@ def run(
         UserError: anything that a user can mend; the message is one line.
     """
     config = Config(model, dataset, config_file_list, config_dict, arguments)
+    if config["resume"]:
+        config = _resumed(config)
+        if _has_ended(config["run_dir"]):
+            results = load_json(Path(config["run_dir"], "results.json"))
+            return _outcome(config, results, Path(config["run_dir"]))
     with RunLog(config["state"]).active() as log:
         prepared = _run_class(config)(config)
         run_dir = _open(config, log, prepared.definitions())
@@ -59,8 +72,8 @@ def run(
         with log.quiet_console():
             logging.getLogger().info(config)
         results = {
-            "model": model,
-            "dataset": dataset,
+            "model": config["model"],
+            "dataset": config["dataset"],
             "seed": config["seed"],
             "version": __version__,
             "pretrain": {"valid": {}, "test": {}, "epochs": 0, "seconds": 0.0},
@@ -69,6 +82,16 @@ def run(
         histories: dict[str, list] = {}
         prepared.execute(run_dir, log, results, histories)
         shutil.rmtree(run_dir / "training", ignore_errors=True)
+    return _outcome(config, results, run_dir)
+
+
+def _has_ended(run_dir: str) -> bool:
+    """Whether a run has written all it writes; what it needs to go on is deleted last."""
+    folder = Path(run_dir)
+    return (folder / "results.json").is_file() and not (folder / "training").exists()
+
+
+def _outcome(config: Config, results: dict[str, Any], run_dir: Path) -> dict[str, Any]:
     pretrain = results["pretrain"]
     return {
         "best_valid_score": pretrain["valid"].get(config["valid_metric"].lower()),
@@ -88,12 +111,40 @@ def _run_class(config: Config) -> type:
     return _SequentialRun
 
 
-def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
-    """Make the run directory with its log and its resolved config."""
-    run_dir = new_run_dir(config)
-    if (run_dir / "results.json").exists():
+def _resumed(config: Config) -> Config:
+    """The config of the run that ``resume`` names, to go on in its directory.
+
+    Raises:
+        ConfigError: keys that would change it, or no run there.
+    """
+    run_dir = Path(config["resume"]).absolute()
+    changed = sorted(set(config.external_config_dict) - FREE_TO_RESUME)
+    if changed:
         raise ConfigError(
-            f"run_dir {run_dir} already holds a finished run; name another"
+            f"resume goes on with the configuration of {run_dir}; leave out {', '.join(changed)}"
+        )
+    file = run_dir / "config.yaml"
+    if not file.is_file():
+        raise ConfigError(
+            f"resume: {run_dir} has no config.yaml, so there is nothing to go on with; start anew"
+        )
+    content = read_yaml(file)
+    if not all(isinstance(content.get(key), str) for key in ("model", "dataset")):
+        raise ConfigError(f"resume: {file} names no model and dataset")
+    settings = {"run_dir": str(run_dir), "resume": str(run_dir)}
+    for key in ("show_progress", "state"):
+        if key in config.external_config_dict:
+            settings[key] = config[key]
+    return Config(content["model"], content["dataset"], [str(file)], settings)
+
+
+def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
+    """Make the run directory with its log and its resolved config, or go on in it."""
+    run_dir = new_run_dir(config)
+    if (run_dir / "results.json").exists() and not config["resume"]:
+        raise ConfigError(
+            f"run_dir {run_dir} already holds results; name another, or resume an unfinished run "
+            f"with --resume={run_dir}"
         )
     try:
         log.open_file(run_dir)
@@ -101,10 +152,13 @@ def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
         raise ConfigError(
             f"run_dir {run_dir} cannot be written: {error.strerror}"
         ) from error
-    text = yaml.safe_dump(
-        config.resolved() | definitions, sort_keys=True, allow_unicode=True
-    )
-    write_atomically(run_dir / "config.yaml", text.encode())
+    if config["resume"]:
+        remove_unfinished_writes(run_dir)
+    else:
+        text = yaml.safe_dump(
+            config.resolved() | definitions, sort_keys=True, allow_unicode=True
+        )
+        write_atomically(run_dir / "config.yaml", text.encode())
     return run_dir
 
 
@@ -206,5 +260,6 @@ def _write_backbone(
     source: SequenceDataset,
     pretrain: dict[str, Any],
 ) -> None:
-    save_backbone(run_dir, name, model, describe(source), pretrain)
+    length = source.config["MAX_ITEM_LIST_LENGTH"]
+    save_backbone(run_dir, name, model, describe(source), pretrain, length)
     save_json(run_dir / "vocabulary.json", {"items": item_tokens(source)})

@@ -13,11 +13,10 @@ from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
-from recbole_peterrec.saved_model import FORMAT, read_header
+from recbole_peterrec.saved_model import FORMAT, NEXT_ITEM_HEAD, read_header
 from recbole_peterrec.version import __version__
 
 OWNERSHIP = "ownership.safetensors"
-FIRST_HEAD = "pretraining_head.safetensors"
 
 
 def is_learner(run_dir: str | Path) -> bool:
@@ -31,6 +30,7 @@ def save_learner(
     learner: Learner,
     vocabulary: dict[str, Any],
     pretrain: dict[str, Any],
+    max_length: int,
 ) -> None:
     """Write the learner's weights, owners and description; its tasks are written by
     :func:`save_learned_task`.
@@ -41,12 +41,13 @@ def save_learner(
         learner: between two tasks.
         vocabulary: :func:`recbole_peterrec.data.vocabulary.describe` of the source's items.
         pretrain: the first task's record of results.json.
+        max_length: longest history that the first task was trained on, in items.
     """
     first = learner.tasks[0]
     with learner.viewing(first):  # LayerNorms of the first task are the encoder's own
         save_tensors(run_dir / "backbone.safetensors", learner.stored_state())
     save_tensors(run_dir / OWNERSHIP, learner.owner_maps())
-    save_tensors(run_dir / FIRST_HEAD, learner.heads[first].state_dict())
+    save_tensors(run_dir / NEXT_ITEM_HEAD, learner.heads[first].state_dict())
     save_json(
         run_dir / "backbone.json",
         {
@@ -56,6 +57,7 @@ def save_learner(
             "architecture": learner.encoder.architecture.as_dict(),
             "vocabulary": vocabulary,
             "pretrain": pretrain,
+            "max_length": max_length,
             "learner": {
                 "tasks": learner.tasks,
                 "kinds": list(learner.kinds),
@@ -127,7 +129,7 @@ def open_learner(
     _load(learner.stored_state(), run_dir / "backbone.safetensors")
     _load_owners(learner, run_dir / OWNERSHIP, len(names))
     head = nn.Linear(shape.embedding_size, shape.items)
-    _load(head.state_dict(), run_dir / FIRST_HEAD)
+    _load(head.state_dict(), run_dir / NEXT_ITEM_HEAD)
     learner.adopt(first, head)
     tasks = {name: _adopt_task(learner, run_dir / "tasks" / name) for name in names[1:]}
     for name in names:

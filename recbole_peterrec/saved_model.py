@@ -15,6 +15,7 @@ from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.version import __version__
 
 FORMAT = 1
+NEXT_ITEM_HEAD = "pretraining_head.safetensors"
 
 
 def save_backbone(
@@ -23,6 +24,7 @@ def save_backbone(
     model: Backbone,
     vocabulary: dict[str, Any],
     pretrain: dict[str, Any],
+    max_length: int,
 ) -> None:
     """Write ``backbone.safetensors``, ``backbone.json`` and the pretraining's classification layer.
 
@@ -32,9 +34,10 @@ def save_backbone(
         model: the trained model.
         vocabulary: :func:`recbole_peterrec.data.vocabulary.describe` of the source's items.
         pretrain: the record of results.json.
+        max_length: longest history that it was trained on, in items.
     """
     save_tensors(run_dir / "backbone.safetensors", model.encoder.state_dict())
-    save_tensors(run_dir / "pretraining_head.safetensors", model.output.state_dict())
+    save_tensors(run_dir / NEXT_ITEM_HEAD, model.output.state_dict())
     save_json(
         run_dir / "backbone.json",
         {
@@ -44,6 +47,7 @@ def save_backbone(
             "architecture": model.encoder.architecture.as_dict(),
             "vocabulary": vocabulary,
             "pretrain": pretrain,
+            "max_length": max_length,
         },
     )
 
@@ -117,6 +121,11 @@ def load_backbone(
         CheckpointError: files missing or damaged, another architecture or item vocabulary.
     """
     run_dir = Path(run_dir)
+    if (run_dir / "ownership.safetensors").exists():
+        raise CheckpointError(
+            f"{run_dir} holds a Conure learner, whose weights are several tasks'; name it with "
+            f"continue_from, or give pretrained_path a backbone"
+        )
     header = read_header(
         run_dir / "backbone.json",
         {"model": str, "architecture": dict, "vocabulary": dict, "pretrain": dict},
@@ -188,6 +197,19 @@ def open_task(
     return network, header
 
 
+def open_next_item(run_dir: str | Path, encoder: DilatedEncoder) -> TaskNetwork:
+    """The network of the pretraining, which scores padding (column 0) and every source item.
+
+    Raises:
+        CheckpointError: its classification layer is missing, damaged or does not fit.
+    """
+    causal = encoder.architecture.causal
+    pooling = "last" if causal else "tcl_end"  # GRec predicts at a mask after the end
+    network = TaskNetwork(encoder, pooling, encoder.architecture.items)
+    load_exactly(network.head, Path(run_dir) / NEXT_ITEM_HEAD)
+    return network
+
+
 def load_exactly(module: nn.Module, path: Path) -> None:
     """Load a whole state; names and shapes must be the module's own.
 
@@ -198,6 +220,6 @@ def load_exactly(module: nn.Module, path: Path) -> None:
     expected = {key: value.shape for key, value in module.state_dict().items()}
     if {key: value.shape for key, value in tensors.items()} != expected:
         raise CheckpointError(
-            f"{path} does not hold the weights that its backbone.json describes"
+            f"{path} does not hold the weights that the backbone.json beside it describes"
         )
     module.load_state_dict(tensors)

@@ -1,20 +1,41 @@
-"""Use a finished run: one backbone in memory, any of its tasks by name."""
+"""Use a finished run: one network in memory, any of its tasks by name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from recbole_peterrec.checkpoint import load_json
 from recbole_peterrec.errors import CheckpointError, DataError, did_you_mean
+from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
-from recbole_peterrec.saved_model import open_backbone, open_task
+from recbole_peterrec.saved_learner import is_learner, open_learner, open_network
+from recbole_peterrec.saved_model import (
+    open_backbone,
+    open_next_item,
+    open_task,
+    read_header,
+)
+
+NEXT_ITEM = "pretraining"
+
+
+@dataclass(frozen=True)
+class _Served:
+    """A task ready to score."""
+
+    network: TaskNetwork
+    labels: list[str]
+    max_length: int
 
 
 class UserModel:
-    """A saved backbone with its tasks; a task's weights are read when it is first asked for.
+    """A saved run, PeterRec's or Conure's; a task is opened when it is first asked for.
+
+    Besides the tasks, ``pretraining`` predicts the next item of the source.
 
     Args:
         run_dir: directory of a finished run.
@@ -25,7 +46,12 @@ class UserModel:
 
     def __init__(self, run_dir: str | Path) -> None:
         self.run_dir = Path(run_dir)
-        self._encoder, _ = open_backbone(run_dir)
+        self._learner: Learner | None = None
+        if is_learner(run_dir):
+            self._learner, self._headers, _ = open_learner(run_dir)
+            self._encoder = self._learner.encoder
+        else:
+            self._encoder, _ = open_backbone(run_dir)
         tokens = load_json(self.run_dir / "vocabulary.json").get("items")
         if (
             not isinstance(tokens, list)
@@ -35,7 +61,7 @@ class UserModel:
                 f"{self.run_dir}: vocabulary.json does not fit its backbone"
             )
         self._ids = {token: i for i, token in enumerate(tokens, 1)}
-        self._tasks: dict[str, tuple[TaskNetwork, dict]] = {}
+        self._served: dict[str, _Served] = {}
 
     @property
     def tasks(self) -> list[str]:
@@ -46,14 +72,14 @@ class UserModel:
 
     def labels(self, task: str) -> list[str]:
         """Tokens of a task's labels, in the order of the columns of :meth:`scores`."""
-        return self._open(task)[1]["labels"]
+        return self._open(task).labels
 
     @torch.inference_mode()
     def scores(self, task: str, histories: Sequence[Sequence[str]]) -> torch.Tensor:
         """Score every label for every user.
 
         Args:
-            task: name of a task of the run.
+            task: name of a task of the run, or ``pretraining``.
             histories: item tokens of each user in the order of time, at least one known item;
                 unknown items are left out.
 
@@ -64,7 +90,7 @@ class UserModel:
             DataError: a history without any known item.
             CheckpointError: no such task, or damaged files.
         """
-        network, header = self._open(task)
+        served = self._open(task)
         rows = []
         for number, history in enumerate(histories):
             ids = [
@@ -72,10 +98,13 @@ class UserModel:
             ]
             if not ids:
                 raise DataError(f"history {number} has no item that the backbone knows")
-            rows.append(torch.tensor(ids[-header["max_length"] :]))
+            rows.append(torch.tensor(ids[-served.max_length :]))
         lengths = torch.tensor([len(row) for row in rows])
         items = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        return network.scores(items, lengths)
+        if self._learner is not None:
+            self._learner.view(task)
+        scores = served.network.scores(items, lengths)
+        return scores[:, 1:] if task == NEXT_ITEM else scores  # column 0 is padding
 
     def top(
         self, task: str, history: Sequence[str], number: int = 5
@@ -91,12 +120,24 @@ class UserModel:
             )
         ]
 
-    def _open(self, task: str) -> tuple[TaskNetwork, dict]:
-        if task not in self._tasks:
-            if task not in self.tasks:
+    def _open(self, task: str) -> _Served:
+        if task not in self._served:
+            known = [*self.tasks, NEXT_ITEM]
+            if task not in known:
                 raise CheckpointError(
-                    f"{self.run_dir} has no task {task!r}{did_you_mean(task, self.tasks)}"
+                    f"{self.run_dir} has no task {task!r}{did_you_mean(task, known)}"
                 )
+            self._served[task] = self._load(task)
+        return self._served[task]
+
+    def _load(self, task: str) -> _Served:
+        if task == NEXT_ITEM:
+            header = read_header(self.run_dir / "backbone.json", {"max_length": int})
+            network = open_next_item(self.run_dir, self._encoder)
+            return _Served(network.eval(), list(self._ids), header["max_length"])
+        if self._learner is not None:
+            header = self._headers[task]
+            network = open_network(self._learner, task, header, self.run_dir)
+        else:
             network, header = open_task(self.run_dir, task, self._encoder)
-            self._tasks[task] = network.eval(), header
-        return self._tasks[task]
+        return _Served(network.eval(), header["labels"], header["max_length"])

@@ -1,0 +1,168 @@
+"""A run that is stopped at any moment goes on and ends as an undisturbed one, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+import yaml
+
+from recbole_peterrec import run
+from recbole_peterrec.errors import ConfigError
+from tests.toy import TARGET, TASKS, command_line, python, settings, write_toy
+
+MODELS = ("PeterRec", "Conure", "GRec", "GRU4Rec")
+TARGET_FULL = {**TARGET, "eval_args": {**TARGET["eval_args"], "mode": "full"}}
+
+
+class Stopped(BaseException):
+    """What no handler of the program catches."""
+
+
+def config(folder, model, run_dir):
+    keys = settings(
+        folder,
+        epochs=3,
+        tasks=[TARGET_FULL, TASKS[0]],
+        run_dir=str(run_dir),
+        show_progress=False,
+        state="ERROR",
+    )
+    if model == "GRU4Rec":  # it has no tasks, and names its width as it likes
+        del keys["tasks"]
+    return keys
+
+
+def without_seconds(content):
+    if isinstance(content, dict):
+        return {k: without_seconds(v) for k, v in content.items() if k != "seconds"}
+    return content
+
+
+def left_by(run_dir) -> dict:
+    """Contents of all files that a run leaves and that must not depend on its interruptions."""
+    files = {
+        str(path.relative_to(run_dir)): path.read_bytes()
+        for path in run_dir.rglob("*")
+        if path.suffix in (".safetensors", ".csv", ".png")
+    }
+    files["results.json"] = without_seconds(
+        json.loads((run_dir / "results.json").read_text())
+    )
+    assert not (run_dir / "training").exists()
+    return files
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_toy(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder, tmp_path_factory):
+    """Run directory of each model's undisturbed run, and how many files it wrote on the way."""
+    made = {}
+
+    def make(model):
+        if model not in made:
+            run_dir = tmp_path_factory.mktemp(model) / "run"
+            writes = counting(None)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(os, "replace", writes)
+                run(model, "toy", config_dict=config(folder, model, run_dir))
+            made[model] = left_by(run_dir), writes.count
+        return made[model]
+
+    return make
+
+
+def counting(stop_at):
+    """``os.replace`` that raises at a call, before or instead of replacing."""
+    replace = os.replace
+
+    def counted(source, target):
+        counted.count += 1
+        if counted.count == stop_at:
+            raise Stopped
+        replace(source, target)
+
+    counted.count = 0
+    return counted
+
+
+@pytest.mark.parametrize("share", [0.1, 0.35, 0.6, 0.85, 0.99])
+@pytest.mark.parametrize("model", MODELS)
+def test_a_run_stopped_while_writing_ends_with_the_same_bytes(
+    model, share, folder, undisturbed, tmp_path
+):
+    expected, writes = undisturbed(model)
+    run_dir = tmp_path / "run"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", counting(max(2, int(share * writes))))
+        with pytest.raises(Stopped):
+            run(model, "toy", config_dict=config(folder, model, run_dir))
+    outcome = run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+    assert left_by(run_dir) == expected
+    assert outcome["results"]["model"] == model
+
+
+def test_a_run_stopped_twice_ends_with_the_same_bytes(folder, undisturbed, tmp_path):
+    expected, writes = undisturbed("Conure")
+    run_dir = tmp_path / "run"
+    attempts = (
+        (0.3, {"model": "Conure", "dataset": "toy"}, config(folder, "Conure", run_dir)),
+        (0.2, {}, {"resume": str(run_dir), "state": "ERROR"}),
+    )
+    for share, names, keys in attempts:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "replace", counting(int(share * writes)))
+            with pytest.raises(Stopped):
+                run(**names, config_dict=keys)
+    run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+    assert left_by(run_dir) == expected
+
+
+KILL_ITSELF = """
+import os, signal, sys
+replace, calls = os.replace, []
+def kill_at(source, target):
+    calls.append(target)
+    if len(calls) == int(sys.argv[1]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    replace(source, target)
+os.replace = kill_at
+from recbole_peterrec.cli import main
+main(sys.argv[2:])
+"""
+
+
+def test_a_killed_process_is_resumed_by_the_command_line(folder, undisturbed, tmp_path):
+    _, writes = undisturbed("Conure")
+    runs = {name: tmp_path / name for name in ("whole", "killed")}
+    flags = {}
+    for name, run_dir in runs.items():
+        file = tmp_path / f"{name}.yaml"
+        file.write_text(yaml.safe_dump(config(folder, "Conure", run_dir)))
+        flags[name] = ["--model=Conure", "--dataset=toy", f"--config_files={file}"]
+    assert command_line(flags["whole"], tmp_path).status == 0
+    killed = python(["-c", KILL_ITSELF, writes // 2, *flags["killed"]], tmp_path)
+    assert killed.status == -9
+    done = command_line([f"--resume={runs['killed']}"], tmp_path)
+    assert done.status == 0, done.stderr
+    assert left_by(runs["killed"]) == left_by(runs["whole"])
+    assert "buy" in done.stdout
+
+
+def test_resuming_a_finished_run_gives_its_results(folder, tmp_path):
+    run_dir = tmp_path / "run"
+    first = run("GRec", "toy", config_dict=config(folder, "GRec", run_dir))
+    again = run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+    assert again["results"] == first["results"]
+
+
+def test_resume_refuses_a_changed_configuration_and_an_empty_place(folder, tmp_path):
+    with pytest.raises(ConfigError, match="leave out epochs"):
+        run(config_dict={"resume": str(tmp_path), "epochs": 4})
+    with pytest.raises(ConfigError, match=r"no config\.yaml"):
+        run(config_dict={"resume": str(tmp_path)})
