@@ -69,6 +69,7 @@ RULES: dict[str, Rule] = {
         "above 0 and below 1, or auto",
     ),
     "embedding_prune_ratio": (lambda value: _share(value), "above 0 and below 1"),
+    "joint_coefficient": NOT_NEGATIVE,
     "prune_tolerance": PROBABILITY,
     "head_dropout": PROBABILITY,
     "softmax_samples": NOT_NEGATIVE,

@@ -12,23 +12,16 @@ import yaml
 from recbole_peterrec.checkpoint import (
     load_json,
     remove_unfinished_writes,
-    save_json,
-    save_tensors,
     write_atomically,
 )
 from recbole_peterrec.config import Config, read_yaml
 from recbole_peterrec.continual_run import ContinualRun
-from recbole_peterrec.data.sequence_dataset import SequenceDataset
-from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.model.conure import Conure
 from recbole_peterrec.model.peterrec import PeterRec
-from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog, new_run_dir
-from recbole_peterrec.saved_model import load_backbone, save_backbone
-from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
-from recbole_peterrec.tasks import read_tasks
+from recbole_peterrec.sequential_run import SequentialRun
+from recbole_peterrec.transfer_run import TransferRun
 from recbole_peterrec.version import __version__
 
 FREE_TO_RESUME = {"resume", "show_progress", "state", "model", "dataset"}
@@ -105,10 +98,10 @@ def _outcome(config: Config, results: dict[str, Any], run_dir: Path) -> dict[str
 
 def _run_class(config: Config) -> type:
     """The kind of run that a model needs."""
-    for model, run_class in ((Conure, ContinualRun), (PeterRec, _TransferRun)):
+    for model, run_class in ((Conure, ContinualRun), (PeterRec, TransferRun)):
         if issubclass(config.model_class, model):
             return run_class
-    return _SequentialRun
+    return SequentialRun
 
 
 def _resumed(config: Config) -> Config:
@@ -160,106 +153,3 @@ def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
         )
         write_atomically(run_dir / "config.yaml", text.encode())
     return run_dir
-
-
-class _SequentialRun:
-    """A backbone or a baseline, trained and tested."""
-
-    def __init__(self, config: Config) -> None:
-        self.stage = SequentialStage(config)
-
-    def definitions(self) -> dict[str, Any]:
-        return {}
-
-    def use(self, run_dir: Path) -> None:
-        self.stage.config["run_dir"] = str(run_dir)
-
-    def execute(
-        self, run_dir: Path, log: RunLog, results: dict, histories: dict
-    ) -> None:
-        model, config = self.stage.model, self.stage.config
-        outcome = self.stage.train(log)
-        parameters = sum(p.numel() for p in model.parameters())
-        results["pretrain"] = outcome.record() | {"trainable_parameters": parameters}
-        histories[config["model"]] = outcome.history
-        if isinstance(model, Backbone):
-            _write_backbone(
-                run_dir, config["model"], model, self.stage.dataset, results["pretrain"]
-            )
-        else:
-            save_tensors(run_dir / "model.safetensors", model.state_dict())
-        write_results(run_dir, results, histories)
-
-
-class _TransferRun:
-    """Pretraining, or a saved backbone, and then every task."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        tasks = read_tasks(config)
-        epochs = config["pretrain_epochs"] or config["epochs"]
-        self.pretraining = SequentialStage(
-            config.derive(model=config["backbone"], epochs=epochs, stage="pretraining")
-        )
-        self.encoder = self.pretraining.model.encoder
-        self.loaded = None
-        if config["pretrained"] and config["pretrained_path"]:
-            self.loaded = load_backbone(
-                config["pretrained_path"],
-                config["backbone"],
-                self.encoder,
-                describe(self.pretraining.dataset),
-            )
-        self.tasks = [
-            TaskStage(task, self.pretraining.dataset, self.encoder.architecture)
-            for task in tasks
-        ]
-
-    def definitions(self) -> dict[str, Any]:
-        """The tasks with their defaults written out, for ``config.yaml``."""
-        return {"tasks": [stage.task.definition for stage in self.tasks]}
-
-    def use(self, run_dir: Path) -> None:
-        for stage in (self.pretraining, *self.tasks):
-            stage.config["run_dir"] = str(run_dir)
-
-    def execute(
-        self, run_dir: Path, log: RunLog, results: dict, histories: dict
-    ) -> None:
-        if self.loaded is not None:
-            results["pretrain"] = self.loaded | {"epochs": 0, "seconds": 0.0}
-        elif self.config["pretrained"]:
-            outcome = self.pretraining.train(log)
-            results["pretrain"] = self._pretraining_record(outcome)
-            histories["pretraining"] = outcome.history
-        _write_backbone(
-            run_dir,
-            self.config["backbone"],
-            self.pretraining.model,
-            self.pretraining.dataset,
-            results["pretrain"],
-        )
-        for stage in self.tasks:
-            model = stage.build(self.encoder)
-            outcome = stage.train(model, log)
-            record = stage.record(model, outcome)
-            results["tasks"][stage.task.name] = record
-            histories[stage.task.name] = outcome.history
-            stage.save(run_dir, model, record)
-            write_results(run_dir, results, histories)
-
-    def _pretraining_record(self, outcome: Outcome) -> dict[str, Any]:
-        parameters = sum(p.numel() for p in self.pretraining.model.parameters())
-        return outcome.record() | {"trainable_parameters": parameters}
-
-
-def _write_backbone(
-    run_dir: Path,
-    name: str,
-    model: Backbone,
-    source: SequenceDataset,
-    pretrain: dict[str, Any],
-) -> None:
-    length = source.config["MAX_ITEM_LIST_LENGTH"]
-    save_backbone(run_dir, name, model, describe(source), pretrain, length)
-    save_json(run_dir / "vocabulary.json", {"items": item_tokens(source)})

@@ -19,7 +19,11 @@ COLUMNS = (
     "labels",
     "train/valid/test",
     "valid",
+    "test before pruning",
     "test",
+    "test after all",
+    "pretraining test after",
+    "weights free",
     "LabelCS test",
     "trained parameters",
     "of full tuning",
@@ -43,6 +47,7 @@ def table(results: dict[str, Any]) -> str:
             "stage": "pretraining" if results["tasks"] else results["model"],
             "valid": _metrics(pretrain["valid"]),
             "test": _metrics(pretrain["test"]),
+            **_continual(pretrain),
             "trained parameters": _count(pretrain.get("trainable_parameters")),
             "epochs": pretrain["epochs"],
             "seconds": f"{pretrain['seconds']:.1f}",
@@ -57,6 +62,7 @@ def table(results: dict[str, Any]) -> str:
                 "train/valid/test": "/".join(map(str, task["instances"].values())),
                 "valid": _metrics(task["valid"]),
                 "test": _metrics(task["test"]),
+                **_continual(task),
                 "LabelCS test": _metrics(task.get("label_cs", {}).get("test", {})),
                 "trained parameters": _count(task["trainable_parameters"]),
                 "of full tuning": f"{share:.2%}",
@@ -67,6 +73,18 @@ def table(results: dict[str, Any]) -> str:
     columns = [c for c in COLUMNS if any(row.get(c, "-") != "-" for row in rows)]
     cells = [[row.get(column, "-") for column in columns] for row in rows]
     return tabulate(cells, columns, tablefmt="github", disable_numparse=True)
+
+
+def _continual(record: dict[str, Any]) -> dict[str, str]:
+    """Cells of tasks that are learned one after the other in one network."""
+    free = record.get("capacity_free")
+    before = record.get("before_pruning", {})
+    return {
+        "test before pruning": _metrics(before.get("test", {})),
+        "test after all": _metrics(record.get("test_after_all", {})),
+        "pretraining test after": _metrics(record.get("pretrain_test", {})),
+        "weights free": "-" if free is None else f"{free:.1%}",
+    }
 
 
 def _count(number: int | None) -> str:

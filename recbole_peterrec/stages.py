@@ -9,6 +9,7 @@ from typing import Any
 
 import recbole.data.dataset as recbole_datasets
 import torch
+from recbole.data.dataloader import TrainDataLoader
 from recbole.utils import ModelType, get_trainer, init_seed, set_color
 
 from recbole_peterrec.config import Config
@@ -26,7 +27,10 @@ from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import save_task
 from recbole_peterrec.tasks import Task
 from recbole_peterrec.trainer.base import BackboneTrainer, RunMixin, runnable
+from recbole_peterrec.trainer.multitask import MultiTaskTrainer
 from recbole_peterrec.trainer.transfer import TransferTrainer
+
+JoinedSource = tuple[Backbone, TrainDataLoader]  # a model and its training windows
 
 
 @dataclass
@@ -92,6 +96,7 @@ class SequentialStage:
         self.model = config.model_class(config, self.loaders[0]._dataset).to(
             config["device"]
         )
+        self.trainer: RunMixin | None = None
 
     def _load(self):
         if self.ours:
@@ -124,19 +129,27 @@ class SequentialStage:
             log: the run's.
             overrides: keys of the config that differ in this training: ``stage``, ``epochs``.
         """
-        if self.ours:
-            trainer_class = BackboneTrainer
-        else:
-            found = get_trainer(self.config["MODEL_TYPE"], self.config["model"])
-            trainer_class = runnable(found)
         config = self.config.derive(**overrides) if overrides else self.config
         init_seed(config["seed"], config["reproducibility"])
-        self.trainer = trainer_class(config, self.model)
+        self.trainer = self._make_trainer(config)
         return fit_and_test(self.trainer, self.loaders, log)
 
-    def test(self) -> dict[str, float]:
-        """Metrics of the model as it is now on the test rows, after :meth:`train`."""
-        return self.trainer.evaluate(self.loaders[2], load_best_model=False)
+    def test(self, encoder: DilatedEncoder | None = None) -> dict[str, float]:
+        """Metrics of the model as it is now on the test rows.
+
+        Args:
+            encoder: what a backbone of ours computes with from now on, if not its own.
+        """
+        if encoder is not None:
+            self.model.encoder = encoder
+        trainer = self.trainer or self._make_trainer(self.config)
+        return trainer.evaluate(self.loaders[2], load_best_model=False)
+
+    def _make_trainer(self, config: Config) -> RunMixin:
+        if self.ours:
+            return BackboneTrainer(config, self.model)
+        found = get_trainer(config["MODEL_TYPE"], config["model"])
+        return runnable(found)(config, self.model)
 
 
 class TaskStage:
@@ -177,13 +190,29 @@ class TaskStage:
         model = self.config.model_class(self.config, self.train_data, encoder)
         return model.to(self.config["device"])
 
-    def train(self, model: TaskRecommender, log: RunLog, **overrides: Any) -> Outcome:
-        """Fine-tune what is trainable and test the best epoch; see :class:`SequentialStage`."""
+    def train(
+        self,
+        model: TaskRecommender,
+        log: RunLog,
+        joined: JoinedSource | None = None,
+        **overrides: Any,
+    ) -> Outcome:
+        """Fine-tune what is trainable and test the best epoch; see :class:`SequentialStage`.
+
+        Args:
+            model: from :meth:`build`.
+            log: the run's.
+            joined: a source that is learned in the same steps (MTL).
+            overrides: keys of the config that differ in this training: ``stage``, ``epochs``.
+        """
         config = self.config
         if overrides:  # RecBole derives no other value; it steers loaders, made already
             config = config.derive(repeatable=True, **overrides)
         init_seed(config["seed"], config["reproducibility"])
-        self.trainer = TransferTrainer(config, model)
+        if joined is None:
+            self.trainer = TransferTrainer(config, model)
+        else:
+            self.trainer = MultiTaskTrainer(config, model, *joined)
         return fit_and_test(self.trainer, self.loaders, log)
 
     def test(self) -> dict[str, float]:

@@ -1,0 +1,68 @@
+"""A run of one sequential model: a backbone of ours, or a baseline of RecBole's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from recbole_peterrec.checkpoint import save_json, save_tensors
+from recbole_peterrec.config import Config
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.vocabulary import describe, item_tokens
+from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.results import write_results
+from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.saved_model import save_backbone
+from recbole_peterrec.stages import SequentialStage
+
+
+class SequentialRun:
+    """Trains and tests it; what can be wrong shows in the constructor.
+
+    Args:
+        config: of the run.
+
+    Raises:
+        UserError: data or settings that cannot be used.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.stage = SequentialStage(config)
+
+    def definitions(self) -> dict[str, Any]:
+        """Nothing beyond the config is needed to run again."""
+        return {}
+
+    def use(self, run_dir: Path) -> None:
+        """Write into a run directory."""
+        self.stage.config["run_dir"] = str(run_dir)
+
+    def execute(
+        self, run_dir: Path, log: RunLog, results: dict, histories: dict
+    ) -> None:
+        """Train, test and save."""
+        model, config = self.stage.model, self.stage.config
+        outcome = self.stage.train(log)
+        parameters = sum(p.numel() for p in model.parameters())
+        results["pretrain"] = outcome.record() | {"trainable_parameters": parameters}
+        histories[config["model"]] = outcome.history
+        if isinstance(model, Backbone):
+            write_backbone(
+                run_dir, config["model"], model, self.stage.dataset, results["pretrain"]
+            )
+        else:
+            save_tensors(run_dir / "model.safetensors", model.state_dict())
+        write_results(run_dir, results, histories)
+
+
+def write_backbone(
+    run_dir: Path,
+    name: str,
+    model: Backbone,
+    source: SequenceDataset,
+    pretrain: dict[str, Any],
+) -> None:
+    """Save a backbone with what a later run and serving need to know of its source."""
+    length = source.config["MAX_ITEM_LIST_LENGTH"]
+    save_backbone(run_dir, name, model, describe(source), pretrain, length)
+    save_json(run_dir / "vocabulary.json", {"items": item_tokens(source)})

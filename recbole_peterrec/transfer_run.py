@@ -1,0 +1,101 @@
+"""A run of PeterRec or one of its baselines: pretraining, then every task."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from recbole_peterrec.config import Config
+from recbole_peterrec.data.vocabulary import describe
+from recbole_peterrec.results import write_results
+from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.saved_model import load_backbone
+from recbole_peterrec.sequential_run import write_backbone
+from recbole_peterrec.stages import JoinedSource, Outcome, SequentialStage, TaskStage
+from recbole_peterrec.tasks import read_tasks
+
+
+class TransferRun:
+    """PeterRec and its baselines: a pretrained backbone, and a network for each task.
+
+    Keys: ``pretrained``, ``pretrained_path``, ``carry_encoder`` (each task starts from the one
+    before, and nothing protects what that had learned), ``joint_coefficient`` (MTL).
+
+    Args:
+        config: of the run.
+
+    Raises:
+        UserError: data, settings or a saved backbone that cannot be used.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        tasks = read_tasks(config)
+        epochs = config["pretrain_epochs"] or config["epochs"]
+        self.pretraining = SequentialStage(
+            config.derive(model=config["backbone"], epochs=epochs, stage="pretraining")
+        )
+        self.encoder = self.pretraining.model.encoder
+        self.loaded = None
+        if config["pretrained"] and config["pretrained_path"]:
+            self.loaded = load_backbone(
+                config["pretrained_path"],
+                config["backbone"],
+                self.encoder,
+                describe(self.pretraining.dataset),
+            )
+        self.tasks = [
+            TaskStage(task, self.pretraining.dataset, self.encoder.architecture)
+            for task in tasks
+        ]
+
+    def definitions(self) -> dict[str, Any]:
+        """The tasks with their defaults written out, for ``config.yaml``."""
+        return {"tasks": [stage.task.definition for stage in self.tasks]}
+
+    def use(self, run_dir: Path) -> None:
+        """Let every stage write into a run directory."""
+        for stage in (self.pretraining, *self.tasks):
+            stage.config["run_dir"] = str(run_dir)
+
+    def execute(
+        self, run_dir: Path, log: RunLog, results: dict, histories: dict
+    ) -> None:
+        """Pretrain or load, then learn task after task."""
+        if self.loaded is not None:
+            results["pretrain"] = self.loaded | {"epochs": 0, "seconds": 0.0}
+        elif self.config["pretrained"]:
+            outcome = self.pretraining.train(log)
+            results["pretrain"] = self._pretraining_record(outcome)
+            histories["pretraining"] = outcome.history
+        write_backbone(
+            run_dir,
+            self.config["backbone"],
+            self.pretraining.model,
+            self.pretraining.dataset,
+            results["pretrain"],
+        )
+        encoder = self.encoder
+        for stage in self.tasks:
+            model = stage.build(encoder)
+            outcome = stage.train(model, log, self._joined())
+            record = stage.record(model, outcome)
+            if self.config["carry_encoder"]:
+                encoder = model.network.encoder
+                record["pretrain_test"] = self.pretraining.test(encoder)
+            results["tasks"][stage.task.name] = record
+            histories[stage.task.name] = outcome.history
+            stage.save(run_dir, model, record)
+            write_results(run_dir, results, histories)
+
+    def _joined(self) -> JoinedSource | None:
+        """For MTL, an untrained backbone whose loss on the source is learned beside the task."""
+        if not self.config["joint_coefficient"]:
+            return None
+        model = copy.deepcopy(self.pretraining.model).requires_grad_(True)
+        return model, self.pretraining.loaders[0]
+
+    def _pretraining_record(self, outcome: Outcome) -> dict[str, Any]:
+        parameters = sum(p.numel() for p in self.pretraining.model.parameters())
+        return outcome.record() | {"trainable_parameters": parameters}
