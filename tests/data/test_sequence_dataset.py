@@ -114,3 +114,14 @@ def test_histories_are_the_most_recent_items_in_order(uneven_config):
     tokens = [dataset.field2id_token["item_id"][i] for i in items[0].tolist()]
     assert tokens == [f"i{position}" for position in range(19, 25)]
     assert lengths.tolist() == [6]
+
+
+def test_only_the_recent_interactions_are_kept(toy_config):
+    whole = SequenceDataset(toy_config())
+    recent = SequenceDataset(toy_config(recent_interactions=5))
+    whole.build(), recent.build()
+    assert recent.item_num == whole.item_num
+    for user in range(1, whole.user_num):
+        kept, length = recent.histories(torch.tensor([user]), 100)
+        expected, _ = whole.histories(torch.tensor([user]), 5)
+        assert kept[0, :length].tolist() == expected[0].tolist()
