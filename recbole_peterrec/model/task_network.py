@@ -110,7 +110,11 @@ class TaskNetwork(nn.Module):
         items, lengths = add_tokens(
             items, lengths, self.pooling, self.encoder.special_token
         )
-        return self.head_dropout(pool(self.encoder(items), lengths, self.pooling))
+        if self.pooling == "tcl_end":  # Eq. 5 needs the last position only
+            user = self.encoder.last_states(items, lengths)
+        else:
+            user = pool(self.encoder(items), lengths, self.pooling)
+        return self.head_dropout(user)
 
     def scores(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """``o = h W + b`` (Eq. 5 to 7), ``[B, labels]``; arguments as in :meth:`forward`."""
