@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from recbole_peterrec.nn.precision import as_autocast
+
 INIT_STD = 0.02  # truncated normal of the papers' released code
 
 
@@ -34,13 +36,18 @@ class _ShiftedMatmuls(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         grad = grad.contiguous()
-        grad_x = torch.zeros_like(x) if needs_x else None
+        grad_x = torch.empty_like(x) if needs_x else None
         grad_weight = torch.zeros_like(weight) if needs_weight else None
+        if needs_x:  # the tap on the position itself fills what the others add to
+            unread = len(x) - len(grad)
+            grad_x[:unread] = 0
+            centre = weight[ctx.offsets.index(0)].t()
+            torch.mm(_flat(grad), centre, out=_flat(grad_x[unread:]))
         for j, offset in enumerate(ctx.offsets):
             out, src = _slices(len(x), len(grad), offset)
             if out.start >= out.stop:
                 continue
-            if needs_x:
+            if needs_x and offset:
                 _flat(grad_x[src]).addmm_(_flat(grad[out]), weight[j].t())
             if needs_weight:
                 torch.mm(_flat(x[src]).t(), _flat(grad[out]), out=grad_weight[j])
@@ -122,5 +129,9 @@ class DilatedConv(nn.Module):
             x = x * mask[len(mask) - len(x) :]
         outputs = len(x) if last is None else min(last, len(x))
         return _ShiftedMatmuls.apply(
-            x.contiguous(), self.weight, self.bias, self.offsets, outputs
+            as_autocast(x).contiguous(),
+            as_autocast(self.weight),
+            as_autocast(self.bias),
+            self.offsets,
+            outputs,
         )

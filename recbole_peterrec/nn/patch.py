@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from recbole_peterrec.nn.conv import INIT_STD
+from recbole_peterrec.nn.precision import add_product, as_autocast
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "gelu": nn.GELU}
 
@@ -56,5 +57,9 @@ class ModelPatch(nn.Module):
         nn.init.zeros_(self.up.bias)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """``[..., k]`` to ``[..., k]``."""
-        return x + self.up(self.act(self.down(x)))
+        """``[..., k]`` to ``[..., k]``, the shortcut and `up` in one sum."""
+        flat = x.reshape(-1, x.shape[-1])
+        inner = self.act(self.down(flat))
+        y = flat + as_autocast(self.up.bias)
+        add_product(y, inner, as_autocast(self.up.weight).t())
+        return y.view(x.shape)

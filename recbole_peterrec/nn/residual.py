@@ -48,7 +48,7 @@ class Unit(nn.Module):
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
         self.conv = conv
         self.norm = nn.LayerNorm(channels, eps=LAYER_NORM_EPS)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)  # LayerNorm keeps its input, not its output
         self.norm_first = norm == "pre"
 
     @property
