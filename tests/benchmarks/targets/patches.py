@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 import torch.nn.functional as F
-from measure import Row, medians, milliseconds
+from measure import Row, kept_memory, medians, milliseconds
 
 from recbole_peterrec.model.task_network import TaskNetwork, Tuning
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
@@ -56,14 +58,19 @@ def patch_step() -> list[Row]:
         return run
 
     patched = network("patch")
-    times = medians(
-        5,
-        full=step(network("all"), False),
-        patch=step(patched, False),
-        trimmed=step(patched, True),
-    )
-    case, note = "step of full fine-tuning's, k 256, L 100", milliseconds(times)
-    return [
-        Row(f"patch {case}", times["patch"] / times["full"], 0.85, True, note),
-        Row(f"trimmed patch {case}", times["trimmed"] / times["full"], 0.65, True),
-    ]
+    steps = {
+        "full": step(network("all"), False),
+        "patch": step(patched, False),
+        "trimmed": step(patched, True),
+    }
+    rows = []
+    for state, memory in (("", nullcontext), (", malloc tuned", kept_memory)):
+        with memory():
+            times = medians(7, **steps)
+        case = f"step of full fine-tuning's, k 256, L 100{state}"
+        note = milliseconds(times)
+        rows += [
+            Row(f"patch {case}", times["patch"] / times["full"], 0.85, True, note),
+            Row(f"trimmed patch {case}", times["trimmed"] / times["full"], 0.65, True),
+        ]
+    return rows
