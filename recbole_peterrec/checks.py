@@ -57,6 +57,8 @@ RULES: dict[str, Rule] = {
     "eval_batch_size": COUNT,
     "MAX_ITEM_LIST_LENGTH": COUNT,
     "select_epoch": (lambda value: value in ("best", "last"), "best or last"),
+    "amp": (lambda value: value in (None, "bf16"), "bf16 or empty"),
+    "compile": (lambda value: isinstance(value, bool), "True or False"),
     "window_overlap": PROBABILITY,
     "recent_interactions": COUNT_OR_NONE,
     "rank_rho": (

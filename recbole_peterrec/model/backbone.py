@@ -11,7 +11,10 @@ from torch import nn
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.conv import INIT_STD
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder, repeat_dilations
-from recbole_peterrec.nn.losses import sampled_softmax_loss
+from recbole_peterrec.nn.vocabulary_loss import (
+    linear_cross_entropy,
+    sampled_softmax_loss,
+)
 
 
 def architecture_of(config, items: int, causal: bool) -> Architecture:
@@ -93,15 +96,12 @@ class Backbone(SequentialRecommender, abc.ABC):
 
     def item_loss(self, hidden: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Cross entropy of ``[N, k]`` states against ``[N]`` items, exact or sampled."""
+        weight, bias = self.output.weight, self.output.bias
         if self.softmax_samples:
             return sampled_softmax_loss(
-                hidden,
-                targets,
-                self.output.weight,
-                self.output.bias,
-                self.softmax_samples,
+                hidden, targets, weight, bias, self.softmax_samples
             )
-        return nn.functional.cross_entropy(self.output(hidden), targets)
+        return linear_cross_entropy(hidden, weight, bias, targets)
 
     @abc.abstractmethod
     def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

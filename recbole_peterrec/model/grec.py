@@ -41,4 +41,4 @@ class GRec(Backbone):
         rows = torch.arange(len(items), device=items.device)
         items = torch.cat([items, items.new_zeros(len(items), 1)], dim=1)
         items[rows, lengths] = self.encoder.special_token
-        return self.encoder(items)[rows, lengths]
+        return self.encoder.last_states(items, lengths + 1)

@@ -33,5 +33,4 @@ class NextItNetAR(Backbone):
 
     def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """The last real position's state."""
-        hidden = self.encoder(items)
-        return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
+        return self.encoder.last_states(items, lengths)

@@ -15,7 +15,7 @@ from recbole_peterrec.nn.conv import INIT_STD
 from recbole_peterrec.nn.encoder import DilatedEncoder
 from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.placement import insert_patches
-from recbole_peterrec.nn.pooling import add_tokens, check_pooling, pool
+from recbole_peterrec.nn.pooling import READ_LAST, add_tokens, check_pooling, pool
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,11 @@ class TaskNetwork(nn.Module):
         items, lengths = add_tokens(
             items, lengths, self.pooling, self.encoder.special_token
         )
-        return self.head_dropout(pool(self.encoder(items), lengths, self.pooling))
+        if self.pooling in READ_LAST:
+            user = self.encoder.last_states(items, lengths)
+        else:
+            user = pool(self.encoder(items), lengths, self.pooling)
+        return self.head_dropout(user)
 
     def scores(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """``o = h W + b`` (Eq. 5 to 7), ``[B, labels]``; arguments as in :meth:`forward`."""

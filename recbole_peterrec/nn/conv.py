@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.autograd.function import once_differentiable
 
+from recbole_peterrec.nn.precision import as_autocast
+
 INIT_STD = 0.02  # truncated normal of the papers' released code
 
 
@@ -13,17 +15,17 @@ class _ShiftedMatmuls(torch.autograd.Function):
     """``y[t] = bias + sum_j x[t + offset_j] @ weight[j]``, zero outside the sequence.
 
     Every tap is one matrix product over a contiguous slice of the time axis, added in place: no
-    padded copy of the input, and no gradient is computed for a weight that is frozen.
+    padded copy of the input, and no gradient is computed for a weight that is frozen. Only
+    the last `outputs` positions are computed.
     """
 
     @staticmethod
-    def forward(ctx, x, weight, bias, offsets):
+    def forward(ctx, x, weight, bias, offsets, outputs):
         ctx.save_for_backward(x, weight)
         ctx.offsets = offsets
-        length, width = x.shape[0], weight.shape[2]
-        y = bias.expand(*x.shape[:-1], width).clone()
+        y = bias.expand(outputs, x.shape[1], weight.shape[2]).clone()
         for tap, offset in zip(weight, offsets, strict=True):
-            out, src = _slices(length, offset)
+            out, src = _slices(len(x), outputs, offset)
             if out.start < out.stop:
                 _flat(y[out]).addmm_(_flat(x[src]), tap)
         return y
@@ -34,26 +36,33 @@ class _ShiftedMatmuls(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         grad = grad.contiguous()
-        grad_x = torch.zeros_like(x) if needs_x else None
+        grad_x = torch.empty_like(x) if needs_x else None
         grad_weight = torch.zeros_like(weight) if needs_weight else None
+        if needs_x:  # the tap on the position itself fills what the others add to
+            unread = len(x) - len(grad)
+            grad_x[:unread] = 0
+            centre = weight[ctx.offsets.index(0)].t()
+            torch.mm(_flat(grad), centre, out=_flat(grad_x[unread:]))
         for j, offset in enumerate(ctx.offsets):
-            out, src = _slices(x.shape[0], offset)
+            out, src = _slices(len(x), len(grad), offset)
             if out.start >= out.stop:
                 continue
-            if needs_x:
+            if needs_x and offset:
                 _flat(grad_x[src]).addmm_(_flat(grad[out]), weight[j].t())
             if needs_weight:
                 torch.mm(_flat(x[src]).t(), _flat(grad[out]), out=grad_weight[j])
         grad_bias = _flat(grad).sum(0) if needs_bias else None
-        return grad_x, grad_weight, grad_bias, None
+        return grad_x, grad_weight, grad_bias, None, None
 
 
-def _slices(length: int, offset: int) -> tuple[slice, slice]:
-    """Output and source positions of a tap: output ``t`` reads source ``t + offset``."""
-    return (
-        slice(max(0, -offset), length - max(0, offset)),
-        slice(max(0, offset), length - max(0, -offset)),
-    )
+def _slices(length: int, outputs: int, offset: int) -> tuple[slice, slice]:
+    """Output and source positions of a tap, for the last `outputs` of `length` positions.
+
+    Output ``t`` stands at position ``t + length - outputs`` and reads `offset` after it.
+    """
+    shift = length - outputs + offset
+    start, stop = max(0, -shift), min(outputs, length - shift)
+    return slice(start, stop), slice(start + shift, stop + shift)
 
 
 def _flat(x: torch.Tensor) -> torch.Tensor:
@@ -94,21 +103,35 @@ class DilatedConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(channels))
         nn.init.trunc_normal_(self.weight, std=INIT_STD)
 
+    @property
+    def reach(self) -> int:
+        """How many positions before its own an output depends on."""
+        return -self.offsets[0]
+
     def forward(
-        self, x: torch.Tensor, mask: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        last: int | None = None,
     ) -> torch.Tensor:
         """Convolve.
 
         Args:
             x: ``[L, B, k]``, time first.
-            mask: ``[L, B, 1]``, 0 at padded positions, or None when padding cannot be seen
-                (causal, padded on the right).
+            mask: ``[M, B, 1]``, 0 at padded positions, M at least L; its last L positions are
+                those of `x`. None when padding cannot be seen (causal, padded on the right).
+            last: how many of the last positions are wanted; None for all.
 
         Returns:
-            ``[L, B, k]``.
+            ``[min(last, L), B, k]``.
         """
         if mask is not None:
-            x = x * mask
+            x = x * mask[len(mask) - len(x) :]
+        outputs = len(x) if last is None else min(last, len(x))
         return _ShiftedMatmuls.apply(
-            x.contiguous(), self.weight, self.bias, self.offsets
+            as_autocast(x).contiguous(),
+            as_autocast(self.weight),
+            as_autocast(self.bias),
+            self.offsets,
+            outputs,
         )

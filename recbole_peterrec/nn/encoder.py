@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from recbole_peterrec.nn.conv import INIT_STD
+from recbole_peterrec.nn.pooling import at_last
 from recbole_peterrec.nn.residual import residual_stack
 
 
@@ -90,6 +91,32 @@ class DilatedEncoder(nn.Module):
         for module in self.modules():
             if isinstance(module, nn.Dropout):
                 module.p = probability
+
+    def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """The state of each sequence's last item, without the positions it does not read.
+
+        In a causal network the sequences are moved so that their last items coincide; each
+        layer then computes just the last positions that a later one reads.
+
+        Args:
+            items: as in :meth:`forward`.
+            lengths: ``[B]`` numbers of items, at least 1.
+
+        Returns:
+            ``[B, k]``, what :meth:`forward` gives at position ``lengths - 1``.
+        """
+        if not self.architecture.causal:
+            return at_last(self(items), lengths)
+        shift = items.shape[1] - lengths.unsqueeze(1)
+        source = torch.arange(items.shape[1], device=items.device) - shift
+        real = source >= 0
+        items = torch.where(real, items.gather(1, source.clamp(min=0)), 0)
+        read = 1 + self.blocks.reach
+        x = self.dropout(self.embedding(items[:, -read:].t()))
+        mask = None
+        if shift.any():
+            mask = real.t().unsqueeze(-1).to(x.dtype)
+        return self.blocks(x, mask, last=1).squeeze(0)
 
     def patch_sites(self, kind: str) -> list[list[str]]:
         """Names of the modules that a patch may wrap, block by block.

@@ -18,11 +18,19 @@ class Serial(nn.Module):
         self.module = module
         self.patch = patch
 
+    @property
+    def reach(self) -> int:
+        """As of the module."""
+        return self.module.reach
+
     def forward(
-        self, x: torch.Tensor, mask: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        last: int | None = None,
     ) -> torch.Tensor:
-        """``[L, B, k]`` to ``[L, B, k]``."""
-        return self.patch(self.module(x, mask))
+        """As of the module."""
+        return self.patch(self.module(x, mask, last))
 
 
 class Parallel(nn.Module):
@@ -33,11 +41,20 @@ class Parallel(nn.Module):
         self.module = module
         self.patch = patch
 
+    @property
+    def reach(self) -> int:
+        """As of the module."""
+        return self.module.reach
+
     def forward(
-        self, x: torch.Tensor, mask: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        last: int | None = None,
     ) -> torch.Tensor:
-        """``[L, B, k]`` to ``[L, B, k]``."""
-        return self.module(x, mask) + self.patch(x)
+        """As of the module; the patch reads the positions that it gives."""
+        y = self.module(x, mask, last)
+        return y + self.patch(x[len(x) - len(y) :])
 
 
 @dataclass(frozen=True)

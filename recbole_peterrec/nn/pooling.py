@@ -6,6 +6,8 @@ import torch
 
 POOLINGS = ("tcl_end", "tcl_both", "sum", "mean", "last", "tcl_start")
 
+READ_LAST = ("tcl_end", "last")  # poolings that need the last position only
+
 
 def check_pooling(pooling: str, causal: bool) -> None:
     """Refuse what Fig. 2 does not have.
@@ -71,5 +73,10 @@ def pool(hidden: torch.Tensor, lengths: torch.Tensor, pooling: str) -> torch.Ten
         real = torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]
         total = (hidden * real.unsqueeze(-1)).sum(dim=1)
         return total if pooling == "sum" else total / lengths[:, None]
-    last = hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]
+    last = at_last(hidden, lengths)
     return hidden[:, 0] + last if pooling == "tcl_both" else last
+
+
+def at_last(hidden: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+    """``[B, k]`` out of ``[B, L, k]``: the state at each sequence's last position."""
+    return hidden[torch.arange(len(hidden), device=hidden.device), lengths - 1]

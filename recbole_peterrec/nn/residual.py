@@ -14,13 +14,24 @@ LAYER_NORM_EPS = 1e-8
 
 
 class Chain(nn.Sequential):
-    """``nn.Sequential`` that hands the padding mask to each of its modules."""
+    """``nn.Sequential`` of modules that take a padding mask and give the last positions."""
+
+    @property
+    def reach(self) -> int:
+        """As of :class:`DilatedConv`."""
+        return sum(module.reach for module in self)
 
     def forward(
-        self, x: torch.Tensor, mask: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        last: int | None = None,
     ) -> torch.Tensor:
+        """``[L, B, k]`` to ``[min(last, L), B, k]``, with no position that nobody reads."""
+        wanted = self.reach + (len(x) if last is None else last)
         for module in self:
-            x = module(x, mask)
+            wanted -= module.reach
+            x = module(x, mask, wanted)
         return x
 
 
@@ -37,16 +48,24 @@ class Unit(nn.Module):
             raise ValueError(f"norm must be one of {', '.join(NORMS)}, got {norm!r}")
         self.conv = conv
         self.norm = nn.LayerNorm(channels, eps=LAYER_NORM_EPS)
-        self.act = nn.ReLU()
+        self.act = nn.ReLU(inplace=True)  # LayerNorm keeps its input, not its output
         self.norm_first = norm == "pre"
 
+    @property
+    def reach(self) -> int:
+        """As of :class:`DilatedConv`."""
+        return self.conv.reach
+
     def forward(
-        self, x: torch.Tensor, mask: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        last: int | None = None,
     ) -> torch.Tensor:
-        """``[L, B, k]`` to ``[L, B, k]``; `mask` as in :meth:`DilatedConv.forward`."""
+        """As :meth:`DilatedConv.forward`."""
         if self.norm_first:
-            return self.conv(self.act(self.norm(x)), mask)
-        return self.act(self.norm(self.conv(x, mask)))
+            return self.conv(self.act(self.norm(x)), mask, last)
+        return self.act(self.norm(self.conv(x, mask, last)))
 
 
 class ResidualBlock(nn.Module):
@@ -79,11 +98,20 @@ class ResidualBlock(nn.Module):
         )
         self.dropout = nn.Dropout(dropout)
 
+    @property
+    def reach(self) -> int:
+        """As of :class:`DilatedConv`."""
+        return self.branch.reach
+
     def forward(
-        self, x: torch.Tensor, mask: torch.Tensor | None = None
+        self,
+        x: torch.Tensor,
+        mask: torch.Tensor | None = None,
+        last: int | None = None,
     ) -> torch.Tensor:
-        """``[L, B, k]`` to ``[L, B, k]``; `mask` as in :meth:`DilatedConv.forward`."""
-        return x + self.dropout(self.branch(x, mask))
+        """As :meth:`DilatedConv.forward`."""
+        change = self.branch(x, mask, last)
+        return x[len(x) - len(change) :] + self.dropout(change)
 
 
 def residual_stack(

@@ -25,7 +25,8 @@ class RunMixin(ProgressMixin):
     """Put before a RecBole trainer class, it keeps all that a run writes in its run directory.
 
     Keys read: ``run_dir`` (None in stock RecBole: then RecBole's folders), ``stage``, the name
-    of what is trained now, and ``resume``, whether to go on from what ``run_dir`` has of it.
+    of what is trained now, ``resume``, whether to go on from what ``run_dir`` has of it, ``amp``
+    and ``compile``.
 
     Attributes:
         history: one dict per validated epoch: ``epoch``, ``loss`` and the metrics.
@@ -47,14 +48,25 @@ class RunMixin(ProgressMixin):
             self.saved_model_file = str(
                 Path(self.run_dir, "training", f"{self.stage}.pt")
             )
+        self.amp = config["amp"] is not None
+        if self.amp and not has_bf16(self.device):
+            self.amp = False
+            self.logger.warning(
+                f"amp: {self.device.type} has no bfloat16 here; training in float32"
+            )
+        if config["compile"]:
+            for name, module in model.named_modules():
+                if name.rpartition(".")[2] == "encoder":
+                    module.compile()
         self.eval_collector = TieSafeCollector(config)
         self._bar = tqdm(disable=True)
         self._epoch = self._batch = 0
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
-        """Only what is trainable reaches the optimiser."""
+        """Only what is trainable reaches the optimiser; Adam steps in one pass."""
         trainable = [p for p in self.model.parameters() if p.requires_grad]
-        return super()._build_optimizer(**{"params": trainable, **kwargs})
+        optimizer = super()._build_optimizer(**{"params": trainable, **kwargs})
+        return in_one_pass(optimizer)
 
     def fit(
         self,
@@ -122,6 +134,9 @@ class RunMixin(ProgressMixin):
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         self._epoch, self._batch = epoch_idx, 0
+        loss_func = loss_func or self.model.calculate_loss
+        if self.amp:
+            loss_func = torch.autocast(self.device.type, torch.bfloat16)(loss_func)
         batches = tqdm(
             train_data,
             desc="batches",
@@ -240,6 +255,22 @@ def runnable(trainer_class: type) -> type:
     if issubclass(trainer_class, RunMixin):
         return trainer_class
     return type(trainer_class.__name__, (RunMixin, trainer_class), {})
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether products in bfloat16 run on a device without being emulated."""
+    if device.type == "cpu":
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def in_one_pass(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
+    """Let Adam and AdamW run their fused kernel: the same update up to rounding, once over
+    the weights and moments instead of once an operation."""
+    if isinstance(optimizer, (torch.optim.Adam, torch.optim.AdamW)):
+        for group in optimizer.param_groups:
+            group["fused"] = True
+    return optimizer
 
 
 @contextlib.contextmanager

@@ -1,0 +1,24 @@
+"""What autocast asks of products that run inside our own autograd functions."""
+
+from __future__ import annotations
+
+import torch
+
+
+def as_autocast(x: torch.Tensor) -> torch.Tensor:
+    """`x` in autocast's type where autocast is on, else `x` itself.
+
+    Autocast does not reach in-place products, so their operands are cast before.
+    """
+    device = x.device.type
+    if torch.is_autocast_enabled(device):
+        return x.to(torch.get_autocast_dtype(device))
+    return x
+
+
+def add_product(out: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
+    """``out += left @ right``, the sum kept in the type of `out`; all of them matrices."""
+    if left.dtype == out.dtype:
+        out.addmm_(left, right)
+    else:
+        out += left @ right

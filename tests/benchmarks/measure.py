@@ -1,0 +1,99 @@
+"""Side-by-side times, peak memory, and the rows of the table of targets."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
+DEFAULT_TRIM, DEFAULT_MMAPS = 2**17, 2**16
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure against its target.
+
+    Attributes:
+        what: what was measured.
+        value: the figure, mostly a ratio.
+        target: what it should reach.
+        at_most: whether it should stay below the target instead.
+        note: absolute values, and anything that a reader of the ratio must know.
+    """
+
+    what: str
+    value: float
+    target: float
+    at_most: bool = False
+    note: str = ""
+
+    def record(self) -> dict[str, Any]:
+        """Plain data for the report."""
+        met = self.value <= self.target if self.at_most else self.value >= self.target
+        sign = "≤" if self.at_most else "≥"
+        return {
+            "what": self.what,
+            "measured": f"{self.value:.3g}",
+            "target": f"{sign} {self.target:g}",
+            "verdict": "met" if met else "missed",
+            "note": self.note,
+        }
+
+
+def medians(repeats: int, **contestants: Callable[[], Any]) -> dict[str, float]:
+    """Median seconds of each function, called in turn, after one call that is not counted."""
+    seconds: dict[str, list[float]] = {name: [] for name in contestants}
+    for turn in range(repeats + 1):
+        for name, function in contestants.items():
+            start = time.perf_counter()
+            function()
+            if turn:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def milliseconds(times: dict[str, float]) -> str:
+    """The medians as a note."""
+    return ", ".join(f"{name} {1e3 * value:.3g} ms" for name, value in times.items())
+
+
+def peak_bytes(function: Callable[[], Any]) -> int:
+    """Most memory that a call has beyond what was there before it (Linux only)."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+    before = _status("VmRSS")
+    function()
+    return _status("VmHWM") - before
+
+
+def _status(key: str) -> int:
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{key}:"):
+            return 1024 * int(line.split()[1])
+    raise LookupError(f"/proc/self/status has no {key}")
+
+
+@contextlib.contextmanager
+def kept_memory() -> Iterator[None]:
+    """glibc keeps freed memory instead of giving it back, as a tuned process does.
+
+    By default it maps and clears large tensors anew each time, which is half of what a
+    naive loss costs on a CPU.
+    """
+    libc = ctypes.CDLL(None)
+    libc.mallopt(M_MMAP_MAX, 0)
+    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    try:
+        yield
+    finally:
+        libc.mallopt(M_MMAP_MAX, DEFAULT_MMAPS)
+        libc.mallopt(M_TRIM_THRESHOLD, DEFAULT_TRIM)
+        libc.malloc_trim(0)

@@ -1,0 +1,21 @@
+"""The rows of the table of targets, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from measure import Row
+
+from targets import blocks, patches, source, vocabulary
+
+TARGETS: dict[str, Callable[[], list[Row]]] = {
+    "epoch": source.epoch,
+    "block": blocks.block,
+    "step": blocks.step,
+    "exact": vocabulary.exact,
+    "sampled": vocabulary.sampled,
+    "ranks": vocabulary.exact_ranks,
+    "last": blocks.last_position,
+    "patch": patches.patch_step,
+    "evaluation": source.sampled_evaluation,
+}

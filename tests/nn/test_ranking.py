@@ -1,0 +1,95 @@
+"""Ranks in tiles against float64, and the traps: ties, last bits, what is no number."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recbole_peterrec.nn import ranking
+from recbole_peterrec.nn.ranking import ranks
+
+
+def counted(scores, targets):
+    own = scores.gather(1, targets[:, None])
+    return (scores > own).sum(1).tolist(), (scores == own).sum(1).tolist()
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    rows=st.integers(1, 9),
+    items=st.integers(1, 40),
+    columns=st.integers(1, 50),
+    height=st.integers(1, 10),
+    group=st.integers(1, 10),
+    seed=st.integers(0, 99),
+)
+def test_counts_of_whole_numbers_with_many_ties(
+    rows, items, columns, height, group, seed
+):
+    """Small whole numbers have exact scores, so that ties are ties in every product."""
+    draw = torch.Generator().manual_seed(seed)
+    hidden = torch.randint(-2, 3, (rows, 3), generator=draw).float()
+    weight = torch.randint(-2, 3, (items, 3), generator=draw).float()
+    bias = torch.randint(-2, 3, (items,), generator=draw).float()
+    targets = torch.randint(items, (rows,), generator=draw)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ranking, "COLUMNS", columns)
+        patch.setattr(ranking, "ROWS", height)
+        patch.setattr(ranking, "GROUP", group)
+        greater, equal = ranks(hidden, weight, bias, targets)
+    expected = counted(hidden @ weight.t() + bias, targets)
+    assert (greater.tolist(), equal.tolist()) == expected
+
+
+def test_ranks_are_float64s_but_for_near_ties():
+    torch.manual_seed(0)
+    hidden, weight, bias = (
+        torch.randn(300, 32),
+        torch.randn(5000, 32),
+        torch.randn(5000),
+    )
+    targets = torch.randint(5000, (300,))
+    greater, equal = ranks(hidden, weight, bias, targets)
+    scores = hidden.double() @ weight.double().t() + bias.double()
+    own = scores.gather(1, targets[:, None])
+    near = ((scores - own).abs() < 1e-4).sum(1)
+    assert ((greater - (scores > own).sum(1)).abs() < near).all()
+    assert ((equal >= 1) & (equal <= near)).all()
+
+
+def test_a_wrong_guess_of_the_targets_scores_changes_nothing(monkeypatch):
+    torch.manual_seed(0)
+    example = torch.randn(20, 8), torch.randn(700, 8), torch.randn(700)
+    targets = torch.randint(700, (20,))
+    greater, equal = ranks(*example, targets)
+    monkeypatch.setattr(
+        ranking, "_guess", lambda hidden, *_: torch.full((len(hidden),), 1e9)
+    )
+    again = ranks(*example, targets)
+    assert torch.equal(greater, again[0]) and torch.equal(equal, again[1])
+    assert (equal == 1).all()
+
+
+def test_a_constant_model_ties_with_everything():
+    greater, equal = ranks(
+        torch.randn(4, 8), torch.zeros(900, 8), torch.ones(900), torch.arange(4)
+    )
+    assert greater.tolist() == [0] * 4
+    assert equal.tolist() == [900] * 4
+
+
+def test_a_target_whose_score_is_not_a_number_is_equal_to_all():
+    hidden = torch.randn(3, 4)
+    hidden[1] = torch.nan
+    greater, equal = ranks(
+        hidden, torch.randn(10, 4), torch.zeros(10), torch.ones(3).long()
+    )
+    assert (greater[1], equal[1]) == (0, 10)
+    assert equal[0] == equal[2] == 1
+
+
+def test_no_rows_have_no_ranks():
+    greater, equal = ranks(
+        torch.zeros(0, 4), torch.randn(10, 4), torch.zeros(10), torch.zeros(0).long()
+    )
+    assert len(greater) == len(equal) == 0

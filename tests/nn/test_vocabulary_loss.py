@@ -1,0 +1,224 @@
+"""Exact and sampled softmax in tiles against torch's loss on all logits in float64."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recbole_peterrec.nn import vocabulary_loss
+from recbole_peterrec.nn.vocabulary_loss import (
+    draw_without_repeats,
+    linear_cross_entropy,
+    sampled_softmax_loss,
+)
+
+TILES = {
+    "naive": {"NAIVE_ELEMENTS": 2**60},
+    "rows": {"NAIVE_ELEMENTS": 0, "FEWEST_ROWS": 3},
+    "columns": {"NAIVE_ELEMENTS": 0, "WHOLE_ROWS": 0},
+}
+
+
+def small_tiles(monkeypatch, kind, elements=12):
+    monkeypatch.setattr(vocabulary_loss, "TILE_ELEMENTS", {"cpu": elements})
+    monkeypatch.setattr(vocabulary_loss, "MOST_ROWS", 4)
+    monkeypatch.setattr(vocabulary_loss, "FEWEST_COLUMNS", 1)
+    for name, value in TILES[kind].items():
+        monkeypatch.setattr(vocabulary_loss, name, value)
+
+
+@pytest.fixture
+def tiles(monkeypatch):
+    """Makes tiles a few logits large, of the kind that is named."""
+    return lambda kind: small_tiles(monkeypatch, kind)
+
+
+def example(rows=7, items=20, width=5, seed=0, dtype=torch.double):
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator, dtype=dtype).requires_grad_()
+
+    hidden, weight, bias = normal(rows, width), normal(items, width), normal(items)
+    targets = torch.randint(1, items, (rows,), generator=generator)
+    return hidden, weight, bias, targets
+
+
+def naive_sampled(hidden, targets, weight, bias, drawn):
+    """The sampled loss with all logits, for given negatives."""
+    items = len(weight) - 1
+    positive = (hidden * weight[targets]).sum(-1) + bias[targets]
+    negative = F.linear(hidden, weight[drawn], bias[drawn])
+    negative = negative + math.log(items / len(drawn))
+    negative = negative.masked_fill(drawn == targets[:, None], -torch.inf)
+    logits = torch.cat([positive[:, None], negative], dim=1)
+    return F.cross_entropy(logits, torch.zeros_like(targets))
+
+
+def gradients(loss, *inputs):
+    return torch.autograd.grad(3 * loss, inputs)
+
+
+@pytest.mark.parametrize("kind", TILES)
+@settings(deadline=None, max_examples=25)
+@given(
+    rows=st.integers(1, 11),
+    items=st.integers(1, 30),
+    elements=st.integers(1, 40),
+    seed=st.integers(0, 99),
+)
+def test_values_and_gradients_are_those_of_cross_entropy(
+    kind, rows, items, elements, seed
+):
+    with pytest.MonkeyPatch.context() as patch:
+        small_tiles(patch, kind, elements)
+        hidden, weight, bias, targets = example(rows, max(items, 2), seed=seed)
+        ours = linear_cross_entropy(hidden, weight, bias, targets)
+        theirs = F.cross_entropy(F.linear(hidden, weight, bias), targets)
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+        for mine, other in zip(
+            gradients(ours, hidden, weight, bias),
+            gradients(theirs, hidden, weight, bias),
+            strict=True,
+        ):
+            torch.testing.assert_close(mine, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", TILES)
+def test_only_wanted_gradients_are_given(kind, tiles):
+    tiles(kind)
+    hidden, weight, bias, targets = example()
+    weight.requires_grad_(False)
+    linear_cross_entropy(hidden, weight, bias, targets).backward()
+    assert weight.grad is None and hidden.grad is not None and bias.grad is not None
+    with torch.no_grad():
+        loss = linear_cross_entropy(hidden, weight, bias, targets)
+    assert not loss.requires_grad
+
+
+@pytest.mark.parametrize("kind", ["rows", "columns"])
+def test_real_tiles_in_float32_are_within_1e_5(kind, monkeypatch):
+    for name, value in TILES[kind].items():
+        if name != "FEWEST_ROWS":
+            monkeypatch.setattr(vocabulary_loss, name, value)
+    hidden, weight, bias, targets = example(600, 3000, 16, dtype=torch.float)
+    ours = linear_cross_entropy(hidden, weight, bias, targets)
+    exact = F.cross_entropy(
+        F.linear(hidden.double(), weight.double(), bias.double()), targets
+    )
+    assert abs(ours.item() - exact.item()) < 1e-5
+    for mine, other in zip(
+        gradients(ours, hidden, weight, bias),
+        gradients(exact, hidden, weight, bias),
+        strict=True,
+    ):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("kind", ["rows", "columns"])
+def test_large_logits_neither_overflow_nor_vanish(kind, tiles):
+    tiles(kind)
+    hidden, weight, bias, targets = example(dtype=torch.float)
+    ours = linear_cross_entropy(1e3 * hidden, weight, bias, targets)
+    theirs = F.cross_entropy(F.linear(1e3 * hidden, weight, bias), targets)
+    torch.testing.assert_close(ours, theirs)
+    assert all(g.isfinite().all() for g in gradients(ours, hidden, weight, bias))
+
+
+@pytest.mark.parametrize("kind", ["rows", "columns"])
+def test_what_is_not_a_number_stays_visible(kind, tiles):
+    tiles(kind)
+    hidden, weight, bias, targets = example()
+    broken = torch.where(torch.arange(7)[:, None] == 3, torch.nan, hidden)
+    assert linear_cross_entropy(broken, weight, bias, targets).isnan()
+    assert sampled_softmax_loss(broken, targets, weight, bias, 6).isnan()
+
+
+@pytest.mark.parametrize("kind", ["rows", "columns"])
+def test_under_autocast_products_are_bf16_and_the_loss_is_near(kind, tiles):
+    tiles(kind)
+    hidden, weight, bias, targets = example(dtype=torch.float)
+    exact = linear_cross_entropy(hidden, weight, bias, targets)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = linear_cross_entropy(hidden, weight, bias, targets)
+        sampled = sampled_softmax_loss(hidden, targets, weight, bias, 19)
+    for loss in (ours, sampled):
+        assert loss.dtype == torch.float
+        grads = gradients(loss, hidden, weight, bias)
+        assert all(grad.dtype == torch.float for grad in grads)
+    assert abs(ours.item() - exact.item()) < 0.02
+
+
+def test_sampling_every_item_is_the_exact_softmax(tiles):
+    tiles("columns")
+    hidden, weight, bias, targets = example()
+    exact = F.cross_entropy(hidden @ weight[1:].T + bias[1:], targets - 1)
+    sampled = sampled_softmax_loss(hidden, targets, weight, bias, 19)
+    torch.testing.assert_close(sampled, exact, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("samples", [1, 3, 10, 19])
+def test_sampled_values_and_gradients_are_those_of_all_logits(samples, sparse, tiles):
+    tiles("columns")
+    hidden, weight, bias, targets = example()
+    ours = sampled_softmax_loss(
+        hidden,
+        targets,
+        weight,
+        bias,
+        samples,
+        torch.Generator().manual_seed(1),
+        sparse=sparse,
+    )
+    generator = torch.Generator().manual_seed(1)
+    drawn = 1 + draw_without_repeats(19, samples, torch.device("cpu"), generator)
+    theirs = naive_sampled(hidden, targets, weight, bias, drawn)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+    for mine, other, is_table in zip(
+        gradients(ours, hidden, weight, bias),
+        gradients(theirs, hidden, weight, bias),
+        (False, True, True),
+        strict=True,
+    ):
+        assert mine.is_sparse == (sparse and is_table)
+        torch.testing.assert_close(mine.to_dense(), other, rtol=0, atol=1e-12)
+
+
+def test_a_target_that_is_the_only_sample_costs_nothing():
+    hidden, weight, bias, _ = example(items=2)
+    targets = torch.ones(7, dtype=torch.long)
+    loss = sampled_softmax_loss(hidden, targets, weight, bias, 1)
+    assert loss.item() == 0
+    assert all((g == 0).all() for g in gradients(loss, hidden, weight, bias))
+
+
+def test_the_sampled_partition_is_the_exact_one_on_average():
+    hidden, weight, bias, targets = example(1)
+    logits = (hidden @ weight[1:].T + bias[1:])[0]
+    positive = logits[targets[0] - 1]
+    others = torch.cat([logits[: targets[0] - 1], logits[targets[0] :]]).exp().sum()
+    estimates = []
+    for seed in range(4000):
+        generator = torch.Generator().manual_seed(seed)
+        loss = sampled_softmax_loss(hidden, targets, weight, bias, 4, generator)
+        estimates.append((loss + positive).exp() - positive.exp())
+    estimate = torch.stack(estimates)
+    error = estimate.std() / math.sqrt(len(estimate))
+    assert abs(estimate.mean() - others) < 4 * error
+
+
+@pytest.mark.parametrize(("items", "samples"), [(40, 3), (40, 10), (40, 30), (5, 5)])
+def test_draws_are_distinct_and_every_item_is_as_likely(items, samples):
+    generator = torch.Generator().manual_seed(0)
+    counts, trials = torch.zeros(items), 3000
+    for _ in range(trials):
+        drawn = draw_without_repeats(items, samples, torch.device("cpu"), generator)
+        assert len(drawn) == samples == len(drawn.unique())
+        counts[drawn] += 1
+    share = samples / items
+    error = math.sqrt(trials * share * (1 - share))
+    assert ((counts - trials * share).abs() <= 5 * error).all()

@@ -1,0 +1,99 @@
+"""bfloat16, compilation and the fused Adam: what they change and what they do not."""
+
+import pytest
+import torch
+
+from recbole_peterrec.data.loaders import make_loaders
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.model.nextitnet_ar import NextItNetAR
+from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.trainer import base
+from recbole_peterrec.trainer.base import BackboneTrainer, in_one_pass
+
+
+@pytest.fixture
+def training(toy_config):
+    def make(**changes):
+        config = toy_config(**changes)
+        dataset = SequenceDataset(config)
+        loaders = make_loaders(config, dataset)
+        torch.manual_seed(0)
+        return BackboneTrainer(config, NextItNetAR(config, dataset)), loaders
+
+    return make
+
+
+def types_in_training(trainer, train):
+    seen = set()
+    for module in trainer.model.modules():
+        if isinstance(module, torch.nn.LayerNorm):  # what a convolution gave
+            module.register_forward_pre_hook(lambda _, args: seen.add(args[0].dtype))
+    trainer.fit(train, verbose=False)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("amp", "supported", "expected"),
+    [
+        (None, True, torch.float),
+        ("bf16", True, torch.bfloat16),
+        ("bf16", False, torch.float),
+    ],
+)
+def test_amp_trains_in_bf16_where_there_is_bf16(
+    training, monkeypatch, caplog, amp, supported, expected
+):
+    monkeypatch.setattr(base, "has_bf16", lambda device: supported)
+    trainer, (train, *_) = training(amp=amp)
+    with caplog.at_level("WARNING"):
+        assert types_in_training(trainer, train) == {expected}
+    assert all(p.dtype == torch.float for p in trainer.model.parameters())
+    assert all(loss > 0 for loss in trainer.train_loss_dict.values())
+
+
+def test_a_machine_without_bf16_is_told_once(training, monkeypatch):
+    said = []
+    monkeypatch.setattr(base, "has_bf16", lambda device: False)
+    monkeypatch.setattr("logging.Logger.warning", lambda _, text: said.append(text))
+    trainer, (train, *_) = training(amp="bf16", epochs=2)
+    trainer.fit(train, verbose=False)
+    assert [text for text in said if "bfloat16" in text] == [
+        "amp: cpu has no bfloat16 here; training in float32"
+    ]
+
+
+@pytest.mark.parametrize(("key", "value"), [("amp", "fp16"), ("compile", "maybe")])
+def test_other_values_are_refused(toy_config, key, value):
+    with pytest.raises(ConfigError, match=key):
+        toy_config(**{key: value})
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_compile_compiles_the_encoder_only(training, monkeypatch, flag):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(self))
+    trainer, _ = training(compile=flag)
+    assert compiled == [trainer.model.encoder] * flag
+    assert isinstance(trainer.model.encoder, DilatedEncoder)
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def test_fused_adam_makes_the_same_updates(kind):
+    draw = torch.Generator().manual_seed(0)
+    start = torch.randn(30, 4, generator=draw)
+    weights = [torch.nn.Parameter(start.clone()) for _ in range(2)]
+    optimisers = [kind([weight], lr=0.01, weight_decay=0.1) for weight in weights]
+    in_one_pass(optimisers[0])
+    for _ in range(50):
+        grad = torch.randn(30, 4, generator=draw)
+        for weight, optimiser in zip(weights, optimisers, strict=True):
+            weight.grad = grad.clone()
+            optimiser.step()
+    torch.testing.assert_close(*weights, rtol=1e-5, atol=1e-6)
+
+
+def test_other_optimisers_are_left_as_they_are():
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=1.0)
+    before = dict(optimiser.param_groups[0])
+    assert in_one_pass(optimiser).param_groups[0] == before
