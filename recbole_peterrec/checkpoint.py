@@ -17,12 +17,16 @@ from safetensors import SafetensorError
 
 from recbole_peterrec.errors import CheckpointError
 
+UNFINISHED = ".unfinished"  # ends the names of temporary files
+
 
 def write_atomically(path: str | Path, content: bytes) -> None:
     """Write a file so that it is either the old one or the new one, whole, at any moment."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED
+    )
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
@@ -37,14 +41,16 @@ def write_atomically(path: str | Path, content: bytes) -> None:
 
 def remove_unfinished_writes(folder: str | Path) -> None:
     """Delete the temporary files that a killed process left below a folder."""
-    for path in Path(folder).rglob(".*.????????"):
-        path.unlink()
+    for path in Path(folder).rglob(f".*{UNFINISHED}"):
+        if path.is_file():
+            path.unlink()
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write named tensors as safetensors."""
     plain = {
-        name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in tensors.items()  # clone: the format has no shared tensors
     }
     write_atomically(path, safetensors.torch.save(plain))
 

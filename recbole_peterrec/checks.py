@@ -10,6 +10,7 @@ from recbole.evaluator import metric_types
 
 from recbole_peterrec.errors import ConfigError, did_you_mean
 
+RANKING = {"hit", "mrr", "ndcg", "recall", "precision", "map"}
 _NUMBER = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
 _INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
 
@@ -31,6 +32,17 @@ def _share(value: Any) -> bool:
     return _number(value, 0) and 0 < value < 1
 
 
+LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
+SWITCHES = (
+    "pretrained",
+    "carry_encoder",
+    "prune_embeddings",
+    "layernorm_per_task",
+    "tune_layernorm",
+    "show_progress",
+)
+
+
 Rule = tuple[Callable[[Any], bool], str]
 COUNT: Rule = (lambda value: _whole(value, 1), "a whole number of at least 1")
 COUNT_OR_NONE: Rule = (
@@ -44,6 +56,7 @@ RULES: dict[str, Rule] = {
     "learning_rate": (lambda value: _number(value, 0) and value > 0, "above 0"),
     "weight_decay": NOT_NEGATIVE,
     "head_weight_decay": NOT_NEGATIVE,
+    "patch_weight_decay": NOT_NEGATIVE,
     "epochs": COUNT,
     "pretrain_epochs": COUNT_OR_NONE,
     "finetune_epochs": COUNT_OR_NONE,
@@ -73,6 +86,22 @@ RULES: dict[str, Rule] = {
     "embedding_prune_ratio": (lambda value: _share(value), "above 0 and below 1"),
     "joint_coefficient": NOT_NEGATIVE,
     "prune_tolerance": PROBABILITY,
+    "train_neg_sample_args": (
+        lambda value: value is None or isinstance(value, dict),
+        "empty or a mapping such as {distribution: uniform, sample_num: 1}",
+    ),
+    "load_col": (
+        lambda value: value is None or isinstance(value, dict),
+        "empty or a mapping of file suffixes to lists of columns",
+    ),
+    "learner": (
+        lambda value: value in LEARNERS,
+        "adam, adamw, sgd, adagrad, rmsprop or sparse_adam",
+    ),
+    **{
+        key: (lambda value: isinstance(value, bool), "True or False")
+        for key in SWITCHES
+    },
     "head_dropout": PROBABILITY,
     "softmax_samples": NOT_NEGATIVE,
     "patch_reduction": COUNT,
@@ -83,6 +112,7 @@ OURS: dict[str, Rule] = {  # RecBole's models use these names for other things
     "dropout_prob": PROBABILITY,
     "embedding_size": COUNT,
     "kernel_size": COUNT,
+    "embedding_scale": (lambda value: _number(value, 0) and value > 0, "above 0"),
     "block_num": COUNT,
     "dilations": (
         lambda value: (
@@ -111,6 +141,19 @@ def check_values(config: Mapping[str, Any], ours: bool) -> None:
     for key in ("user_inter_num_interval", "item_inter_num_interval"):
         if config.get(key) is not None:
             _check_interval(key, config[key])
+    if config.get("clip_grad_norm") is not None and not isinstance(
+        config["clip_grad_norm"], dict
+    ):
+        raise ConfigError(
+            f"clip_grad_norm must be a mapping such as {{max_norm: 5}}, "
+            f"got {config['clip_grad_norm']!r}"
+        )
+    if config.get("select_epoch") == "last" and config["epochs"] % max(
+        1, config["eval_step"]
+    ):
+        raise ConfigError(
+            "select_epoch last needs epochs to be a multiple of eval_step"
+        )
     fields = config.get("val_interval")
     if fields is not None and not isinstance(fields, dict):
         raise ConfigError(
@@ -131,6 +174,31 @@ def _check_interval(key: str, text: Any) -> None:
             )
 
 
+EVAL_ARGS = ("split", "order", "group_by", "mode")
+MODE = re.compile(r"full|(?:uni|pop)[1-9]\d*")
+
+
+def check_eval_args(given: Any) -> None:
+    """Refuse what RecBole would replace by its own defaults without a word.
+
+    Raises:
+        ConfigError: not a mapping, unknown parts, or a mode that ranks nothing.
+    """
+    if not isinstance(given, dict):
+        raise ConfigError(f"eval_args must map {', '.join(EVAL_ARGS)}, got {given!r}")
+    for key in given:
+        if key not in EVAL_ARGS:
+            raise ConfigError(
+                f"eval_args: unknown key {key!r}{did_you_mean(str(key), EVAL_ARGS)}"
+            )
+    mode = given.get("mode", "full")
+    for name in mode.values() if isinstance(mode, dict) else [mode]:
+        if not MODE.fullmatch(str(name)):
+            raise ConfigError(
+                f"eval_args: mode must be full, uniN or popN with N of at least 1, got {name!r}"
+            )
+
+
 def check_metrics(config: Mapping[str, Any]) -> None:
     """Refuse unknown metrics and a ``valid_metric`` that is not among those evaluated.
 
@@ -146,15 +214,21 @@ def check_metrics(config: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"topk must be whole numbers of at least 1, got {config['topk']!r}"
         )
+    for metric in metrics:
+        if str(metric).lower() in set(metric_types) - RANKING:
+            raise ConfigError(
+                f"metrics: {metric} is not a measure of one target's rank; use "
+                f"{', '.join(sorted(RANKING))}"
+            )
     chosen = str(config["valid_metric"])
-    name, _, cut = chosen.partition("@")
+    name = chosen.partition("@")[0]
     named = [("metrics", metric, metric) for metric in metrics]
     for key, value, metric in [*named, ("valid_metric", chosen, name)]:
         if str(metric).lower() not in metric_types:
             near = did_you_mean(str(metric).lower(), metric_types)
             raise ConfigError(f"{key}: unknown metric {value!r}{near}")
     evaluated = [f"{metric}@{k}".lower() for metric in metrics for k in topk]
-    if cut and chosen.lower() not in evaluated:
+    if chosen.lower() not in evaluated:
         raise ConfigError(
             f"valid_metric {chosen!r} is not evaluated: metrics and topk give "
             f"{', '.join(evaluated)}{did_you_mean(chosen.lower(), evaluated)}"

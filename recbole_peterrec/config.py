@@ -16,7 +16,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType, argument_list
 
 from recbole_peterrec import registry
-from recbole_peterrec.checks import check_metrics, check_values
+from recbole_peterrec.checks import check_eval_args, check_metrics, check_values
 from recbole_peterrec.errors import ConfigError, did_you_mean
 
 # Keys of RecBole that no property file of it names.
@@ -57,6 +57,19 @@ DERIVED = (
 )
 
 
+# Keys whose text stays text, whatever it looks like.
+TEXT = (
+    "checkpoint_dir",
+    "continue_from",
+    "data_path",
+    "item_inter_num_interval",
+    "pretrained_path",
+    "resume",
+    "run_dir",
+    "user_inter_num_interval",
+)
+
+
 class _Loader(yaml.SafeLoader):
     """Safe, and reads 1e-3 as a number, like RecBole's loader."""
 
@@ -80,6 +93,8 @@ def parse_literal(text: str) -> Any:
         pass
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
+    if text == "~":
+        return None
     if text.lstrip().startswith(("{", "[{")):
         try:
             return yaml.load(text, Loader=_Loader)
@@ -147,7 +162,9 @@ class Config(RecBoleConfig):
 
     def _convert_config_dict(self, config_dict):
         return {
-            key: parse_literal(value) if isinstance(value, str) else value
+            key: parse_literal(value)
+            if isinstance(value, str) and (key not in TEXT or value == "~")
+            else value
             for key, value in config_dict.items()
         }
 
@@ -183,7 +200,34 @@ class Config(RecBoleConfig):
         for content in ours:
             self.internal_config_dict.update(content)
         self.internal_config_dict.pop("extends", None)
-        self.reject_unknown(self.external_config_dict)
+        self.reject_unknown(given)
+        if (
+            "eval_args" in given
+        ):  # RecBole would fill what is left out with its own defaults
+            given["eval_args"] = merged_eval_args(
+                self.internal_config_dict["eval_args"], given["eval_args"]
+            )
+        if "task_defaults" in given and "task_defaults" in self.internal_config_dict:
+            given["task_defaults"] = self._merged_task_defaults(given["task_defaults"])
+
+    def _merged_task_defaults(self, given: Any) -> dict[str, Any]:
+        """What a user gives for a kind of task, over what the property files have."""
+        ours = self.internal_config_dict["task_defaults"]
+        if not isinstance(given, dict) or not all(
+            isinstance(keys, dict) for keys in given.values()
+        ):
+            raise ConfigError(
+                f"task_defaults must map {' and '.join(ours)} to keys, got {given!r}"
+            )
+        for kind, keys in given.items():
+            if kind not in ours:
+                raise ConfigError(
+                    f"task_defaults: unknown kind {kind!r}{did_you_mean(str(kind), ours)}"
+                )
+            self.reject_unknown(keys, f"task_defaults of {kind}")
+        return {
+            kind: merged_task(keys, given.get(kind, {})) for kind, keys in ours.items()
+        }
 
     def reject_unknown(
         self,
@@ -286,6 +330,26 @@ class Config(RecBoleConfig):
         if resolved.get("loss_type") == "CE":
             resolved["train_neg_sample_args"] = None
         return resolved
+
+
+def merged_eval_args(defaults: dict[str, Any], given: Any) -> dict[str, Any]:
+    """``eval_args`` in which what is not given keeps its default, not RecBole's.
+
+    Raises:
+        ConfigError: unknown parts or values.
+    """
+    check_eval_args(given)
+    return {**defaults, **given}
+
+
+def merged_task(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A task's keys over its defaults; its ``eval_args`` part by part."""
+    merged = {**defaults, **given}
+    if given.get("eval_args") is not None and "eval_args" in defaults:
+        merged["eval_args"] = merged_eval_args(
+            defaults["eval_args"], given["eval_args"]
+        )
+    return merged
 
 
 def _last(files: list[dict[str, Any]], key: str) -> Any:

@@ -199,7 +199,7 @@ class ContinualRun:
         floor = before.valid[metric] * (1 - config["prune_tolerance"])
         head_state = copy.deepcopy(head.state_dict())
         for ratio in AUTO_RATIOS:
-            trained = f"{name}.{ratio:g}"
+            trained = f"{name}@{ratio:g}"
             after, _ = self._retrain(trained, config, ratio, epochs, train)
             logging.getLogger().info(
                 f"{name}: pruning {ratio:g} gives valid {metric} {after.valid[metric]:.4f}, "
@@ -224,7 +224,7 @@ class ContinualRun:
         train: Callable[..., Outcome],
     ) -> tuple[Outcome, float]:
         self.learner.prune(_ratios(config, ratio))
-        trained = f"{name}.retrained"
+        trained = f"{name}@retrained"
         after = train(stage=trained, epochs=epochs)
         self.histories[trained] = after.history
         return after, ratio

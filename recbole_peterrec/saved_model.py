@@ -96,7 +96,7 @@ def read_header(path: Path, needed: dict[str, type]) -> dict[str, Any]:
 def _is_record(pretrain: dict[str, Any]) -> bool:
     """Whether a saved record of pretraining has the metrics that results.json needs."""
     splits = [pretrain.get(split) for split in ("valid", "test")]
-    return all(
+    return all(splits) and all(
         isinstance(metrics, dict)
         and all(isinstance(value, (int, float)) for value in metrics.values())
         for metrics in splits
@@ -131,7 +131,9 @@ def load_backbone(
         {"model": str, "architecture": dict, "vocabulary": dict, "pretrain": dict},
     )
     if not _is_record(header["pretrain"]):
-        raise CheckpointError(f"{run_dir}: backbone.json has no metrics of pretraining")
+        raise CheckpointError(
+            f"{run_dir}: backbone.json has no metrics of pretraining, so nothing was pretrained there"
+        )
     saved = header["vocabulary"]
     if saved.get("sha256") != vocabulary["sha256"]:
         raise CheckpointError(

@@ -106,6 +106,11 @@ class SequentialStage:
                 f"eval_args: order RO (held-out users) needs a backbone of ours, "
                 f"not {self.config['model']}"
             )
+        if self.config["recent_interactions"] is not None:
+            raise ConfigError(
+                f"recent_interactions needs a backbone of ours, not {self.config['model']}; "
+                f"set it to ~"
+            )
         columns = [
             self.config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
         ]
@@ -116,6 +121,7 @@ class SequentialStage:
             columns,
             self.config["field_separator"],
             "source",
+            self.config["encoding"],
         )
         name = f"{self.config['model']}Dataset"
         default = recbole_datasets.SequentialDataset

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from recbole_peterrec.config import Config
+from recbole_peterrec.config import Config, merged_task
 from recbole_peterrec.data.task_dataset import KINDS, PROFILE
 from recbole_peterrec.errors import ConfigError, did_you_mean
 
@@ -28,6 +28,36 @@ PROTOCOL = frozenset(
         "train_neg_sample_args",
         "rank_rho",
         "MAX_ITEM_LIST_LENGTH",
+    )
+)
+# What makes the source and its network, which all tasks share, and the run.
+SOURCE_ONLY = frozenset(
+    (
+        "backbone",
+        "block_num",
+        "carry_encoder",
+        "checkpoint_dir",
+        "continue_from",
+        "data_path",
+        "dilations",
+        "embedding_scale",
+        "embedding_size",
+        "joint_coefficient",
+        "kernel_size",
+        "mask_ratio",
+        "model",
+        "norm",
+        "pretrain_epochs",
+        "pretrained",
+        "pretrained_path",
+        "protocol",
+        "recent_interactions",
+        "resume",
+        "run_dir",
+        "softmax_samples",
+        "task_defaults",
+        "tasks",
+        "window_overlap",
     )
 )
 
@@ -85,6 +115,8 @@ def read_tasks(config: Config) -> list[Task]:
 def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
     where = f"task {name!r}"
     config.reject_unknown(definition, where, OWN_KEYS)
+    for key in sorted(SOURCE_ONLY.intersection(definition)):
+        raise ConfigError(f"{where}: {key} is a key of the run, not of a task")
     kind = definition.get("kind")
     if kind not in KINDS:
         raise ConfigError(
@@ -96,14 +128,24 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
         for key, value in config["task_defaults"][kind].items()
         if key in PROTOCOL or key not in config.external_config_dict
     }
-    overrides.update(
-        {k: v for k, v in definition.items() if k not in ("name", "field")}
-    )
+    try:
+        overrides = merged_task(overrides, definition)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    for key in ("name", "field"):
+        overrides.pop(key, None)
     overrides.setdefault("dataset", config["dataset"])
     overrides.setdefault("bins", None)
+    for key in ("bins", "field"):
+        if kind != PROFILE and definition.get(key) is not None:
+            raise ConfigError(f"{where}: {key} is for profile tasks only")
     if kind == PROFILE:
         if not isinstance(definition.get("field"), str):
             raise ConfigError(f"{where}: a profile task needs field, a column of .user")
+        if overrides["eval_args"]["order"] != "RO":
+            raise ConfigError(
+                f"{where}: a profile has no time; eval_args needs order RO"
+            )
         overrides["ITEM_ID_FIELD"] = definition["field"]
     explicit = {"name": name, **overrides, "kind": kind}
     explicit.pop("ITEM_ID_FIELD", None)

@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.vocabulary import describe
+from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import load_backbone
@@ -31,6 +32,11 @@ class TransferRun:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        for key in ("carry_encoder", "joint_coefficient"):
+            if config[key] and config["tuning"] != "all":
+                raise ConfigError(
+                    f"{key} trains the whole network: it needs tuning all, got {config['tuning']}"
+                )
         tasks = read_tasks(config)
         epochs = config["pretrain_epochs"] or config["epochs"]
         self.pretraining = SequentialStage(

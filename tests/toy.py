@@ -38,6 +38,7 @@ SETTINGS: dict[str, Any] = {
     "dilations": [1],
     "block_num": 1,
     "norm": "post",
+    "embedding_scale": 1.0,
     "dropout_prob": 0.1,
     "softmax_samples": 0,
     "epochs": 1,

@@ -16,6 +16,7 @@ def require_columns(
     fields: Iterable[str],
     separator: str,
     where: str,
+    encoding: str | None = None,
 ) -> None:
     """Check that ``folder/dataset.suffix`` exists and has the fields.
 
@@ -26,6 +27,7 @@ def require_columns(
         fields: names of columns that must be there.
         separator: RecBole's ``field_separator``.
         where: who asks, for the message, such as ``task 'gender'``.
+        encoding: of the file; UTF-8 if None.
 
     Raises:
         DataError: folder, file or column missing, or a header that is not RecBole's.
@@ -39,9 +41,9 @@ def require_columns(
     if not os.path.isfile(path):
         raise DataError(f"{where}: file {path} not found")
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(path, encoding=encoding or "utf-8") as file:
             header = file.readline().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, UnicodeDecodeError, LookupError) as error:
         raise DataError(f"{where}: {path} cannot be read as text: {error}") from error
     names = []
     for column in header.split(separator):

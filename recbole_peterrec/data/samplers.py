@@ -76,10 +76,13 @@ class CandidateSampler(AbstractSampler):
             ConfigError: a user has fewer than `number` items that are not positives.
         """
         drawn = np.zeros((len(users), number), dtype=np.int32)
+        drawable = self.item_num - 1
+        if self.distribution == "popularity":  # an item that nobody has is never drawn
+            drawable = len(np.unique(self.items))
         with numpy_seed(seed):
             for row, user in enumerate(users):
                 used = self.used_ids[user]
-                available = self.item_num - 1 - len(used)
+                available = drawable - len(used)
                 if available < number:
                     raise ConfigError(
                         f"eval_args: mode asks for {number} negatives, but a user has only "

@@ -42,6 +42,7 @@ class SequenceDataset(SequentialDataset):
             [config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")],
             config["field_separator"],
             "source",
+            config["encoding"],
         )
         with reading("source", config):
             super().__init__(config)
@@ -196,10 +197,3 @@ class SequenceDataset(SequentialDataset):
         """User and item of every interaction, whatever split its row is in, ``[N]`` each."""
         users = np.repeat(np.arange(self.user_num), np.diff(self.sequence_start))
         return users, self.flat_items.numpy()
-
-    def counter(self, field: str):
-        """Occurrences of each id of a field in the interactions, as RecBole's metrics need."""
-        if field not in self.inter_feat and field == self.iid_field:
-            ids, counts = np.unique(self.flat_items.numpy(), return_counts=True)
-            return dict(zip(ids.tolist(), counts.tolist(), strict=True))
-        return super().counter(field)

@@ -49,7 +49,13 @@ class TaskDataset(Dataset):
         fields += list(config["val_interval"] or {})
         folder, name = config["data_path"], config["dataset"]
         require_columns(
-            folder, name, suffix, fields, config["field_separator"], self.where
+            folder,
+            name,
+            suffix,
+            fields,
+            config["field_separator"],
+            self.where,
+            config["encoding"],
         )
         with reading(self.where, config, suffix):
             super().__init__(config)
@@ -90,6 +96,7 @@ class TaskDataset(Dataset):
                 f"{self.where}: {self.unmatched_users} users without a source sequence left out"
             )
         self.inter_feat = self.inter_feat[known].reset_index(drop=True)
+        self._one_instance_each()
         labels = self.inter_feat[self.iid_field].unique()
         if len(labels) < 2:
             raise DataError(
@@ -98,9 +105,31 @@ class TaskDataset(Dataset):
         if self.kind == PROFILE:  # readable order of classes, whatever the file's
             bins = self.config["bins"]
             names = bracket_names(bins) if bins else sorted(labels)
-            rank = self.inter_feat[self.iid_field].map(names.index)
+            order = {name: i for i, name in enumerate(names)}
+            rank = self.inter_feat[self.iid_field].map(order)
             self.inter_feat = self.inter_feat.iloc[rank.argsort(kind="stable").values]
             self.inter_feat = self.inter_feat.reset_index(drop=True)
+
+    def _one_instance_each(self) -> None:
+        """An instance is a user and a label: what a file repeats would be in several splits.
+
+        Raises:
+            DataError: a user with several labels in a profile task.
+        """
+        pair = [self.uid_field, self.iid_field]
+        repeated = self.inter_feat.duplicated(pair)
+        if repeated.any():
+            self.logger.warning(
+                f"{self.where}: {repeated.sum()} repeated instances left out"
+            )
+            self.inter_feat = self.inter_feat[~repeated].reset_index(drop=True)
+        if self.kind == PROFILE and self.inter_feat[self.uid_field].duplicated().any():
+            again = self.inter_feat[self.uid_field].duplicated()
+            user = self.inter_feat[self.uid_field][again].iloc[0]
+            raise DataError(
+                f"{self.where}: user {user!r} has several values of {self.iid_field}; a profile "
+                f"has one"
+            )
 
     def _bracket(self) -> None:
         """Labels as tokens: the column's values, or the brackets that ``bins`` cut."""
@@ -118,12 +147,17 @@ class TaskDataset(Dataset):
                 raise DataError(
                     f"{self.where}: {self.iid_field} has no numbers to cut into bins"
                 )
+            if numbers.isna().any():
+                self.logger.warning(
+                    f"{self.where}: {numbers.isna().sum()} users whose {self.iid_field} is no "
+                    f"number left out"
+                )
             self.inter_feat = self.inter_feat[numbers.notna()]
             column = pd.Series(bracket_names(bins))[
                 np.searchsorted(bins, numbers[numbers.notna()], side="right")
             ].values
         elif self.field2type[self.iid_field] == FeatureType.FLOAT:
-            column = column.map("{:g}".format)
+            column = column.map(_shortest)
         self.inter_feat = self.inter_feat.assign(**{self.iid_field: column})
         self.field2type[self.iid_field] = FeatureType.TOKEN
 
@@ -174,5 +208,11 @@ def bracket_names(bins: Sequence[float]) -> list[str]:
 
     A bracket holds its lower cut point and not its upper one.
     """
-    inner = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(bins)]
-    return [f"<{bins[0]:g}", *inner, f"{bins[-1]:g}+"]
+    cuts = [_shortest(cut) for cut in bins]
+    inner = [f"{low}-{high}" for low, high in itertools.pairwise(cuts)]
+    return [f"<{cuts[0]}", *inner, f"{cuts[-1]}+"]
+
+
+def _shortest(number: float) -> str:
+    """A number's shortest exact text; whole ones without a point."""
+    return str(int(number)) if float(number).is_integer() else repr(float(number))

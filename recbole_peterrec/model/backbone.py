@@ -47,6 +47,7 @@ def architecture_of(config, items: int, causal: bool) -> Architecture:
         dilations=repeat_dilations(dilations, sizes["block_num"]),
         causal=causal,
         norm=config["norm"],
+        embedding_scale=float(config["embedding_scale"]),
     )
 
 
@@ -54,7 +55,7 @@ class Backbone(SequentialRecommender, abc.ABC):
     """An encoder with the classification layer of its pretraining.
 
     Subclasses say whether the network is causal, where training predicts, and where evaluation
-    reads. Keys: ``embedding_size``, ``kernel_size``, ``dilations``, ``block_num``, ``norm``,
+    reads. Keys: ``embedding_size``, ``kernel_size``, ``dilations``, ``block_num``, ``norm``, ``embedding_scale``,
     ``dropout_prob``, ``softmax_samples`` (0 is the exact softmax; a fraction of the items, or
     their number).
 

@@ -105,6 +105,15 @@ class TaskNetwork(nn.Module):
         """Name and value of every trained parameter: all that a task's file must hold."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
 
+    def patch_parameters(self) -> list[nn.Parameter]:
+        """The weights of all model patches."""
+        return [
+            parameter
+            for module in self.encoder.modules()
+            if isinstance(module, ModelPatch)
+            for parameter in module.parameters()
+        ]
+
     @property
     def full_parameters(self) -> int:
         """Number of weights that full fine-tuning trains: the encoder's and the head's."""

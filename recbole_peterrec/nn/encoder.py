@@ -24,6 +24,9 @@ class Architecture:
         dilations: dilation of each block's first layer, blocks in order.
         causal: next-item network (NextItNet) or bidirectional encoder (GRec).
         norm: ``"post"`` (PeterRec) or ``"pre"`` (Conure's code).
+        embedding_scale: embeddings enter the first block times this. The papers have 1; there
+            each block's branch, normalised, is some hundred times what enters it, and the states
+            hardly tell which items there were.
     """
 
     items: int
@@ -32,6 +35,7 @@ class Architecture:
     dilations: tuple[int, ...]
     causal: bool
     norm: str
+    embedding_scale: float = 1.0
 
     def as_dict(self) -> dict:
         """Plain data for JSON."""
@@ -83,8 +87,12 @@ class DilatedEncoder(nn.Module):
         mask = None
         if not self.architecture.causal:
             mask = (items != 0).t().unsqueeze(-1).to(self.embedding.weight.dtype)
-        x = self.dropout(self.embedding(items.t()))
-        return self.blocks(x, mask).transpose(0, 1)
+        return self.blocks(self._embed(items), mask).transpose(0, 1)
+
+    def _embed(self, items: torch.Tensor) -> torch.Tensor:
+        """``[B, L]`` ids to ``[L, B, k]``, what the first block reads."""
+        scale = self.architecture.embedding_scale
+        return self.dropout(self.embedding(items.t()) * scale)
 
     def set_dropout(self, probability: float) -> None:
         """Drop with this probability from now on, everywhere in the encoder."""
@@ -112,7 +120,7 @@ class DilatedEncoder(nn.Module):
         real = source >= 0
         items = torch.where(real, items.gather(1, source.clamp(min=0)), 0)
         read = 1 + self.blocks.reach
-        x = self.dropout(self.embedding(items[:, -read:].t()))
+        x = self._embed(items[:, -read:])
         mask = None
         if shift.any():
             mask = real.t().unsqueeze(-1).to(x.dtype)

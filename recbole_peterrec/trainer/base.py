@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from recbole_peterrec.checkpoint import load_state, save_state
 from recbole_peterrec.errors import CheckpointError, TrainingError
-from recbole_peterrec.evaluation.collector import TieSafeCollector
+from recbole_peterrec.evaluation.collector import RankCollector
 from recbole_peterrec.trainer.progress import ProgressMixin
 
 
@@ -46,7 +46,7 @@ class RunMixin(ProgressMixin):
                 Path(self.run_dir, "tensorboard", self.stage)
             )
             self.saved_model_file = str(
-                Path(self.run_dir, "training", f"{self.stage}.pt")
+                Path(self.run_dir, "training", self.stage, "best.pt")
             )
         self.amp = config["amp"] is not None
         if self.amp and not has_bf16(self.device):
@@ -58,7 +58,7 @@ class RunMixin(ProgressMixin):
             for name, module in model.named_modules():
                 if name.rpartition(".")[2] == "encoder":
                     module.compile()
-        self.eval_collector = TieSafeCollector(config)
+        self.eval_collector = RankCollector(config)
         self._bar = tqdm(disable=True)
         self._epoch = self._batch = 0
 
@@ -109,6 +109,7 @@ class RunMixin(ProgressMixin):
                     **kwargs,
                 )
                 self.seconds = earlier + time.perf_counter() - start
+        self.tensorboard.close()
         best = self.best_valid_score, self.best_valid_result
         if self.config["select_epoch"] != "last" or not self.history:
             return best
@@ -122,7 +123,7 @@ class RunMixin(ProgressMixin):
 
     @property
     def _progress_file(self) -> Path:
-        return Path(self.run_dir, "training", f"{self.stage}.progress.pt")
+        return Path(self.run_dir, "training", self.stage, "progress.pt")
 
     def _resume_stage(self, train_data) -> float:
         """Take up what the run directory has of this stage; seconds that it had taken."""
@@ -158,7 +159,8 @@ class RunMixin(ProgressMixin):
         return score, result
 
     def _check_nan(self, loss: torch.Tensor) -> None:
-        if torch.isnan(loss):
+        if not torch.isfinite(loss):
+            value = "NaN" if torch.isnan(loss) else "infinite"
             file = Path(self.saved_model_file)
             kept = (
                 f"the last good weights are in {file}"
@@ -166,7 +168,7 @@ class RunMixin(ProgressMixin):
                 else "nothing was saved"
             )
             raise TrainingError(
-                f"{self.stage}: loss is NaN in epoch {self._epoch}, batch {self._batch}; {kept}; "
+                f"{self.stage}: loss is {value} in epoch {self._epoch}, batch {self._batch}; {kept}; "
                 f"try a smaller learning_rate or clip_grad_norm"
             )
         self._batch += 1

@@ -11,12 +11,24 @@ from recbole_peterrec.trainer.base import RunMixin
 
 
 class TransferTrainer(RunMixin, Trainer):
-    """Trains what the strategy chose, with an L2 of its own on the head (key
-    ``head_weight_decay``; the authors' code has 0.02)."""
+    """Trains what the strategy chose.
+
+    L2 differs by what is trained: ``head_weight_decay`` for the head (the authors' code has 0.02),
+    ``patch_weight_decay`` for patches, which start as the identity and are drawn back to it, and
+    ``weight_decay`` for pretrained weights, which it would draw to zero.
+    """
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
-        head = self.model.network.head.weight
-        body = [p for p in self.model.parameters() if p.requires_grad and p is not head]
-        decay = self.config["head_weight_decay"]
-        groups = [{"params": body}, {"params": [head], "weight_decay": decay}]
+        network = self.model.network
+        head = [network.head.weight]
+        patches = network.patch_parameters()
+        apart = {id(parameter) for parameter in (*head, *patches)}
+        rest = [
+            p for p in self.model.parameters() if p.requires_grad and id(p) not in apart
+        ]
+        groups = [
+            {"params": rest},
+            {"params": patches, "weight_decay": self.config["patch_weight_decay"]},
+            {"params": head, "weight_decay": self.config["head_weight_decay"]},
+        ]
         return super()._build_optimizer(**{"params": groups, **kwargs})

@@ -4,7 +4,7 @@ import pytest
 import torch
 from recbole.evaluator import Evaluator
 
-from recbole_peterrec.evaluation.collector import TieSafeCollector
+from recbole_peterrec.evaluation.collector import RankCollector
 
 SCORES = torch.tensor(
     [
@@ -14,9 +14,12 @@ SCORES = torch.tensor(
         [-torch.inf, 5.0, 5.0, 3.0, 2.0, 1.0, 0.0],  # target 1 ties for first: 1/2
         [-torch.inf, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0],  # constant: last, 0
         [-torch.inf, torch.nan, 0.0, 0.0, 0.0, 0.0, 0.0],  # not a number: last, 0
+        [torch.nan] * 7,  # nor is any other: last, 0
+        [-torch.inf] * 7,  # nothing is ranked: last, 0
+        [-torch.inf, torch.nan, 2.0, 1.0, 0.0, 0.0, 0.0],  # others' do not count: 1
     ]
 )
-TARGETS = torch.tensor([1, 3, 6, 1, 2, 1])
+TARGETS = torch.tensor([1, 3, 6, 1, 2, 1, 1, 1, 2])
 
 
 @pytest.fixture
@@ -24,7 +27,7 @@ def evaluate(toy_config):
     config = toy_config(metrics=["MRR", "Hit"], topk=[5], metric_decimal_place=8)
 
     def run(*batches):
-        collector = TieSafeCollector(config)
+        collector = RankCollector(config)
         for scores, targets in batches:
             rows = torch.arange(len(targets))
             collector.eval_batch_collect(scores.clone(), None, rows, targets)
@@ -35,8 +38,8 @@ def evaluate(toy_config):
 
 def test_mrr_and_hit_by_hand_ties_against_the_target(evaluate):
     result = evaluate((SCORES, TARGETS))
-    assert result["mrr@5"] == pytest.approx((1 + 1 / 3 + 0 + 1 / 2 + 0 + 0) / 6)
-    assert result["hit@5"] == pytest.approx(3 / 6)
+    assert result["mrr@5"] == pytest.approx((1 + 1 / 3 + 1 / 2 + 1) / 9)
+    assert result["hit@5"] == pytest.approx(4 / 9)
 
 
 def test_batches_do_not_change_the_metrics(evaluate):
