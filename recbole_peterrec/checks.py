@@ -56,6 +56,7 @@ RULES: dict[str, Rule] = {
     "learning_rate": (lambda value: _number(value, 0) and value > 0, "above 0"),
     "weight_decay": NOT_NEGATIVE,
     "head_weight_decay": NOT_NEGATIVE,
+    "weight_average": PROBABILITY,
     "patch_weight_decay": NOT_NEGATIVE,
     "epochs": COUNT,
     "pretrain_epochs": COUNT_OR_NONE,

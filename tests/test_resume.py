@@ -24,6 +24,7 @@ def config(folder, model, run_dir):
     keys = settings(
         folder,
         epochs=3,
+        weight_average=0.5,
         tasks=[TARGET_FULL, TASKS[0]],
         run_dir=str(run_dir),
         show_progress=False,

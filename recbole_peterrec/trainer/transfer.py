@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from recbole.trainer import Trainer
 
+from recbole_peterrec.trainer.averaging import WeightAverage
 from recbole_peterrec.trainer.base import RunMixin
 
 
 class TransferTrainer(RunMixin, Trainer):
-    """Trains what the strategy chose.
+    """Trains what the strategy chose; with ``weight_average``, judges and keeps its average.
 
     L2 differs by what is trained: ``head_weight_decay`` for the head (the authors' code has 0.02),
     ``patch_weight_decay`` for patches, which start as the identity and are drawn back to it, and
@@ -31,4 +32,31 @@ class TransferTrainer(RunMixin, Trainer):
             {"params": patches, "weight_decay": self.config["patch_weight_decay"]},
             {"params": head, "weight_decay": self.config["head_weight_decay"]},
         ]
-        return super()._build_optimizer(**{"params": groups, **kwargs})
+        optimizer = super()._build_optimizer(**{"params": groups, **kwargs})
+        self.average = None
+        if self.config["weight_average"]:
+            trained = [*rest, *patches, *head]
+            self.average = WeightAverage(trained, self.config["weight_average"])
+            optimizer.register_step_post_hook(lambda *_: self.average.update())
+        return optimizer
+
+    def _train_epoch(self, *args: Any, **kwargs: Any):
+        if self.average is not None:
+            self.average.train_on()
+        return super()._train_epoch(*args, **kwargs)
+
+    def _valid_epoch(self, *args: Any, **kwargs: Any):
+        if self.average is not None:
+            self.average.use()
+        return super()._valid_epoch(*args, **kwargs)
+
+    def _progress(self, epoch: int, train_data) -> dict[str, Any]:
+        progress = super()._progress(epoch, train_data)
+        if self.average is not None:
+            progress["average"] = self.average.state()
+        return progress
+
+    def _take_up(self, progress: dict[str, Any], train_data) -> None:
+        super()._take_up(progress, train_data)
+        if self.average is not None:
+            self.average.load(progress["average"])
