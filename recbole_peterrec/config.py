@@ -198,6 +198,13 @@ class Config(RecBoleConfig):
             path = registry.properties_folder() / "model" / f"{backbone}.yaml"
             ours.insert(1, read_yaml(path))
         for content in ours:
+            if (
+                "task_defaults" in content
+                and "task_defaults" in self.internal_config_dict
+            ):
+                content["task_defaults"] = self._merged_task_defaults(
+                    content["task_defaults"]
+                )
             self.internal_config_dict.update(content)
         self.internal_config_dict.pop("extends", None)
         self.reject_unknown(given)
@@ -219,12 +226,13 @@ class Config(RecBoleConfig):
             raise ConfigError(
                 f"task_defaults must map {' and '.join(ours)} to keys, got {given!r}"
             )
+        keys_of_tasks = {key for keys in ours.values() for key in keys}
         for kind, keys in given.items():
             if kind not in ours:
                 raise ConfigError(
                     f"task_defaults: unknown kind {kind!r}{did_you_mean(str(kind), ours)}"
                 )
-            self.reject_unknown(keys, f"task_defaults of {kind}")
+            self.reject_unknown(keys, f"task_defaults of {kind}", keys_of_tasks)
         return {
             kind: merged_task(keys, given.get(kind, {})) for kind, keys in ours.items()
         }

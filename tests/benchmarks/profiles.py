@@ -24,6 +24,7 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.tasks import read_tasks
 
+PRETRAIN_EPOCHS = 8  # as in PeterRec.yaml
 REGRESSION = "LogisticRegression"
 MAJORITY = "LabelCS"
 
@@ -65,6 +66,9 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="seed of the first split")
     parser.add_argument("--dataset", default="ml-100k")
     parser.add_argument("--regression_c", type=float, default=0.01)
+    parser.add_argument(
+        "--backbone", help="run directory of a saved backbone; default: pretrain one"
+    )
     parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/profiles"))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -78,18 +82,18 @@ def main() -> None:
             args.dataset, seed, args.regression_c
         ).items():
             scores[REGRESSION].setdefault(task, []).append(value)
-    pretrained = None
+    pretrained = (
+        args.backbone
+        or run(
+            "NextItNetAR", args.dataset, config_dict=quiet | {"epochs": PRETRAIN_EPOCHS}
+        )["run_dir"]
+    )
     for strategy in args.strategies:
         scores[strategy] = {}
         for seed in seeds:
             settings = quiet | {"seed": seed}
-            if pretrained and not strategy.endswith("Zero"):
+            if not strategy.endswith("Zero"):
                 settings["pretrained_path"] = pretrained
-            elif not strategy.endswith("Zero"):
-                settings["seed"] = 2020  # the backbone's seed: one for all splits
-                outcome = run("PeterRec", args.dataset, config_dict=settings)
-                pretrained = outcome["run_dir"]
-                settings |= {"seed": seed, "pretrained_path": pretrained}
             tasks = run(strategy, args.dataset, config_dict=settings)["results"][
                 "tasks"
             ]
