@@ -17,6 +17,11 @@ from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.placement import insert_patches
 from recbole_peterrec.nn.pooling import READ_LAST, add_tokens, check_pooling, pool
 
+PARTS, SMALLEST_PART = (
+    4,
+    8,
+)  # of a batch that are encoded apart: how many, rows at least
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -94,8 +99,19 @@ class TaskNetwork(nn.Module):
         if self.pooling in READ_LAST:
             user = self.encoder.last_states(items, lengths)
         else:
-            user = pool(self.encoder(items), lengths, self.pooling)
+            user = self._pooled(items, lengths)
         return self.head_dropout(user)
+
+    def _pooled(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Pool all positions; rows of like lengths together, so that few are padding."""
+        parts = max(1, min(PARTS, len(items) // SMALLEST_PART))
+        order = lengths.argsort(stable=True)
+        users = []
+        for rows in order.chunk(parts):
+            real = lengths[rows]
+            states = self.encoder(items[rows, : int(real[-1])])
+            users.append(pool(states, real, self.pooling))
+        return torch.cat(users)[order.argsort()]
 
     def scores(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """``o = h W + b`` (Eq. 5 to 7), ``[B, labels]``; arguments as in :meth:`forward`."""

@@ -5,6 +5,7 @@ import torch
 
 from recbole_peterrec.model.task_network import Tuning, tuned_network
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.pooling import pool
 
 BASE = {
     "tuning": "patch",
@@ -87,3 +88,15 @@ def test_layernorms_can_be_tuned_too():
 def test_more_layers_than_there_are_is_refused():
     with pytest.raises(ValueError, match="tune_layers"):
         network(tuning="last", tune_layers=5)
+
+
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("pooling", ["mean", "sum"])
+def test_rows_encoded_apart_by_length_are_what_they_are_together(causal, pooling):
+    torch.manual_seed(0)
+    encoder = DilatedEncoder(Architecture(20, 8, 3, (1, 4), causal, "pre"))
+    net = tuned_network(encoder, Tuning.of({**BASE, "pooling": pooling}), 3).eval()
+    lengths = torch.randint(1, 31, (40,))
+    items = torch.randint(1, 20, (40, 30)) * (torch.arange(30) < lengths[:, None])
+    together = pool(net.encoder(items), lengths, pooling)
+    torch.testing.assert_close(net(items, lengths), together, rtol=0, atol=1e-6)
