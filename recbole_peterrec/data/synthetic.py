@@ -37,7 +37,7 @@ class Shape:
         items: source items.
         topics: groups of source items that interests are about.
         click_items: items of the click domain.
-        clicks: mean number of a user's clicks.
+        clicks: mean number of a user's clicks; those that repeat are then left out.
         like_items: items of the like domain.
         likes: mean number of a user's likes.
     """
@@ -53,7 +53,7 @@ class Shape:
 
 
 PRESETS = {
-    "tiny": Shape(400, 20, 200, 10, 64, 3.0, 40, 1.0),
+    "tiny": Shape(400, 20, 200, 10, 160, 3.0, 128, 1.0),
     "small": Shape(20_000, 30, 2_000, 40, 800, 3.0, 400, 1.0),
     "medium": Shape(100_000, 50, 20_000, 100, 4_000, 2.0, 2_000, 0.5),
     # TTL (Conure, Table 1)
