@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from measure import Row
 
-from targets import blocks, patches, source, vocabulary
+from targets import blocks, conure, patches, source, vocabulary
 
 TARGETS: dict[str, Callable[[], list[Row]]] = {
     "epoch": source.epoch,
@@ -17,5 +17,6 @@ TARGETS: dict[str, Callable[[], list[Row]]] = {
     "ranks": vocabulary.exact_ranks,
     "last": blocks.last_position,
     "patch": patches.patch_step,
+    "conure": conure.conure_step,
     "evaluation": source.sampled_evaluation,
 }
