@@ -233,7 +233,8 @@ class _ColumnTiles(torch.autograd.Function):
         ctx.exclude = exclude
         if exclude:
             return sums.squeeze(1)
-        return sums.squeeze(1) - (hidden * weight[columns]).sum(-1) - bias[columns]
+        own = (hidden.to(bias.dtype) * weight[columns]).sum(-1) + bias[columns]
+        return sums.squeeze(1) - own
 
     @staticmethod
     @once_differentiable
