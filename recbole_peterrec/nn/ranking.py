@@ -49,7 +49,12 @@ def ranks(
     return greater.masked_fill(lost, 0), equal.masked_fill(lost, len(weight))
 
 
-def _guess(hidden, weight, bias, targets):
+def _guess(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    targets: torch.Tensor,
+) -> torch.Tensor:
     """Targets' scores from small products, which mostly sum in the order of large ones."""
     parts = [hidden.new_empty(0)]
     for start in range(0, len(hidden), GROUP):
@@ -60,7 +65,13 @@ def _guess(hidden, weight, bias, targets):
     return torch.cat(parts)
 
 
-def _count(hidden, weight, bias, targets, score):
+def _count(
+    hidden: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    targets: torch.Tensor,
+    score: torch.Tensor,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Items that score at least `score`, just `score`, and the scores of the targets."""
     columns = COLUMNS if hidden.device.type == "cpu" else COLUMNS_ELSEWHERE
     owners: dict[tuple[int, int], list[int]] = {}

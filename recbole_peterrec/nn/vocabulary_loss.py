@@ -175,15 +175,16 @@ class _RowTiles(torch.autograd.Function):
             loss += (highest + total.log() - own).sum()
             if not learns:
                 continue
-            tile.mul_(1 / (rows * total))
-            tile.scatter_add_(1, target, torch.full_like(own, -1 / rows))
-            error = tile.to(hidden.dtype)
+            # Rows are scaled outside the tile, which saves a pass over it.
+            scale = 1 / (rows * total)
+            error = tile.scatter_add_(1, target, -total).to(hidden.dtype)
             if grad_hidden is not None:
                 add_product(grad_hidden[some], error, weight)
+                grad_hidden[some] *= scale
             if grad_weight is not None:
-                add_product(grad_weight, error.t(), state)
+                add_product(grad_weight, error.t(), (state * scale).to(state.dtype))
             if grad_bias is not None:
-                grad_bias += tile.sum(0)
+                grad_bias.addmv_(tile.t(), scale.squeeze(1))
         ctx.save_for_backward(*grads)
         ctx.dtype = hidden.dtype
         return loss / rows
@@ -232,7 +233,8 @@ class _ColumnTiles(torch.autograd.Function):
         ctx.exclude = exclude
         if exclude:
             return sums.squeeze(1)
-        return sums.squeeze(1) - (hidden * weight[columns]).sum(-1) - bias[columns]
+        own = (hidden.to(bias.dtype) * weight[columns]).sum(-1) + bias[columns]
+        return sums.squeeze(1) - own
 
     @staticmethod
     @once_differentiable

@@ -3,16 +3,19 @@
     python tests/benchmarks/run.py              # all rows, about ten minutes on one core
     python tests/benchmarks/run.py block exact  # some of them
 
-Contestants of a row run in turn in one process; ratios are those of medians.
+Contestants of a row run in turn in one process; ratios are those of medians. Each name has
+a process of its own, since what ran before changes how memory is handed out.
 """
 
 from __future__ import annotations
 
 import argparse
 import warnings
+from multiprocessing import get_context
 from pathlib import Path
 
 import torch
+from measure import Row
 from report import machine, write_report
 from targets import TARGETS
 
@@ -28,12 +31,21 @@ def main() -> None:
         parser.error(
             f"unknown: {', '.join(sorted(unknown))}; known: {', '.join(TARGETS)}"
         )
-    warnings.simplefilter("ignore")
     torch.set_num_threads(args.threads)
+    caption = f"Measured against the targets; {machine()}"
     rows = []
     for name in args.names or TARGETS:
-        rows += [{"name": name, **row.record()} for row in TARGETS[name]()]
-        write_report(args.out, rows, f"Measured against the targets; {machine()}")
+        with get_context("spawn").Pool(1) as pool:
+            measured = pool.apply(measure_one, (name, args.threads))
+        rows += [{"name": name, **row.record()} for row in measured]
+        write_report(args.out, rows, caption)
+
+
+def measure_one(name: str, threads: int) -> list[Row]:
+    """The rows of a name, in the process that calls this."""
+    warnings.simplefilter("ignore")
+    torch.set_num_threads(threads)
+    return TARGETS[name]()
 
 
 if __name__ == "__main__":
