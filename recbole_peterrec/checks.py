@@ -54,6 +54,10 @@ PROBABILITY: Rule = (_probability, "a number of at least 0 and below 1")
 
 RULES: dict[str, Rule] = {
     "learning_rate": (lambda value: _number(value, 0) and value > 0, "above 0"),
+    "head_learning_rate": (
+        lambda value: value is None or _number(value, 0) and value > 0,
+        "empty or above 0",
+    ),
     "weight_decay": NOT_NEGATIVE,
     "head_weight_decay": NOT_NEGATIVE,
     "weight_average": PROBABILITY,
@@ -192,12 +196,38 @@ def check_eval_args(given: Any) -> None:
             raise ConfigError(
                 f"eval_args: unknown key {key!r}{did_you_mean(str(key), EVAL_ARGS)}"
             )
+    if "split" in given and not _is_split(given["split"]):
+        raise ConfigError(
+            f"eval_args: split must be {{RS: [train, valid, test]}} or {{LS: valid_and_test}}, "
+            f"got {given['split']!r}"
+        )
+    for key, known in (("order", ("RO", "TO")), ("group_by", ("user", "none", None))):
+        if key in given and given[key] not in known:
+            raise ConfigError(
+                f"eval_args: {key} must be one of {', '.join(map(str, known))}, "
+                f"got {given[key]!r}"
+            )
     mode = given.get("mode", "full")
     for name in mode.values() if isinstance(mode, dict) else [mode]:
         if not MODE.fullmatch(str(name)):
             raise ConfigError(
                 f"eval_args: mode must be full, uniN or popN with N of at least 1, got {name!r}"
             )
+
+
+def _is_split(split: Any) -> bool:
+    """Whether a split gives a training, a validation and a test part."""
+    if not isinstance(split, dict) or len(split) != 1:
+        return False
+    if "LS" in split:
+        return split["LS"] == "valid_and_test"
+    shares = split.get("RS")
+    return (
+        isinstance(shares, list)
+        and len(shares) == 3
+        and all(_number(share, 0) for share in shares)
+        and shares[0] > 0
+    )
 
 
 def check_metrics(config: Mapping[str, Any]) -> None:

@@ -11,6 +11,7 @@ import recbole.data.dataset as recbole_datasets
 import torch
 from recbole.data.dataloader import TrainDataLoader
 from recbole.utils import ModelType, get_trainer, init_seed, set_color
+from torch import nn
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.atomic import reading, require_columns
@@ -93,10 +94,20 @@ class SequentialStage:
         self.dataset = self._load()
         self.loaders = make_loaders(config, self.dataset)
         init_seed(config["seed"], config["reproducibility"])
-        self.model = config.model_class(config, self.loaders[0]._dataset).to(
-            config["device"]
-        )
+        self.model = self._build().to(config["device"])
         self.trainer: RunMixin | None = None
+
+    def _build(self) -> nn.Module:
+        try:
+            return self.config.model_class(self.config, self.loaders[0]._dataset)
+        except (KeyError, ValueError, TypeError) as error:
+            if self.ours:
+                raise
+            reason = " ".join(str(error).split())
+            raise ConfigError(
+                f"{self.config['model']} cannot be built on {self.config['dataset']}: {reason}; "
+                f"it may need columns or keys of its own"
+            ) from error
 
     def _load(self):
         if self.ours:

@@ -10,6 +10,7 @@ from recbole.data.utils import create_samplers
 
 from recbole_peterrec.data.samplers import CandidateSampler, RankSampler
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.errors import DataError
 
 
 class SampledEvalDataLoader(FullSortEvalDataLoader):
@@ -74,6 +75,15 @@ def _evaluation_loader(config: Config, datasets, phase: str) -> FullSortEvalData
     return SampledEvalDataLoader(config, dataset, candidates)
 
 
+def _negative_sampler(config: Config, dataset, datasets):
+    try:
+        if config["rank_rho"]:
+            return RankSampler(datasets[0], config["rank_rho"]).set_phase("train")
+        return create_samplers(config, dataset, datasets)[0]
+    except ValueError as error:  # RecBole: a user who has all items
+        raise DataError(" ".join(str(error).split())) from error
+
+
 def make_loaders(
     config: Config, dataset
 ) -> tuple[TrainDataLoader, FullSortEvalDataLoader, FullSortEvalDataLoader]:
@@ -85,14 +95,12 @@ def make_loaders(
 
     Raises:
         ConfigError: more negatives asked for than there are.
+        DataError: a user for whom every item is a positive has none.
     """
     datasets = dataset.build()
     sampler = None
     if config["train_neg_sample_args"]["distribution"] != "none":
-        if config["rank_rho"]:
-            sampler = RankSampler(datasets[0], config["rank_rho"]).set_phase("train")
-        else:
-            sampler, _, _ = create_samplers(config, dataset, datasets)
+        sampler = _negative_sampler(config, dataset, datasets)
     return (
         TrainDataLoader(config, datasets[0], sampler, shuffle=config["shuffle"]),
         _evaluation_loader(config, datasets, "valid"),

@@ -16,7 +16,8 @@ class TransferTrainer(RunMixin, Trainer):
 
     L2 differs by what is trained: ``head_weight_decay`` for the head (the authors' code has 0.02),
     ``patch_weight_decay`` for patches, which start as the identity and are drawn back to it, and
-    ``weight_decay`` for pretrained weights, which it would draw to zero.
+    ``weight_decay`` for pretrained weights, which it would draw to zero. ``head_learning_rate``
+    is the head's own, for it starts from nothing.
     """
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
@@ -30,7 +31,11 @@ class TransferTrainer(RunMixin, Trainer):
         groups = [
             {"params": rest},
             {"params": patches, "weight_decay": self.config["patch_weight_decay"]},
-            {"params": head, "weight_decay": self.config["head_weight_decay"]},
+            {
+                "params": head,
+                "weight_decay": self.config["head_weight_decay"],
+                "lr": self.config["head_learning_rate"] or self.learning_rate,
+            },
         ]
         optimizer = super()._build_optimizer(**{"params": groups, **kwargs})
         self.average = None
