@@ -42,12 +42,32 @@ CHECKED_ROWS = (
 )
 
 
+@dataclass(frozen=True)
+class _Lesson:
+    """A task to learn: the source or a later one, alike.
+
+    ``train`` takes keys of the config that differ; ``record`` makes an outcome's part of
+    results.json.
+    """
+
+    name: str
+    stage: SequentialStage | TaskStage
+    model: nn.Module
+    head: nn.Module
+    train: Callable[..., Outcome]
+    record: Callable[[Outcome], dict[str, Any]]
+
+    @property
+    def config(self) -> Config:
+        """Of its training."""
+        return self.stage.config
+
+
 @dataclass
 class _Learned:
     """A task that this run has learned, with what shows that it stays as it is."""
 
-    stage: SequentialStage | TaskStage
-    model: nn.Module
+    lesson: _Lesson
     scores: str
     record: dict[str, Any]
 
@@ -117,90 +137,82 @@ class ContinualRun:
             logging.getLogger().warning(line)
         self.learned: dict[str, _Learned] = {}
         if self.pretrain_record is None:
-            model = self.source.model
-            train = functools.partial(self.source.train, log)
-            done = self._learn(FIRST, self.source, model, model.output, train)
-            parameters = model.encoder.size + sum(
-                p.numel() for p in model.output.parameters()
-            )
-            done.record["trainable_parameters"] = parameters
-            self.pretrain_record = done.record
+            self.pretrain_record = self._learn(self._source_lesson(log)).record
         results["pretrain"] = self.pretrain_record
         for name, header in self.earlier.items():
             results["tasks"][name] = header["record"]
         self._write(run_dir, results)
         for stage in self.tasks:
-            name = stage.task.name
-            model = stage.build(self.learner.encoder)
-            train = functools.partial(stage.train, model, log)
-            done = self._learn(name, stage, model, model.network.head, train)
-            results["tasks"][name] = done.record
+            learned = self._learn(self._task_lesson(stage, log))
+            results["tasks"][stage.task.name] = learned.record
             self._write(run_dir, results)
-        for name, done in self.learned.items():
+        for name, learned in self.learned.items():
             self.learner.view(name)
-            done.record["test_after_all"] = done.stage.test()
-            if done.record["test_after_all"] != done.record["test"]:
+            again = learned.lesson.stage.test()
+            if again != learned.record["test"]:
                 raise TrainingError(
-                    f"task {name!r}: its test metrics were {done.record['test']} when it was "
-                    f"learned and are {done.record['test_after_all']} now; please report this"
+                    f"task {name!r}: its test metrics were {learned.record['test']} when it was "
+                    f"learned and are {again} now; please report this"
                 )
+            learned.record["test_after_all"] = again
         self._write(run_dir, results)
 
     # --- one task
 
-    def _learn(
-        self,
-        name: str,
-        stage: SequentialStage | TaskStage,
-        model: nn.Module,
-        head: nn.Module,
-        train: Callable[..., Outcome],
-    ) -> _Learned:
+    def _source_lesson(self, log: RunLog) -> _Lesson:
+        model = self.source.model
+        size = model.encoder.size + sum(p.numel() for p in model.output.parameters())
+
+        def record(outcome: Outcome) -> dict[str, Any]:
+            return outcome.record() | {"trainable_parameters": size}
+
+        train = functools.partial(self.source.train, log)
+        return _Lesson(FIRST, self.source, model, model.output, train, record)
+
+    def _task_lesson(self, stage: TaskStage, log: RunLog) -> _Lesson:
+        model = stage.build(self.learner.encoder)
+        train = functools.partial(stage.train, model, log)
+        record = functools.partial(stage.record, model)
+        return _Lesson(stage.task.name, stage, model, model.network.head, train, record)
+
+    def _learn(self, lesson: _Lesson) -> _Learned:
         """Train, prune, retrain and freeze; then look whether every earlier task is the same."""
+        name = lesson.name
         kept = {task: self.learner.fingerprint(task) for task in self.learner.tasks}
         self.learner.begin(name)
-        record = {}
-        if isinstance(stage, TaskStage):
-            record["trainable_parameters"] = model.network.trainable_parameters
-        before = train(stage=name)
+        before = lesson.train(stage=name)
         self.histories[name] = before.history
-        after, ratio = self._prune_and_retrain(name, stage.config, head, before, train)
-        self.learner.keep(head)
-        if isinstance(stage, TaskStage):
-            record = stage.record(model, after) | record
-        else:
-            record = after.record()
-        record["epochs"] += before.epochs
-        record["seconds"] = round(before.seconds + after.seconds, 3)
-        record["before_pruning"] = {"valid": before.valid, "test": before.test}
-        record["prune_ratio"] = ratio
-        record["kept_parameters"] = self.learner.kept_weights(name)
-        record["capacity_free"] = self.learner.capacity_free()
+        record = lesson.record(before)  # counts what training before pruning trains
+        after, ratio = self._prune_and_retrain(lesson, before)
+        self.learner.keep(lesson.head)
+        record |= {
+            **after.record(),
+            "epochs": before.epochs + after.epochs,
+            "seconds": round(before.seconds + after.seconds, 3),
+            "before_pruning": {"valid": before.valid, "test": before.test},
+            "prune_ratio": ratio,
+            "kept_parameters": self.learner.kept_weights(name),
+            "capacity_free": self.learner.capacity_free(),
+        }
         self._check(kept)
-        self.learned[name] = _Learned(
-            stage, model, self._score_digest(stage, model), record
-        )
+        digest = self._score_digest(lesson)
+        self.learned[name] = _Learned(lesson, digest, record)
         self._tell_capacity(name)
         return self.learned[name]
 
     def _prune_and_retrain(
-        self,
-        name: str,
-        config: Config,
-        head: nn.Module,
-        before: Outcome,
-        train: Callable[..., Outcome],
+        self, lesson: _Lesson, before: Outcome
     ) -> tuple[Outcome, float]:
         """Stages 2, 3 and 5; with the ratio ``auto``, the largest that costs too little."""
-        epochs = config["retrain_epochs"] or config["epochs"]
+        config, name = lesson.config, lesson.name
         if config["prune_ratio"] != AUTO:
-            return self._retrain(name, config, config["prune_ratio"], epochs, train)
+            ratio = config["prune_ratio"]
+            return self._retrain(lesson, ratio, f"{name}@retrained"), ratio
         metric = config["valid_metric"].lower()
         floor = before.valid[metric] * (1 - config["prune_tolerance"])
-        head_state = copy.deepcopy(head.state_dict())
+        head_state = copy.deepcopy(lesson.head.state_dict())
         for ratio in AUTO_RATIOS:
-            trained = f"{name}@{ratio:g}"
-            after, _ = self._retrain(trained, config, ratio, epochs, train)
+            after = self._retrain(lesson, ratio, f"{name}@{ratio:g}")
             logging.getLogger().info(
                 f"{name}: pruning {ratio:g} gives valid {metric} {after.valid[metric]:.4f}, "
                 f"wanted {floor:.4f}"
@@ -209,25 +221,18 @@ class ContinualRun:
                 return after, ratio
             if ratio != AUTO_RATIOS[-1]:
                 self.learner.unprune()
-                head.load_state_dict(head_state)
+                lesson.head.load_state_dict(head_state)
         logging.getLogger().warning(
             f"{name}: no pruning ratio keeps valid {metric} at {floor:.4f}; {ratio:g} is used"
         )
         return after, ratio
 
-    def _retrain(
-        self,
-        name: str,
-        config: Config,
-        ratio: float,
-        epochs: int,
-        train: Callable[..., Outcome],
-    ) -> tuple[Outcome, float]:
-        self.learner.prune(_ratios(config, ratio))
-        trained = f"{name}@retrained"
-        after = train(stage=trained, epochs=epochs)
-        self.histories[trained] = after.history
-        return after, ratio
+    def _retrain(self, lesson: _Lesson, ratio: float, stage: str) -> Outcome:
+        self.learner.prune(_ratios(lesson.config, ratio))
+        epochs = lesson.config["retrain_epochs"] or lesson.config["epochs"]
+        after = lesson.train(stage=stage, epochs=epochs)
+        self.histories[stage] = after.history
+        return after
 
     # --- nothing may be forgotten
 
@@ -240,10 +245,9 @@ class ContinualRun:
         for task, fingerprint in kept.items():
             changed = self.learner.fingerprint(task) != fingerprint
             if not changed and task in self.learned:
-                done = self.learned[task]
+                learned = self.learned[task]
                 with self.learner.viewing(task):
-                    digest = self._score_digest(done.stage, done.model)
-                changed = digest != done.scores
+                    changed = self._score_digest(learned.lesson) != learned.scores
             if changed:
                 raise TrainingError(
                     f"task {task!r} has changed while {self.learner.tasks[-1]!r} was learned; "
@@ -251,12 +255,14 @@ class ContinualRun:
                 )
 
     @torch.no_grad()
-    def _score_digest(self, stage, model: nn.Module) -> str:
+    def _score_digest(self, lesson: _Lesson) -> str:
         """SHA-256 of the scores of the first test rows."""
         digest, rows = hashlib.sha256(), 0
-        model.eval()
-        for interaction, *_ in stage.loaders[2]:
-            scores = model.full_sort_predict(interaction.to(self.config["device"]))
+        lesson.model.eval()
+        for interaction, *_ in lesson.stage.loaders[2]:
+            scores = lesson.model.full_sort_predict(
+                interaction.to(self.config["device"])
+            )
             digest.update(scores.float().cpu().numpy().tobytes())
             rows += len(scores)
             if rows >= CHECKED_ROWS:
@@ -347,9 +353,9 @@ class ContinualRun:
         save_json(run_dir / "capacity.json", self.learner.shares())
         for name, told in self.earlier.items():
             save_learned_task(run_dir, name, self.learner, told)
-        for name, done in self.learned.items():
+        for name, learned in self.learned.items():
             if name != FIRST:
-                save_learned_task(run_dir, name, self.learner, _told(done))
+                save_learned_task(run_dir, name, self.learner, _told(learned))
         write_results(run_dir, results, self.histories)
 
     def _tell_capacity(self, name: str) -> None:
@@ -369,13 +375,13 @@ def _ratios(config: Config, ratio: float) -> Ratios:
     return {"convolution": ratio, "embedding": config["embedding_prune_ratio"]}
 
 
-def _told(done: _Learned) -> dict[str, Any]:
+def _told(learned: _Learned) -> dict[str, Any]:
     """What a task's file says beside its weights."""
-    stage = done.stage
+    stage = learned.lesson.stage
     return {
         "kind": stage.task.kind,
         "labels": stage.dataset.labels,
         "pooling": stage.config["pooling"],
         "max_length": stage.config["MAX_ITEM_LIST_LENGTH"],
-        "record": done.record,
+        "record": learned.record,
     }

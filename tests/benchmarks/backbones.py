@@ -20,6 +20,11 @@ from report import machine, write_report
 from recbole_peterrec import run
 
 
+def spread(values: np.ndarray) -> float:
+    """Standard deviation between seeds; 0 of one seed."""
+    return float(values.std(ddof=1)) if len(values) > 1 else 0.0
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", nargs="+", default=["NextItNetAR"])
@@ -48,7 +53,7 @@ def main() -> None:
         for split in ("valid", "test"):
             for metric in ("mrr@5", "hit@5"):
                 values = np.array([record[split][metric] for record in records])
-                row[f"{split} {metric}"] = f"{values.mean():.4f} ± {values.std():.4f}"
+                row[f"{split} {metric}"] = f"{values.mean():.4f} ± {spread(values):.4f}"
         row["epochs"] = "/".join(str(record["epochs"]) for record in records)
         row["s/epoch"] = f"{np.mean([r['seconds'] / r['epochs'] for r in records]):.1f}"
         rows.append(row)
