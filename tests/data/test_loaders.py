@@ -6,6 +6,7 @@ import torch
 from recbole.data.dataset import SequentialDataset
 
 from recbole_peterrec.data.loaders import make_loaders
+from recbole_peterrec.data.samplers import CandidateSampler
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import ConfigError
@@ -74,3 +75,12 @@ def test_a_user_with_several_targets_is_a_case_for_each(toy_config, mode):
     assert len(users.unique()) < len(users)
     cases = sum(len(torch.unique(batch[2])) for batch in test)
     assert cases == len(users)
+
+
+def test_popular_negatives_that_nobody_has_are_not_waited_for():
+    users, items = np.repeat([1, 2], 3), np.array([1, 2, 3, 3, 4, 5])
+    sampler = CandidateSampler(users, items, 3, 40, "popularity")
+    drawn = sampler.candidates(np.array([1, 2]), 2, seed=1)
+    assert [set(row) for row in drawn.tolist()] == [{4, 5}, {1, 2}]
+    with pytest.raises(ConfigError, match="asks for 3 negatives"):
+        sampler.candidates(np.array([1]), 3, seed=1)

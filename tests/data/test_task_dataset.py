@@ -5,8 +5,9 @@ import torch
 
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset, bracket_names
+from recbole_peterrec.errors import DataError
 from recbole_peterrec.tasks import read_tasks
-from tests.toy import TARGET, write_table
+from tests.toy import INTER, TARGET, USER, write_table
 
 AGES = [(f"u{i}", age, "M") for i, age in enumerate([19, 20, 29, 30, 60, 61])]
 DECADES = {"name": "age", "kind": "profile", "field": "age", "bins": [20, 30, 60]}
@@ -95,3 +96,33 @@ def test_an_instance_carries_its_users_most_recent_items(task):
         known = source.token2id("user_id", token)
         expected, _ = source.histories(torch.tensor([known]), 3)
         assert items[:length].tolist() == expected[0, :length].tolist()
+
+
+def test_repeated_instances_are_left_out(task, tmp_path, toy_config):
+    toy_config()
+    rows = [(f"u{i % 9}", f"p{i % 4}", 5, i) for i in range(36)]
+    write_table(tmp_path / "data/shop/shop.inter", INTER, rows * 3)
+    dataset = task({**TARGET, "eval_args": {"mode": "full"}})
+    assert len(dataset.inter_feat) == len({row[:2] for row in rows})
+
+
+def test_a_user_with_two_values_is_an_error(task, tmp_path, toy_config):
+    toy_config()
+    users = [*AGES, ("u0", 40, "F")]
+    write_table(tmp_path / "data/toy/toy.user", USER, users)
+    with pytest.raises(DataError, match="user 'u0' has several values of gender"):
+        task({"name": "gender", "kind": "profile", "field": "gender"})
+
+
+def test_numbers_that_differ_are_labels_that_differ(task, tmp_path, toy_config):
+    toy_config()
+    days = [(f"u{i}", 20200101 + i % 3, "M") for i in range(12)]
+    header = ("user_id:token", "age:float", "gender:token")
+    write_table(tmp_path / "data/toy/toy.user", header, days)
+    dataset = task({"name": "age", "kind": "profile", "field": "age"})
+    assert dataset.labels == ["20200101", "20200102", "20200103"]
+    assert bracket_names([1000001, 1000002.5]) == [
+        "<1000001",
+        "1000001-1000002.5",
+        "1000002.5+",
+    ]

@@ -1,0 +1,73 @@
+"""What each part of a task's network is trained with."""
+
+import pytest
+
+from recbole_peterrec.data.loaders import make_loaders
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.task_dataset import TaskDataset
+from recbole_peterrec.model.nextitnet_ar import NextItNetAR
+from recbole_peterrec.model.peterrec import PeterRec
+from recbole_peterrec.tasks import read_tasks
+from recbole_peterrec.trainer.multitask import MultiTaskTrainer
+from recbole_peterrec.trainer.transfer import TransferTrainer
+from tests.toy import TASKS
+
+RATES = {
+    "learning_rate": 0.001,
+    "head_learning_rate": 0.01,
+    "weight_decay": 0.1,
+    "patch_weight_decay": 0.2,
+    "head_weight_decay": 0.3,
+}
+
+
+@pytest.fixture
+def parts(toy_config):
+    def make(**changes):
+        config = toy_config("PeterRec", tasks=[{**TASKS[0], **RATES}], **changes)
+        source = SequenceDataset(config)
+        backbone_config = config.derive(model="NextItNetAR")
+        windows = make_loaders(backbone_config, source)[0]
+        backbone = NextItNetAR(backbone_config, source)
+        task = read_tasks(config)[0].config
+        loaders = make_loaders(task, TaskDataset(task, source))
+        model = PeterRec(task, loaders[0]._dataset, backbone.encoder)
+        return task, model, loaders, backbone.requires_grad_(True), windows
+
+    return make
+
+
+def rates_of(trainer):
+    """Name of each trained parameter to its learning rate and decay."""
+    found = {
+        id(p): (group["lr"], group["weight_decay"])
+        for group in trainer.optimizer.param_groups
+        for p in group["params"]
+    }
+    return {
+        name: found[id(p)]
+        for name, p in trainer.model.named_parameters()
+        if p.requires_grad
+    }
+
+
+@pytest.mark.parametrize("tuning", ["patch", "all", "head"])
+def test_head_patches_and_pretrained_weights_have_rates_of_their_own(parts, tuning):
+    config, model, *_ = parts(tuning=tuning)
+    rates = rates_of(TransferTrainer(config, model))
+    assert rates.pop("network.head.weight") == (0.01, 0.3)
+    for name, rate in rates.items():
+        expected = (0.001, 0.2) if ".patch." in name else (0.001, 0.1)
+        assert rate == expected, name
+    assert any(".patch." in name for name in rates) == (tuning == "patch")
+
+
+def test_joint_training_learns_the_source_on_the_tasks_encoder(parts):
+    config, model, loaders, backbone, windows = parts(
+        tuning="all", joint_coefficient=0.5, pretrained=False
+    )
+    before = backbone.output.weight.clone()
+    trainer = MultiTaskTrainer(config, model, backbone, windows)
+    assert backbone.encoder is model.network.encoder
+    trainer.fit(*loaders[:2], verbose=False)
+    assert not before.equal(backbone.output.weight)
