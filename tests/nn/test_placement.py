@@ -13,9 +13,9 @@ from tests.nn import reference as ref
 WIDTH = 8
 
 
-def network(seed=0):
-    torch.manual_seed(seed)
-    net = DilatedEncoder(Architecture(20, WIDTH, 3, (1,), True, "post")).double().eval()
+def network(norm="post", causal=True):
+    torch.manual_seed(0)
+    net = DilatedEncoder(Architecture(20, WIDTH, 3, (1,), causal, norm)).double().eval()
     for parameter in net.blocks.parameters():
         nn.init.normal_(parameter, std=0.5)
     return net
@@ -48,31 +48,52 @@ def equation_12(x, parts, insertion, patches):
     return patches[1](inner) + ref.relu(norm2(conv2(inner)))
 
 
-def numpy_parts(unit, dilation):
+def before_convolution(x, parts, insertion, patches):
+    """The same where each unit normalises first (norm: pre), written out."""
+    (conv1, norm1), (conv2, norm2) = parts
+    first, second = ref.relu(norm1(x)), lambda inner: ref.relu(norm2(inner))
+    if insertion == "serial_before_norm":
+        return patches[1](conv2(second(patches[0](conv1(first)))))
+    if insertion == "serial_after_block":
+        return patches[0](conv2(second(conv1(first))))
+    if insertion == "parallel_before_norm":
+        inner = second(patches[0](first) + conv1(first))
+        return patches[1](inner) + conv2(inner)
+    inner = patches[0](x) + conv1(first)
+    return patches[1](inner) + conv2(second(inner))
+
+
+def numpy_parts(unit, dilation, causal):
     weight, bias = ref.array(unit.conv.weight), ref.array(unit.conv.bias)
     gain, shift = ref.array(unit.norm.weight), ref.array(unit.norm.bias)
     return (
-        lambda x: ref.convolution(x, weight, bias, dilation, True),
+        lambda x: ref.convolution(x, weight, bias, dilation, causal),
         lambda x: ref.layer_norm(x, gain, shift),
     )
 
 
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("norm", ["post", "pre"])
 @pytest.mark.parametrize("insertion", INSERTIONS)
-def test_insertion_equals_equation_12(insertion):
-    net = network()
+def test_insertion_equals_equation_12(insertion, norm, causal):
+    net = network(norm, causal)
     units = list(net.blocks[0].branch)
-    parts = [numpy_parts(unit, d) for unit, d in zip(units, (1, 2), strict=True)]
+    parts = [
+        numpy_parts(unit, d, causal) for unit, d in zip(units, (1, 2), strict=True)
+    ]
     patches = insert_patches(net, insertion, random_patch)
     formulas = [lambda x, p=p: ref.patch(x, p) for p in patches]
     x = np.random.default_rng(1).normal(size=(7, WIDTH))
     ours = net.blocks(torch.from_numpy(x)[:, None])[:, 0]
-    expected = x + equation_12(x, parts, insertion, formulas)
+    formula = equation_12 if norm == "post" else before_convolution
+    expected = x + formula(x, parts, insertion, formulas)
     np.testing.assert_allclose(ref.array(ours), expected, atol=1e-9)
 
 
+@pytest.mark.parametrize("norm", ["post", "pre"])
 @pytest.mark.parametrize("insertion", INSERTIONS)
-def test_a_patch_that_does_nothing_leaves_the_network_as_it_was(insertion):
-    net = network()
+def test_a_patch_that_does_nothing_leaves_the_network_as_it_was(insertion, norm):
+    net = network(norm)
     items = torch.randint(1, 20, (2, 9))
     before = net(items)
     nothing = nn.Identity if insertion.startswith("serial") else Zero
