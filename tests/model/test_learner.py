@@ -1,0 +1,155 @@
+"""A learner through random lives: whatever comes later, a kept task scores the same bytes."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from recbole_peterrec.checkpoint import load_tensors
+from recbole_peterrec.errors import CheckpointError
+from recbole_peterrec.model.learner import Learner
+from recbole_peterrec.model.task_network import TaskNetwork
+from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.ownership import OwnershipError
+from recbole_peterrec.saved_learner import (
+    open_learner,
+    open_network,
+    save_learned_task,
+    save_learner,
+)
+
+ITEMS, WIDTH, LABELS = 30, 8, 4
+ROWS = torch.randint(1, ITEMS, (6, 9), generator=torch.Generator().manual_seed(1))
+LENGTHS = torch.tensor([9, 1, 5, 9, 2, 7])
+OPTIMISERS = {
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.05, weight_decay=0.3, fused=True),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.05, weight_decay=0.3),
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.1),
+}
+
+
+def encoder():
+    torch.manual_seed(0)
+    return DilatedEncoder(Architecture(ITEMS, WIDTH, 3, (1, 2), True, "pre"))
+
+
+def network(learner, first):
+    labels = ITEMS if first else LABELS
+    return TaskNetwork(learner.encoder, "last", labels)
+
+
+def train(net, optimiser, half, steps=2):
+    trained = [p for p in net.parameters() if p.requires_grad]
+    step = OPTIMISERS[optimiser](trained)
+    labels = torch.arange(len(ROWS)) % LABELS
+    for _ in range(steps):
+        step.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            loss = nn.functional.cross_entropy(net.scores(ROWS, LENGTHS), labels)
+        loss.backward()
+        step.step()
+
+
+@torch.no_grad()
+def scores(net):
+    net.eval()
+    return net.scores(ROWS, LENGTHS).numpy().tobytes()
+
+
+def live(learner, lives):
+    """Learn a task for each life; every kept task's network with its scores."""
+    kept = {}
+    for number, (optimiser, ratio, half) in enumerate(lives):
+        name = f"t{number}"
+        learner.begin(name)
+        net = network(learner, first=not number)
+        train(net, optimiser, half)
+        learner.prune({"convolution": ratio, "embedding": ratio})
+        train(net, optimiser, half)
+        learner.keep(net.head)
+        kept[name] = net, scores(net), learner.fingerprint(name)
+        for earlier, (its_net, its_scores, print_then) in kept.items():
+            learner.view(earlier)
+            assert scores(its_net) == its_scores
+            assert learner.fingerprint(earlier) == print_then
+    return kept
+
+
+LIVES = st.lists(
+    st.tuples(st.sampled_from(list(OPTIMISERS)), st.floats(0.4, 0.9), st.booleans()),
+    min_size=1,
+    max_size=5,
+)
+
+
+@settings(deadline=None, max_examples=15)
+@given(lives=LIVES, embeddings=st.booleans(), norms=st.booleans())
+def test_nothing_is_forgotten_now_or_after_a_save(
+    lives, embeddings, norms, tmp_path_factory
+):
+    kinds = ("convolution", "embedding") if embeddings else ("convolution",)
+    learner = Learner(encoder(), kinds, norms)
+    kept = live(learner, lives)
+    folder = tmp_path_factory.mktemp("saved")
+    save_learner(folder, "NextItNetAR", learner, {"sha256": "", "items": ITEMS}, {}, 9)
+    told = {"labels": list("abcd"), "pooling": "last", "max_length": 9}
+    for name in learner.tasks[1:]:
+        save_learned_task(folder, name, learner, told)
+    again, headers, _ = open_learner(folder)
+    assert again.tasks == learner.tasks
+    for name, header in headers.items():
+        again.view(name)
+        assert scores(open_network(again, name, header, folder)) == kept[name][1]
+    again.begin("later")  # a loaded learner learns on
+    net = network(again, first=False)
+    train(net, "adamw", False)
+    again.prune({"convolution": 0.5, "embedding": 0.5})
+    again.keep(net.head)
+    for name in learner.tasks:
+        assert again.fingerprint(name) == learner.fingerprint(name)
+
+
+def test_only_free_weights_and_the_head_are_trained_after_the_first_task():
+    learner = Learner(encoder())
+    live(learner, [("adam", 0.5, False)])
+    learner.begin("next")
+    trained = [n for n, p in learner.encoder.named_parameters() if p.requires_grad]
+    assert trained
+    assert all(name.endswith("parametrizations.weight.0.values") for name in trained)
+
+
+def test_ownership_takes_one_byte_a_weight_and_no_mask_twice(tmp_path):
+    learner = Learner(encoder())
+    live(learner, [("adam", 0.5, False)] * 3)
+    save_learner(tmp_path, "NextItNetAR", learner, {}, {}, 9)
+    owners = load_tensors(tmp_path / "ownership.safetensors")
+    weights = load_tensors(tmp_path / "backbone.safetensors")
+    size = sum(weights[f"{name}.weight"].numel() for name in owners)
+    assert (tmp_path / "ownership.safetensors").stat().st_size < size + 1000
+    assert set(weights) == set(encoder().state_dict())
+
+
+def test_steps_out_of_order_are_errors():
+    learner = Learner(encoder())
+    with pytest.raises(OwnershipError, match="no task is in training"):
+        learner.prune({"convolution": 0.5})
+    learner.begin("a")
+    with pytest.raises(OwnershipError, match="'a' is not kept yet"):
+        learner.begin("b")
+    with pytest.raises(OwnershipError, match="'a' is in training"):
+        learner.view("a")
+    learner.prune({"convolution": 0.5})
+    learner.keep(nn.Linear(WIDTH, ITEMS))
+    with pytest.raises(OwnershipError, match="already has a task 'a'"):
+        learner.begin("a")
+
+
+def test_a_head_of_another_width_does_not_fit(tmp_path):
+    learner = Learner(encoder())
+    live(learner, [("adam", 0.5, False)] * 2)
+    save_learner(tmp_path, "NextItNetAR", learner, {}, {}, 9)
+    told = {"labels": list("abcde"), "pooling": "last", "max_length": 9}
+    save_learned_task(tmp_path, "t1", learner, told)
+    with pytest.raises(CheckpointError, match="does not fit"):
+        open_learner(tmp_path)
