@@ -17,7 +17,7 @@ def as_autocast(x: torch.Tensor) -> torch.Tensor:
 
 
 def add_product(out: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """``out += left @ right``, the sum kept in the type of `out`; all of them matrices."""
+    """``out += left @ right``, kept in the type of `out`; all are matrices."""
     if left.dtype == out.dtype:
         out.addmm_(left, right)
     else:

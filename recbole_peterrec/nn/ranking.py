@@ -25,12 +25,12 @@ def ranks(
 
     Args:
         hidden: ``[N, k]``.
-        weight: ``[V, k]``; leave out items that must not be ranked, as padding, by a slice.
+        weight: ``[V, k]``; a slice leaves out items that must not be ranked.
         bias: ``[V]``.
         targets: ``[N]`` rows of `weight`.
 
     Returns:
-        ``greater`` and ``equal``, each ``[N]``; the target counts as equal to itself. The
+        ``greater`` and ``equal``, each ``[N]``; a target counts as equal to itself. The
         rank with ties against the target is ``greater + equal``, and without
         ``greater + 1``. A target whose score is not a number is equal to all.
 
@@ -55,7 +55,7 @@ def _guess(
     bias: torch.Tensor,
     targets: torch.Tensor,
 ) -> torch.Tensor:
-    """Targets' scores from small products, which mostly sum in the order of large ones."""
+    """Targets' scores from small products, which mostly sum as large ones do."""
     parts = [hidden.new_empty(0)]
     for start in range(0, len(hidden), GROUP):
         some = slice(start, start + GROUP)
@@ -72,7 +72,7 @@ def _count(
     targets: torch.Tensor,
     score: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Items that score at least `score`, just `score`, and the scores of the targets."""
+    """Items that score at least `score`, just `score`, and the targets' scores."""
     columns = COLUMNS if hidden.device.type == "cpu" else COLUMNS_ELSEWHERE
     owners: dict[tuple[int, int], list[int]] = {}
     for row, target in enumerate(targets.tolist()):

@@ -1,7 +1,7 @@
 """Softmax cross entropy over large vocabularies, without a matrix of all logits.
 
-The naive loss holds several matrices ``[N, V]``. Here logits exist one tile at a time, in
-a buffer that stays in the cache, and each gradient is made from tiles as well.
+The naive loss holds several matrices ``[N, V]``. Here logits exist one tile at a time,
+in a buffer that stays in the cache, and each gradient is made from tiles as well.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def linear_cross_entropy(
 ) -> torch.Tensor:
     """``cross_entropy(hidden @ weight.T + bias, targets)``, exact, tile by tile.
 
-    Under autocast the products are in its type; sums and exponentials stay in the bias's.
+    Under autocast the products are in its type; sums and exponentials stay in that of
+    the bias.
 
     Args:
         hidden: ``[N, k]``, N at least 1.
@@ -77,8 +78,8 @@ def sampled_softmax_loss(
         bias: ``[V]``.
         samples: number of items drawn, ``1 .. V - 1``.
         generator: source of randomness, None for torch's own.
-        sparse: whether `weight` and `bias` get sparse gradients, of the touched rows only,
-            for an optimiser that takes them. Nothing of size V is made then.
+        sparse: whether `weight` and `bias` get sparse gradients, of the touched rows
+            only, for an optimiser that takes them. Nothing of size V is made then.
 
     Returns:
         Mean loss over the rows, a scalar.
@@ -111,8 +112,9 @@ def draw_without_repeats(
 ) -> torch.Tensor:
     """`samples` different numbers below `items`, uniformly; ``[samples]``.
 
-    The cost is that of the sample: a small one is drawn with repeats, which are dropped.
-    All sets of that many distinct numbers are then equally likely, and all subsets of one.
+    The cost is that of the sample: a small one is drawn with repeats, which are
+    dropped. All sets of that many distinct numbers are then equally likely, and all
+    subsets of one.
     """
     if 4 * samples > items:
         return torch.randperm(items, generator=generator, device=device)[:samples]
@@ -207,8 +209,8 @@ class _RowTiles(torch.autograd.Function):
 class _ColumnTiles(torch.autograd.Function):
     """Rows' losses in a sum over columns; the backward pass computes the logits again.
 
-    `columns` is ``[N]``. Each row gives ``logsumexp(logits) - logits[column]``, or, with
-    `exclude`, the ``logsumexp`` of its other columns, of all where its column is -1.
+    `columns` is ``[N]``. Each row gives ``logsumexp(logits) - logits[column]``, or with
+    `exclude` the ``logsumexp`` of its other columns, of all where its column is -1.
     """
 
     @staticmethod
@@ -281,7 +283,7 @@ def _slices(length: int, step: int) -> Iterator[slice]:
 def _tiles(
     hidden: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor
 ) -> Iterator[tuple[slice, slice, torch.Tensor]]:
-    """Rows, columns and a buffer for the logits of each tile; a column's tiles in turn."""
+    """Rows, columns and a buffer for the logits of each tile, columns outermost."""
     height = max(1, min(len(hidden), MOST_ROWS))
     width = max(FEWEST_COLUMNS, _tile_elements(hidden) // height)
     buffer = bias.new_empty(height * min(width, len(weight)))

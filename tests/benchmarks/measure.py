@@ -48,7 +48,7 @@ class Row:
 
 
 def medians(repeats: int, **contestants: Callable[[], Any]) -> dict[str, float]:
-    """Median seconds of each function, called in turn, after one call that is not counted."""
+    """Median seconds of functions called in turn; the first turn is not counted."""
     seconds: dict[str, list[float]] = {name: [] for name in contestants}
     for turn in range(repeats + 1):
         for name, function in contestants.items():

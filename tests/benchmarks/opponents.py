@@ -13,8 +13,8 @@ class BatchFirstBlock(nn.Module):
     Args:
         width: k.
         dilation: of the first convolution; the second has twice that.
-        dimensions: 1 for ``Conv1d``, 2 for ``Conv2d`` over a height of one, as is common in
-            public code. Both transpose before and after, and pad a copy on the left.
+        dimensions: 1 for ``Conv1d``, 2 for ``Conv2d`` over a height of one, as common
+            in public code. Both transpose before and after, and pad a copy on the left.
     """
 
     def __init__(self, width: int, dilation: int, dimensions: int) -> None:
@@ -45,7 +45,7 @@ class BatchFirstBlock(nn.Module):
 
 
 class PlainNetwork(nn.Module):
-    """A next-item network of the family: ``Conv2d`` blocks, linear layer, all logits."""
+    """A next-item network: ``Conv2d`` blocks, a linear layer, and all logits."""
 
     def __init__(self, items: int, width: int, dilations: tuple[int, ...]) -> None:
         super().__init__()

@@ -1,10 +1,10 @@
 """Measure the project's speed and memory against its targets, and write a report.
 
-    python tests/benchmarks/run.py              # all rows, about ten minutes on one core
+    python tests/benchmarks/run.py              # all rows, about ten minutes
     python tests/benchmarks/run.py block exact  # some of them
 
-Contestants of a row run in turn in one process; ratios are those of medians. Each name has
-a process of its own, since what ran before changes how memory is handed out.
+Contestants of a row run in turn in one process; ratios are those of medians. Each name
+has a process of its own, since what ran before changes how memory is handed out.
 """
 
 from __future__ import annotations

@@ -117,7 +117,7 @@ def _step(model, optimiser, items: torch.Tensor, targets: torch.Tensor):
 
 
 def last_position() -> list[Row]:
-    """The last state alone against the same network's whole output, without gradients."""
+    """The last state alone against the network's whole output, without gradients."""
     rows = []
     for width in (64, 256):
         for length, target in ((100, 1.4), (200, 2.5)):

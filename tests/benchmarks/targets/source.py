@@ -48,7 +48,7 @@ def _epoch(stage: SequentialStage, count: int) -> float:
 
 
 def epoch() -> list[Row]:
-    """An epoch over the same 97,171 targets; RecBole's models with its batches of 2048."""
+    """An epoch over the same 97,171 targets; RecBole's batches have 2048 rows."""
     ours = _epoch(_stage("NextItNetAR", **NETWORK), 30)
     note = "extrapolated from 30 and {} batches; ours {:.3g} s, theirs {:.3g} s"
     rows = []

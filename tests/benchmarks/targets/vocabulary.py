@@ -132,7 +132,7 @@ def exact_ranks() -> list[Row]:
 
 @torch.no_grad()
 def _wrong_ranks(hidden, weight, bias, targets, greater, equal) -> int:
-    """Ranks outside the bounds that float64 gives, scores within 1e-5 counting as ties."""
+    """Ranks outside float64's bounds, scores within 1e-5 counting as ties."""
     wrong = 0
     table, offset = weight.double(), bias.double()
     for row in range(0, len(hidden), 16):
