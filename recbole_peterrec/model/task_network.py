@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from recbole_peterrec.model.tuning import choose_trainable
 from recbole_peterrec.nn.conv import INIT_STD
@@ -107,10 +108,11 @@ class TaskNetwork(nn.Module):
         parts = max(1, min(PARTS, len(items) // SMALLEST_PART))
         order = lengths.argsort(stable=True)
         users = []
-        for rows in order.chunk(parts):
-            real = lengths[rows]
-            states = self.encoder(items[rows, : int(real[-1])])
-            users.append(pool(states, real, self.pooling))
+        with parametrize.cached():  # an owned weight is made once for all parts
+            for rows in order.chunk(parts):
+                real = lengths[rows]
+                states = self.encoder(items[rows, : int(real[-1])])
+                users.append(pool(states, real, self.pooling))
         return torch.cat(users)[order.argsort()]
 
     def scores(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
