@@ -12,16 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tabulate import tabulate
 from torch import nn
 
+from recbole_peterrec.capacity import (
+    AUTO,
+    AUTO_RATIOS,
+    capacity_table,
+    plan_capacity,
+    ratios,
+)
 from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
 from recbole_peterrec.model.backbone import architecture_of
-from recbole_peterrec.model.learner import Learner, Ratios
-from recbole_peterrec.nn.ownership import OwnershipError, pruned_entries
+from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_learner import (
@@ -34,12 +39,7 @@ from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
 from recbole_peterrec.tasks import read_tasks
 
 FIRST = "pretraining"
-AUTO = "auto"
-AUTO_RATIOS = tuple(percent / 100 for percent in range(95, 45, -5))
-SCARCE = 0.05  # share of free weights below which a run warns
-CHECKED_ROWS = (
-    2048  # test rows of a task whose scores are compared after each later task
-)
+CHECKED_ROWS = 2048  # test rows of a task that are scored again after each later one
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,9 @@ class ContinualRun:
                     f"task {stage.task.name!r}: the learner already has a task of this name; give "
                     f"the new one another"
                 )
-        self.scarce = self._plan()
+        lessons = [] if self.pretrain_record else [(FIRST, self.source.config)]
+        lessons += [(stage.task.name, stage.config) for stage in self.tasks]
+        self.scarce = plan_capacity(self.learner, lessons)
 
     def definitions(self) -> dict[str, Any]:
         """The tasks with their defaults written out, for ``config.yaml``."""
@@ -197,7 +199,7 @@ class ContinualRun:
         self._check(kept)
         digest = self._score_digest(lesson)
         self.learned[name] = _Learned(lesson, digest, record)
-        self._tell_capacity(name)
+        logging.getLogger().info(capacity_table(self.learner, name))
         return self.learned[name]
 
     def _prune_and_retrain(
@@ -228,7 +230,7 @@ class ContinualRun:
         return after, ratio
 
     def _retrain(self, lesson: _Lesson, ratio: float, stage: str) -> Outcome:
-        self.learner.prune(_ratios(lesson.config, ratio))
+        self.learner.prune(ratios(lesson.config, ratio))
         epochs = lesson.config["retrain_epochs"] or lesson.config["epochs"]
         after = lesson.train(stage=stage, epochs=epochs)
         self.histories[stage] = after.history
@@ -270,41 +272,6 @@ class ContinualRun:
         return digest.hexdigest()
 
     # --- before the run
-
-    def _plan(self) -> list[str]:
-        """Go through all prunings by number only.
-
-        Returns:
-            Warnings of tasks that will find few free weights.
-
-        Raises:
-            ConfigError: a ratio that is none, or that leaves a task nothing.
-        """
-        free = {name: self.learner.owned(name).free() for name in self.learner.weights}
-        size = sum(self.learner.stored(name).numel() for name in self.learner.weights)
-        warnings = []
-        stages = [] if self.earlier or self.pretrain_record else [(FIRST, self.source)]
-        stages += [(stage.task.name, stage) for stage in self.tasks]
-        for task, stage in stages:
-            share = sum(free.values()) / size
-            if share < SCARCE:
-                warnings.append(
-                    f"task {task!r} will find {share:.1%} of the weights free; raise "
-                    f"the prune_ratio of earlier tasks or take a wider network"
-                )
-            ratio = stage.config["prune_ratio"]
-            ratios = _ratios(stage.config, AUTO_RATIOS[-1] if ratio == AUTO else ratio)
-            for name, left in free.items():
-                try:
-                    if not left:
-                        raise OwnershipError("no free weight is left")
-                    free[name] = pruned_entries(left, ratios[self.learner.kind(name)])
-                except OwnershipError as error:
-                    raise ConfigError(
-                        f"task {task!r}: {name}: {error}; change prune_ratio or take a wider "
-                        f"network"
-                    ) from error
-        return warnings
 
     def _continued(self, run_dir: str) -> Learner:
         """The learner that this run goes on with, checked against this run's source."""
@@ -357,22 +324,6 @@ class ContinualRun:
             if name != FIRST:
                 save_learned_task(run_dir, name, self.learner, _told(learned))
         write_results(run_dir, results, self.histories)
-
-    def _tell_capacity(self, name: str) -> None:
-        """Log how much of each kernel each task owns."""
-        shares = self.learner.shares()
-        rows = [
-            {"weight": weight, **{owner: f"{share:.1%}" for owner, share in of.items()}}
-            for weight, of in shares.items()
-        ]
-        logging.getLogger().info(
-            f"{name} is kept; {self.learner.capacity_free():.1%} of the weights are free\n"
-            + tabulate(rows, headers="keys", tablefmt="github")
-        )
-
-
-def _ratios(config: Config, ratio: float) -> Ratios:
-    return {"convolution": ratio, "embedding": config["embedding_prune_ratio"]}
 
 
 def _told(learned: _Learned) -> dict[str, Any]:

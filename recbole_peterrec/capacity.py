@@ -1,0 +1,71 @@
+"""How many weights Conure's tasks will find free, before anything is trained, and what they own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tabulate import tabulate
+
+from recbole_peterrec.config import Config
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.model.learner import Learner, Ratios
+from recbole_peterrec.nn.ownership import OwnershipError, pruned_entries
+
+AUTO = "auto"  # a prune_ratio that is searched for
+AUTO_RATIOS = tuple(percent / 100 for percent in range(95, 45, -5))  # largest first
+SCARCE = 0.05  # share of free weights below which a run warns
+
+
+def ratios(config: Config, ratio: float) -> Ratios:
+    """The pruning ratio of each kind of weight: `ratio` is the kernels'."""
+    return {"convolution": ratio, "embedding": config["embedding_prune_ratio"]}
+
+
+def plan_capacity(learner: Learner, lessons: Sequence[tuple[str, Config]]) -> list[str]:
+    """Go through all prunings by number only.
+
+    Args:
+        learner: as it is before the first of the tasks.
+        lessons: name and config of each task that will be learned, in order.
+
+    Returns:
+        Warnings of tasks that will find few free weights.
+
+    Raises:
+        ConfigError: a ratio that leaves a task nothing, or no weight that is free.
+    """
+    free = {name: learner.owned(name).free() for name in learner.weights}
+    size = sum(learner.stored(name).numel() for name in learner.weights)
+    warnings = []
+    for task, config in lessons:
+        share = sum(free.values()) / size
+        if share < SCARCE:
+            warnings.append(
+                f"task {task!r} will find {share:.1%} of the weights free; raise the "
+                f"prune_ratio of earlier tasks or take a wider network"
+            )
+        ratio = config["prune_ratio"]
+        by_kind = ratios(config, AUTO_RATIOS[-1] if ratio == AUTO else ratio)
+        for name, left in free.items():
+            try:
+                if not left:
+                    raise OwnershipError("no free weight is left")
+                free[name] = pruned_entries(left, by_kind[learner.kind(name)])
+            except OwnershipError as error:
+                raise ConfigError(
+                    f"task {task!r}: {name}: {error}; change prune_ratio or take a wider "
+                    f"network"
+                ) from error
+    return warnings
+
+
+def capacity_table(learner: Learner, task: str) -> str:
+    """How much of each weight each task owns, for the log, after a task is kept."""
+    rows = [
+        {"weight": weight, **{owner: f"{share:.1%}" for owner, share in of.items()}}
+        for weight, of in learner.shares().items()
+    ]
+    return (
+        f"{task} is kept; {learner.capacity_free():.1%} of the weights are free\n"
+        + tabulate(rows, headers="keys", tablefmt="github")
+    )
