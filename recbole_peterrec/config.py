@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import copy
 import os
-import re
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
-import yaml
 from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType, argument_list
 
 from recbole_peterrec import registry
-from recbole_peterrec.checks import check_eval_args, check_metrics, check_values
+from recbole_peterrec.checks import check_metrics, check_values
+from recbole_peterrec.defaults import merged_eval_args, merged_task_defaults
 from recbole_peterrec.errors import ConfigError, did_you_mean
+from recbole_peterrec.literals import Loader, parse_literal, read_yaml
 
 # Keys of RecBole that no property file of it names.
 RECBOLE_EXTRA = (
@@ -70,60 +68,6 @@ TEXT = (
 )
 
 
-class _Loader(yaml.SafeLoader):
-    """Safe, and reads 1e-3 as a number, like RecBole's loader."""
-
-
-_Loader.yaml_implicit_resolvers = copy.deepcopy(yaml.SafeLoader.yaml_implicit_resolvers)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789."),
-)
-
-
-def parse_literal(text: str) -> Any:
-    """The Python literal, boolean word or yaml mapping that a flag's text stands for.
-
-    Unlike RecBole's ``eval``, nothing is ever executed; what is no literal stays text.
-    """
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
-        pass
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    if text == "~":
-        return None
-    if text.lstrip().startswith(("{", "[{")):
-        try:
-            return yaml.load(text, Loader=_Loader)
-        except yaml.YAMLError as error:
-            raise ConfigError(
-                f"value {text!r} is neither a literal nor yaml"
-            ) from error
-    return text
-
-
-def read_yaml(path: str | Path) -> dict[str, Any]:
-    """A property file as a dict.
-
-    Raises:
-        ConfigError: file missing, not yaml, or not a mapping.
-    """
-    try:
-        with open(path, encoding="utf-8") as file:
-            content = yaml.load(file, Loader=_Loader) or {}
-    except OSError as error:
-        raise ConfigError(f"config file {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        line = " ".join(str(error).split())
-        raise ConfigError(f"config file {path} is not yaml: {line}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"config file {path} must hold key: value lines")
-    return content
-
-
 class Config(RecBoleConfig):
     """RecBole's ``Config``; flags win over the dict, the dict over files, files over defaults.
 
@@ -152,7 +96,7 @@ class Config(RecBoleConfig):
             super().__init__(model, dataset, config_file_list, config_dict)
 
     def _build_yaml_loader(self):
-        return _Loader
+        return Loader
 
     def _load_config_files(self, file_list):
         merged: dict[str, Any] = {}
@@ -202,40 +146,22 @@ class Config(RecBoleConfig):
                 "task_defaults" in content
                 and "task_defaults" in self.internal_config_dict
             ):
-                content["task_defaults"] = self._merged_task_defaults(
+                content["task_defaults"] = self._over_task_defaults(
                     content["task_defaults"]
                 )
             self.internal_config_dict.update(content)
         self.internal_config_dict.pop("extends", None)
         self.reject_unknown(given)
-        if (
-            "eval_args" in given
-        ):  # RecBole would fill what is left out with its own defaults
+        if "eval_args" in given:
             given["eval_args"] = merged_eval_args(
                 self.internal_config_dict["eval_args"], given["eval_args"]
             )
         if "task_defaults" in given and "task_defaults" in self.internal_config_dict:
-            given["task_defaults"] = self._merged_task_defaults(given["task_defaults"])
+            given["task_defaults"] = self._over_task_defaults(given["task_defaults"])
 
-    def _merged_task_defaults(self, given: Any) -> dict[str, Any]:
-        """What a user gives for a kind of task, over what the property files have."""
-        ours = self.internal_config_dict["task_defaults"]
-        if not isinstance(given, dict) or not all(
-            isinstance(keys, dict) for keys in given.values()
-        ):
-            raise ConfigError(
-                f"task_defaults must map {' and '.join(ours)} to keys, got {given!r}"
-            )
-        keys_of_tasks = {key for keys in ours.values() for key in keys}
-        for kind, keys in given.items():
-            if kind not in ours:
-                raise ConfigError(
-                    f"task_defaults: unknown kind {kind!r}{did_you_mean(str(kind), ours)}"
-                )
-            self.reject_unknown(keys, f"task_defaults of {kind}", keys_of_tasks)
-        return {
-            kind: merged_task(keys, given.get(kind, {})) for kind, keys in ours.items()
-        }
+    def _over_task_defaults(self, given: Any) -> dict[str, dict[str, Any]]:
+        defaults = self.internal_config_dict["task_defaults"]
+        return merged_task_defaults(defaults, given, self.reject_unknown)
 
     def reject_unknown(
         self,
@@ -338,26 +264,6 @@ class Config(RecBoleConfig):
         if resolved.get("loss_type") == "CE":
             resolved["train_neg_sample_args"] = None
         return resolved
-
-
-def merged_eval_args(defaults: dict[str, Any], given: Any) -> dict[str, Any]:
-    """``eval_args`` in which what is not given keeps its default, not RecBole's.
-
-    Raises:
-        ConfigError: unknown parts or values.
-    """
-    check_eval_args(given)
-    return {**defaults, **given}
-
-
-def merged_task(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """A task's keys over its defaults; its ``eval_args`` part by part."""
-    merged = {**defaults, **given}
-    if given.get("eval_args") is not None and "eval_args" in defaults:
-        merged["eval_args"] = merged_eval_args(
-            defaults["eval_args"], given["eval_args"]
-        )
-    return merged
 
 
 def _last(files: list[dict[str, Any]], key: str) -> Any:

@@ -14,9 +14,10 @@ from recbole_peterrec.checkpoint import (
     remove_unfinished_writes,
     write_atomically,
 )
-from recbole_peterrec.config import Config, read_yaml
+from recbole_peterrec.config import Config
 from recbole_peterrec.continual_run import ContinualRun
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.literals import read_yaml
 from recbole_peterrec.model.conure import Conure
 from recbole_peterrec.model.peterrec import PeterRec
 from recbole_peterrec.runlog import RunLog, new_run_dir

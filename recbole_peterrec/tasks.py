@@ -6,8 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from recbole_peterrec.config import Config, merged_task
+from recbole_peterrec.config import Config
 from recbole_peterrec.data.task_dataset import KINDS, PROFILE
+from recbole_peterrec.defaults import merged_task
 from recbole_peterrec.errors import ConfigError, did_you_mean
 
 OWN_KEYS = ("name", "kind", "dataset", "field", "bins")

@@ -1,0 +1,63 @@
+"""A user's mappings over those of the property files, part by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from recbole_peterrec.checks import check_eval_args
+from recbole_peterrec.errors import ConfigError, did_you_mean
+
+
+def merged_eval_args(defaults: dict[str, Any], given: Any) -> dict[str, Any]:
+    """``eval_args`` in which what is not given keeps its default, not RecBole's.
+
+    Raises:
+        ConfigError: unknown parts or values.
+    """
+    check_eval_args(given)
+    return {**defaults, **given}
+
+
+def merged_task(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A task's keys over its defaults; its ``eval_args`` part by part."""
+    merged = {**defaults, **given}
+    if given.get("eval_args") is not None and "eval_args" in defaults:
+        merged["eval_args"] = merged_eval_args(
+            defaults["eval_args"], given["eval_args"]
+        )
+    return merged
+
+
+def merged_task_defaults(
+    defaults: dict[str, dict[str, Any]],
+    given: Any,
+    reject_unknown: Callable[[dict[str, Any], str, set[str]], None],
+) -> dict[str, dict[str, Any]]:
+    """``task_defaults`` in which each kind of task keeps what is not given for it.
+
+    Args:
+        defaults: of every kind.
+        given: of some kinds.
+        reject_unknown: raises on unknown keys of a kind; takes the keys, where they stand, and
+            keys that are known besides.
+
+    Raises:
+        ConfigError: not a mapping of kinds to mappings, an unknown kind or key.
+    """
+    if not isinstance(given, dict) or not all(
+        isinstance(keys, dict) for keys in given.values()
+    ):
+        raise ConfigError(
+            f"task_defaults must map {' and '.join(defaults)} to keys, got {given!r}"
+        )
+    known = {key for keys in defaults.values() for key in keys}
+    for kind, keys in given.items():
+        if kind not in defaults:
+            raise ConfigError(
+                f"task_defaults: unknown kind {kind!r}{did_you_mean(str(kind), defaults)}"
+            )
+        reject_unknown(keys, f"task_defaults of {kind}", known)
+    return {
+        kind: merged_task(keys, given.get(kind, {})) for kind, keys in defaults.items()
+    }

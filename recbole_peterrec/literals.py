@@ -1,0 +1,67 @@
+"""From the text of flags and property files to values, without executing any of it."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recbole_peterrec.errors import ConfigError
+
+
+class Loader(yaml.SafeLoader):
+    """Safe, and reads 1e-3 as a number, like RecBole's loader."""
+
+
+Loader.yaml_implicit_resolvers = copy.deepcopy(yaml.SafeLoader.yaml_implicit_resolvers)
+Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789."),
+)
+
+
+def parse_literal(text: str) -> Any:
+    """The Python literal, boolean word or yaml mapping that a flag's text stands for.
+
+    Unlike RecBole's ``eval``, nothing is ever executed; what is no literal stays text.
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        pass
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    if text == "~":
+        return None
+    if text.lstrip().startswith(("{", "[{")):
+        try:
+            return yaml.load(text, Loader=Loader)
+        except yaml.YAMLError as error:
+            raise ConfigError(
+                f"value {text!r} is neither a literal nor yaml"
+            ) from error
+    return text
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """A property file as a dict.
+
+    Raises:
+        ConfigError: file missing, not yaml, or not a mapping.
+    """
+    try:
+        with open(path, encoding="utf-8") as file:
+            content = yaml.load(file, Loader=Loader) or {}
+    except OSError as error:
+        raise ConfigError(f"config file {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        line = " ".join(str(error).split())
+        raise ConfigError(f"config file {path} is not yaml: {line}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"config file {path} must hold key: value lines")
+    return content
