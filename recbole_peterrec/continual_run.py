@@ -25,7 +25,6 @@ from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
-from recbole_peterrec.model.backbone import architecture_of
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
@@ -35,6 +34,7 @@ from recbole_peterrec.saved_learner import (
     save_learned_task,
     save_learner,
 )
+from recbole_peterrec.saved_model import require_fit
 from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
 from recbole_peterrec.tasks import read_tasks
 
@@ -143,10 +143,12 @@ class ContinualRun:
         results["pretrain"] = self.pretrain_record
         for name, header in self.earlier.items():
             results["tasks"][name] = header["record"]
+            save_learned_task(run_dir, name, self.learner, header)
         self._write(run_dir, results)
         for stage in self.tasks:
             learned = self._learn(self._task_lesson(stage, log))
             results["tasks"][stage.task.name] = learned.record
+            self._write_task(run_dir, learned)
             self._write(run_dir, results)
         for name, learned in self.learned.items():
             self.learner.view(name)
@@ -157,6 +159,7 @@ class ContinualRun:
                     f"learned and are {again} now; please report this"
                 )
             learned.record["test_after_all"] = again
+            self._write_task(run_dir, learned)
         self._write(run_dir, results)
 
     # --- one task
@@ -180,7 +183,6 @@ class ContinualRun:
     def _learn(self, lesson: _Lesson) -> _Learned:
         """Train, prune, retrain and freeze; then look whether every earlier task is the same."""
         name = lesson.name
-        kept = {task: self.learner.fingerprint(task) for task in self.learner.tasks}
         self.learner.begin(name)
         before = lesson.train(stage=name)
         self.histories[name] = before.history
@@ -196,7 +198,7 @@ class ContinualRun:
             "kept_parameters": self.learner.kept_weights(name),
             "capacity_free": self.learner.capacity_free(),
         }
-        self._check(kept)
+        self._check(self.learner.tasks[:-1])
         digest = self._score_digest(lesson)
         self.learned[name] = _Learned(lesson, digest, record)
         logging.getLogger().info(capacity_table(self.learner, name))
@@ -238,14 +240,15 @@ class ContinualRun:
 
     # --- nothing may be forgotten
 
-    def _check(self, kept: dict[str, str]) -> None:
+    def _check(self, earlier: list[str]) -> None:
         """Stop if anything that an earlier task computes with, or its scores, has changed.
 
         Raises:
             TrainingError: it has.
         """
-        for task, fingerprint in kept.items():
-            changed = self.learner.fingerprint(task) != fingerprint
+        for task in earlier:
+            then = self.learner.fingerprints[task]
+            changed = self.learner.fingerprint(task) != then
             if not changed and task in self.learned:
                 learned = self.learned[task]
                 with self.learner.viewing(task):
@@ -276,23 +279,14 @@ class ContinualRun:
     def _continued(self, run_dir: str) -> Learner:
         """The learner that this run goes on with, checked against this run's source."""
         learner, self.earlier, header = open_learner(run_dir)
-        saved = header["vocabulary"]
-        if saved.get("sha256") != self.vocabulary["sha256"]:
-            raise CheckpointError(
-                f"{run_dir}: its learner knows another item vocabulary ({saved.get('items')} "
-                f"items, here {self.vocabulary['items']}); use the same source files and filters"
-            )
-        config = self.source.config
-        here = architecture_of(config, self.source.dataset.item_num, causal=True)
-        given = {"model": header["model"], **learner.encoder.architecture.as_dict()}
-        wanted = {"model": config["model"], **here.as_dict()}
-        wanted["causal"] = self.source.model.causal
-        for key, value in wanted.items():
-            if given[key] != value:
-                raise CheckpointError(
-                    f"{run_dir}: its learner has {key} {given[key]!r}, this config {value!r}; "
-                    f"set the same"
-                )
+        config, model = self.source.config, self.source.model
+        require_fit(
+            run_dir,
+            header,
+            config["model"],
+            model.encoder.architecture,
+            self.vocabulary,
+        )
         for name, told in self.earlier.items():
             open_network(learner, name, told, Path(run_dir))
             if not isinstance(told.get("record"), dict):
@@ -318,21 +312,18 @@ class ContinualRun:
             run_dir / "vocabulary.json", {"items": item_tokens(self.source.dataset)}
         )
         save_json(run_dir / "capacity.json", self.learner.shares())
-        for name, told in self.earlier.items():
-            save_learned_task(run_dir, name, self.learner, told)
-        for name, learned in self.learned.items():
-            if name != FIRST:
-                save_learned_task(run_dir, name, self.learner, _told(learned))
         write_results(run_dir, results, self.histories)
 
-
-def _told(learned: _Learned) -> dict[str, Any]:
-    """What a task's file says beside its weights."""
-    stage = learned.lesson.stage
-    return {
-        "kind": stage.task.kind,
-        "labels": stage.dataset.labels,
-        "pooling": stage.config["pooling"],
-        "max_length": stage.config["MAX_ITEM_LIST_LENGTH"],
-        "record": learned.record,
-    }
+    def _write_task(self, run_dir: Path, learned: _Learned) -> None:
+        """A later task's own files; the first task's are the learner's."""
+        stage = learned.lesson.stage
+        if isinstance(stage, SequentialStage):
+            return
+        told = {
+            "kind": stage.task.kind,
+            "labels": stage.dataset.labels,
+            "pooling": stage.config["pooling"],
+            "max_length": stage.config["MAX_ITEM_LIST_LENGTH"],
+            "record": learned.record,
+        }
+        save_learned_task(run_dir, stage.task.name, self.learner, told)

@@ -13,10 +13,8 @@ from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
-from recbole_peterrec.saved_model import FORMAT, NEXT_ITEM_HEAD, read_header
+from recbole_peterrec.saved_model import FORMAT, NEXT_ITEM_HEAD, OWNERSHIP, read_header
 from recbole_peterrec.version import __version__
-
-OWNERSHIP = "ownership.safetensors"
 
 
 def is_learner(run_dir: str | Path) -> bool:
@@ -62,7 +60,7 @@ def save_learner(
                 "tasks": learner.tasks,
                 "kinds": list(learner.kinds),
                 "layernorm_per_task": learner.layernorm_per_task,
-                "fingerprints": {t: learner.fingerprint(t) for t in learner.tasks},
+                "fingerprints": learner.fingerprints,
             },
         },
     )
@@ -133,7 +131,7 @@ def open_learner(
     learner.adopt(first, head)
     tasks = {name: _adopt_task(learner, run_dir / "tasks" / name) for name in names[1:]}
     for name in names:
-        if learner.fingerprint(name) != prints.get(name):
+        if learner.fingerprints[name] != prints.get(name):
             raise CheckpointError(
                 f"{run_dir}: task {name!r} is not what it was when it was learned (its "
                 f"fingerprint differs); use another copy of this run"

@@ -16,6 +16,7 @@ from recbole_peterrec.version import __version__
 
 FORMAT = 1
 NEXT_ITEM_HEAD = "pretraining_head.safetensors"
+OWNERSHIP = "ownership.safetensors"  # there is one where the network is a learner
 
 
 def save_backbone(
@@ -121,7 +122,7 @@ def load_backbone(
         CheckpointError: files missing or damaged, another architecture or item vocabulary.
     """
     run_dir = Path(run_dir)
-    if (run_dir / "ownership.safetensors").exists():
+    if (run_dir / OWNERSHIP).exists():
         raise CheckpointError(
             f"{run_dir} holds a Conure learner, whose weights are several tasks'; name it with "
             f"continue_from, or give pretrained_path a backbone"
@@ -132,24 +133,46 @@ def load_backbone(
     )
     if not _is_record(header["pretrain"]):
         raise CheckpointError(
-            f"{run_dir}: backbone.json has no metrics of pretraining, so nothing was pretrained there"
+            f"{run_dir}: backbone.json has no metrics of pretraining, so nothing was pretrained "
+            f"there"
         )
+    require_fit(run_dir, header, name, encoder.architecture, vocabulary)
+    load_exactly(encoder, run_dir / "backbone.safetensors")
+    return header["pretrain"]
+
+
+def require_fit(
+    run_dir: str | Path,
+    header: dict[str, Any],
+    name: str,
+    architecture: Architecture,
+    vocabulary: dict[str, Any],
+) -> None:
+    """Refuse a saved network that is not what this run's config and source describe.
+
+    Args:
+        run_dir: where it is saved.
+        header: its ``backbone.json``.
+        name: model name that the config asks for.
+        architecture: that the config describes.
+        vocabulary: description of this run's source items.
+
+    Raises:
+        CheckpointError: another item vocabulary, model or architecture.
+    """
     saved = header["vocabulary"]
     if saved.get("sha256") != vocabulary["sha256"]:
         raise CheckpointError(
-            f"{run_dir}: its backbone was trained on another item vocabulary "
-            f"({saved.get('items')} items, here {vocabulary['items']}); use the same source files "
-            f"and filters, or pretrain anew"
+            f"{run_dir} was trained on another item vocabulary ({saved.get('items')} items, here "
+            f"{vocabulary['items']}); use the same source files and filters, or start anew"
         )
     given = {"model": header["model"], **header["architecture"]}
-    for key, value in {"model": name, **encoder.architecture.as_dict()}.items():
+    for key, value in {"model": name, **architecture.as_dict()}.items():
         if given.get(key) != value:
             raise CheckpointError(
-                f"{run_dir}: its backbone has {key} {given.get(key)!r}, this config {value!r}; "
-                f"set the same, or pretrain anew"
+                f"{run_dir} has {key} {given.get(key)!r}, this config {value!r}; set the same, "
+                f"or start anew"
             )
-    load_exactly(encoder, run_dir / "backbone.safetensors")
-    return header["pretrain"]
 
 
 def open_backbone(run_dir: str | Path) -> tuple[DilatedEncoder, dict[str, Any]]:

@@ -48,6 +48,7 @@ class Learner:
         self.layernorm_per_task = layernorm_per_task
         self.tasks: list[str] = []
         self.heads: dict[str, nn.Module] = {}
+        self.fingerprints: dict[str, str] = {}  # of each task, as it was kept
         self.current: str | None = None
         self._modules: dict[str, nn.Module] = {}
         self._kind: dict[str, str] = {}
@@ -139,7 +140,7 @@ class Learner:
         self.heads[task] = head
         self._norm_states[task] = self._norm_state()
         self.current = None
-        self.view(task)
+        self.fingerprints[task] = self.fingerprint(task)
 
     def view(self, task: str) -> None:
         """Make the encoder compute as a kept task does; no weight is trainable meanwhile.
@@ -170,7 +171,7 @@ class Learner:
         self.heads[task] = head.requires_grad_(False)
         self.encoder.requires_grad_(False)
         self._norm_states[task] = self._norm_state() if norms is None else norms
-        self.view(task)
+        self.fingerprints[task] = self.fingerprint(task)
 
     # --- what there is
 
