@@ -376,7 +376,7 @@ def test_help_tells_the_flags_and_runs_nothing(here, capsys, flag):
 # --- RecBole's models as baselines
 
 
-@pytest.mark.parametrize("model", ["SASRec", "GRU4Rec"])
+@pytest.mark.parametrize("model", ["SASRec", "GRU4Rec", "NextItNet"])
 def test_baseline_of_recbole_runs_to_the_end(here, tmp_path, data, capsys, model):
     config = write_config(tmp_path / "toy.yaml", data, train_neg_sample_args=None)
     flags = ["--hidden_size=8", "--inner_size=8"] if model == "SASRec" else []
