@@ -17,8 +17,8 @@ class SampledEvalDataLoader(FullSortEvalDataLoader):
     """Sampled ranking, each row a case of its own against its fixed candidates.
 
     RecBole's loader for sampled evaluation joins a user's rows into one case, redraws the
-    negatives each time and encodes the sequence once per candidate. This one scores each row once
-    and hides every item that is neither the row's target nor one of its candidates.
+    negatives each time and encodes the sequence once per candidate. This one gives each row once,
+    with its candidates.
 
     Args:
         config: RecBole config.
@@ -31,12 +31,10 @@ class SampledEvalDataLoader(FullSortEvalDataLoader):
         super().__init__(config, dataset, sampler=None, shuffle=False)
 
     def collate_fn(self, index):
-        """RecBole's full-sort batch with the hidden items ``[B, items]`` in place of history."""
+        """RecBole's full-sort batch, the candidates ``[B, n]`` in place of history."""
         interaction, _, positive_u, positive_i = super().collate_fn(index)
-        hidden = torch.ones(len(positive_i), self._dataset.item_num, dtype=torch.bool)
-        hidden.scatter_(1, self.candidates[np.asarray(index)].long(), False)
-        hidden[positive_u, positive_i] = False
-        return interaction, hidden, positive_u, positive_i
+        candidates = self.candidates[np.asarray(index)].long()
+        return interaction, candidates, positive_u, positive_i
 
 
 def _positives(datasets) -> tuple[np.ndarray, np.ndarray]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import abc
 
 import torch
-from recbole.model.abstract_recommender import SequentialRecommender
 from torch import nn
 
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.model.scorer import StateScorer
 from recbole_peterrec.nn.conv import INIT_STD
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder, repeat_dilations
 from recbole_peterrec.nn.vocabulary_loss import (
@@ -51,13 +51,13 @@ def architecture_of(config, items: int, causal: bool) -> Architecture:
     )
 
 
-class Backbone(SequentialRecommender, abc.ABC):
+class Backbone(StateScorer):
     """An encoder with the classification layer of its pretraining.
 
     Subclasses say whether the network is causal, where training predicts, and where evaluation
-    reads. Keys: ``embedding_size``, ``kernel_size``, ``dilations``, ``block_num``, ``norm``, ``embedding_scale``,
-    ``dropout_prob``, ``softmax_samples`` (0 is the exact softmax; a fraction of the items, or
-    their number).
+    reads. Keys: ``embedding_size``, ``kernel_size``, ``dilations``, ``block_num``, ``norm``,
+    ``embedding_scale``, ``dropout_prob``, ``softmax_samples`` (0 is the exact softmax; a fraction
+    of the items, or their number).
 
     Raises:
         ConfigError: a value that no network can have.
@@ -108,15 +108,12 @@ class Backbone(SequentialRecommender, abc.ABC):
     def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """``[B, k]`` state from which the item after each ``[B, L]`` sequence is predicted."""
 
-    def forward(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """Scores ``[B, items]`` of every item as the next one of ``[B, L]`` sequences."""
-        return self.output(self.last_states(items, lengths))
+    def user_states(self, interaction) -> torch.Tensor:
+        """As of :class:`StateScorer`."""
+        return self.last_states(
+            interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        )
 
-    def full_sort_predict(self, interaction) -> torch.Tensor:
-        """RecBole's interface: scores ``[B, items]``."""
-        return self(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
-
-    def predict(self, interaction) -> torch.Tensor:
-        """RecBole's interface: score ``[B]`` of each row's own item."""
-        scores = self.full_sort_predict(interaction)
-        return scores.gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
+    def label_layer(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """As of :class:`StateScorer`; the labels are the items."""
+        return self.output.weight[1:], self.output.bias[1:]

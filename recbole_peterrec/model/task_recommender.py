@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import torch
-from recbole.model.abstract_recommender import SequentialRecommender
 from torch import nn
 
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.model.scorer import StateScorer
 from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.nn.losses import bpr_loss
 
 LOSSES = ("CE", "BPR")
 
 
-class TaskRecommender(SequentialRecommender):
+class TaskRecommender(StateScorer):
     """Instances (u, y) of one task, by a network that a subclass makes and sets.
 
     Args:
@@ -38,7 +38,7 @@ class TaskRecommender(SequentialRecommender):
 
     def calculate_loss(self, interaction) -> torch.Tensor:
         """Cross entropy or BPR of a batch of instances (Eq. 8). Label ids start at 1."""
-        user = self.network(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        user = self.user_states(interaction)
         label = interaction[self.ITEM_ID] - 1
         if self.loss_type == "CE":
             return nn.functional.cross_entropy(self.network.head(user), label)
@@ -49,14 +49,10 @@ class TaskRecommender(SequentialRecommender):
         head = self.network.head
         return (user * head.weight[label]).sum(-1) + head.bias[label]
 
-    def full_sort_predict(self, interaction) -> torch.Tensor:
-        """Scores ``[B, labels + 1]``; column 0 is RecBole's padding."""
-        scores = self.network.scores(
-            interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
-        )
-        return nn.functional.pad(scores, (1, 0), value=-torch.inf)
+    def user_states(self, interaction) -> torch.Tensor:
+        """As of :class:`StateScorer`."""
+        return self.network(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
 
-    def predict(self, interaction) -> torch.Tensor:
-        """Score ``[B]`` of each row's own label."""
-        scores = self.full_sort_predict(interaction)
-        return scores.gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
+    def label_layer(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """As of :class:`StateScorer`: the head."""
+        return self.network.head.weight, self.network.head.bias

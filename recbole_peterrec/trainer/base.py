@@ -19,9 +19,10 @@ from recbole_peterrec.checkpoint import load_state, save_state
 from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
 from recbole_peterrec.trainer.progress import ProgressMixin
+from recbole_peterrec.trainer.ranking import RankingMixin
 
 
-class RunMixin(ProgressMixin):
+class RunMixin(RankingMixin, ProgressMixin):
     """Put before a RecBole trainer class, it keeps all that a run writes in its run directory.
 
     Keys read: ``run_dir`` (None in stock RecBole: then RecBole's folders), ``stage``, the name

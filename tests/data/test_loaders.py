@@ -24,10 +24,11 @@ UNI = {
 def visible(loader):
     """Ids that are ranked in each row, as sets, and the rows' users."""
     found = []
-    for rows, hidden, _, targets in loader:
-        for user, mask, target in zip(rows["user_id"], hidden, targets, strict=True):
-            shown = set((~mask).nonzero().flatten().tolist()) - {target.item()}
-            found.append((user.item(), target.item(), shown))
+    for rows, candidates, _, targets in loader:
+        for user, shown, target in zip(
+            rows["user_id"], candidates, targets, strict=True
+        ):
+            found.append((user.item(), target.item(), set(shown.tolist())))
     return found
 
 
@@ -36,9 +37,10 @@ def test_candidates_are_distinct_and_no_positive_of_their_user(toy_config):
     loaders = make_loaders(toy_config(eval_args=UNI), dataset)
     users, items = dataset.interactions()
     for loader in loaders[1:]:
-        for user, _, shown in visible(loader):
+        for user, target, shown in visible(loader):
             assert len(shown) == 7
             assert 0 not in shown
+            assert target not in shown
             assert not shown & set(items[users == user].tolist())
 
 

@@ -5,6 +5,7 @@ import torch
 from recbole.evaluator import Evaluator
 
 from recbole_peterrec.evaluation.collector import RankCollector
+from recbole_peterrec.evaluation.ranks import ranks_by_scores
 
 SCORES = torch.tensor(
     [
@@ -29,8 +30,8 @@ def evaluate(toy_config):
     def run(*batches):
         collector = RankCollector(config)
         for scores, targets in batches:
-            rows = torch.arange(len(targets))
-            collector.eval_batch_collect(scores.clone(), None, rows, targets)
+            ranks = ranks_by_scores(scores, targets)
+            collector.eval_batch_collect(ranks, None, None, None)
         return Evaluator(config).evaluate(collector.get_data_struct())
 
     return run

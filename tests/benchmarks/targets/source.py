@@ -11,6 +11,7 @@ import torch
 from measure import Row
 
 from recbole_peterrec.config import Config
+from recbole_peterrec.evaluation.ranks import ranks_by_states
 from recbole_peterrec.stages import SequentialStage
 
 QUIET = {"show_progress": False, "state": "ERROR", "use_gpu": False}
@@ -75,21 +76,22 @@ def sampled_evaluation() -> list[Row]:
 
     @torch.no_grad()
     def once(batch) -> None:
-        interaction, hidden, *_ = batch
-        model.full_sort_predict(interaction).masked_fill_(hidden, -torch.inf)
+        interaction, candidates, _, targets = batch
+        states = model.user_states(interaction)
+        ranks_by_states(states, *model.label_layer(), targets, candidates)
 
     @torch.no_grad()
     def again(batch) -> None:
         """As RecBole does: rows repeated for each candidate, 40 rows at a time."""
-        interaction, hidden, *_ = batch
+        interaction, candidates, _, targets = batch
+        ranked = torch.cat([targets.unsqueeze(1), candidates], dim=1)
         for start in range(0, 40, 20):
             rows = slice(start, start + 20)
             repeated = interaction[rows].repeat_interleave(100)
-            candidates = (~hidden[rows]).nonzero()[:, 1]
             states = model.last_states(
                 repeated[model.ITEM_SEQ], repeated[model.ITEM_SEQ_LEN]
             )
-            (states * model.output.weight[candidates]).sum(-1)
+            (states * model.output.weight[ranked[rows].flatten()]).sum(-1)
 
     batches = list(loader)
     rows = sum(len(batch[0]) for batch in batches)
