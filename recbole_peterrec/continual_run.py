@@ -34,7 +34,7 @@ from recbole_peterrec.saved_learner import (
     save_learned_task,
     save_learner,
 )
-from recbole_peterrec.saved_model import require_fit
+from recbole_peterrec.saved_model import load_backbone, require_fit
 from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
 from recbole_peterrec.tasks import read_tasks
 
@@ -95,6 +95,8 @@ class ContinualRun:
         self.vocabulary = describe(self.source.dataset)
         self.earlier: dict[str, dict[str, Any]] = {}
         self.pretrain_record: dict[str, Any] | None = None
+        if config["pretrained_path"]:
+            self._load_first()
         if config["continue_from"]:
             self.learner = self._continued(config["continue_from"])
         else:
@@ -172,8 +174,14 @@ class ContinualRun:
         def record(outcome: Outcome) -> dict[str, Any]:
             return outcome.record() | {"trainable_parameters": size}
 
-        train = functools.partial(self.source.train, log)
+        train = functools.partial(self._train_first, log)
         return _Lesson(FIRST, self.source, model, model.output, train, record)
+
+    def _train_first(self, log: RunLog, stage: str, **overrides: Any) -> Outcome:
+        """Train on the source, or before pruning take what ``pretrained_path`` gave."""
+        if stage == FIRST and self.config["pretrained_path"]:
+            return self.source.judge()
+        return self.source.train(log, stage=stage, **overrides)
 
     def _task_lesson(self, stage: TaskStage, log: RunLog) -> _Lesson:
         model = stage.build(self.learner.encoder)
@@ -277,6 +285,20 @@ class ContinualRun:
         return digest.hexdigest()
 
     # --- before the run
+
+    def _load_first(self) -> None:
+        """Let the first task start from a saved backbone, trained on this run's source."""
+        if self.config["continue_from"]:
+            raise ConfigError(
+                "continue_from has a first task already; leave out pretrained_path"
+            )
+        load_backbone(
+            self.config["pretrained_path"],
+            self.config["backbone"],
+            self.source.model.encoder,
+            self.vocabulary,
+            self.source.model.output,
+        )
 
     def _continued(self, run_dir: str) -> Learner:
         """The learner that this run goes on with, checked against this run's source."""

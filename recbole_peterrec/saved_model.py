@@ -105,7 +105,11 @@ def _is_record(pretrain: dict[str, Any]) -> bool:
 
 
 def load_backbone(
-    run_dir: str | Path, name: str, encoder: DilatedEncoder, vocabulary: dict[str, Any]
+    run_dir: str | Path,
+    name: str,
+    encoder: DilatedEncoder,
+    vocabulary: dict[str, Any],
+    output: nn.Module | None = None,
 ) -> dict[str, Any]:
     """Load a saved backbone into an encoder of the same architecture and vocabulary.
 
@@ -114,6 +118,7 @@ def load_backbone(
         name: model name that this run's config asks for.
         encoder: receives the weights.
         vocabulary: description of this run's source items.
+        output: receives the pretraining's classification layer, if wanted.
 
     Returns:
         The record of its pretraining.
@@ -138,6 +143,8 @@ def load_backbone(
         )
     require_fit(run_dir, header, name, encoder.architecture, vocabulary)
     load_exactly(encoder, run_dir / "backbone.safetensors")
+    if output is not None:
+        load_exactly(output, run_dir / NEXT_ITEM_HEAD)
     return header["pretrain"]
 
 

@@ -151,6 +151,15 @@ class SequentialStage:
         self.trainer = self._make_trainer(config)
         return fit_and_test(self.trainer, self.loaders, log)
 
+    def judge(self) -> Outcome:
+        """Validate and test the model as it is, with no epoch of training."""
+        trainer = self._make_trainer(self.config)
+        valid, test = (
+            trainer.evaluate(loader, load_best_model=False)
+            for loader in self.loaders[1:]
+        )
+        return Outcome(valid, test, epochs=0, seconds=0.0)
+
     def test(self, encoder: DilatedEncoder | None = None) -> dict[str, float]:
         """Metrics of the model as it is now on the test rows.
 

@@ -317,3 +317,25 @@ def test_the_command_line_tells_capacity_and_that_nothing_was_forgotten(
     assert "gender is kept; 44." in done.stderr
     assert "| blocks.0.branch.1.conv |" in done.stderr
     assert "like" not in done.stdout
+
+
+def test_the_first_task_may_start_from_a_saved_backbone(folder, learner, tmp_path):
+    keys_of_backbone = keys(folder, tmp_path / "first", protocol="conure")
+    run("PeterRec", "toy", config_dict=keys_of_backbone)
+    learn(folder, tmp_path / "run", pretrained_path=str(tmp_path / "first"))
+    told, expected = results(tmp_path / "run"), results(learner)
+    before = told["pretrain"]["before_pruning"]
+    assert before == expected["pretrain"]["before_pruning"]
+    assert told["pretrain"]["epochs"] == expected["pretrain"]["epochs"] - 2
+    owners, trained = (
+        load_tensors(path / "ownership.safetensors")
+        for path in (tmp_path / "run", learner)
+    )
+    for name, owner in owners.items():  # the largest of the same weights are kept
+        assert torch.equal(owner == 1, trained[name] == 1)
+
+
+def test_a_learner_that_continues_has_its_first_task(folder, learner, tmp_path):
+    paths = {"continue_from": str(learner), "pretrained_path": str(learner)}
+    with pytest.raises(ConfigError, match="leave out pretrained_path"):
+        learn(folder, tmp_path / "run", **paths)
