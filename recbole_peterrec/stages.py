@@ -20,10 +20,12 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.evaluation.label_cs import LabelCounts
-from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.memory import ADAM, out_of_memory, require_stage, table_needs
+from recbole_peterrec.model.backbone import Backbone, architecture_of
 from recbole_peterrec.model.task_network import Tuning
 from recbole_peterrec.model.task_recommender import TaskRecommender
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.pooling import READ_LAST
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import save_task
 from recbole_peterrec.tasks import Task
@@ -58,9 +60,10 @@ def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
     """Train to the best validated epoch and test it; the model then has its weights."""
     train, valid, test = loaders
     show = trainer.config["show_progress"]
-    with log.quiet_console():
-        _, best = trainer.fit(train, valid, show_progress=show)
-    tested = trainer.evaluate(test, show_progress=show)
+    with out_of_memory(trainer.stage):
+        with log.quiet_console():
+            _, best = trainer.fit(train, valid, show_progress=show)
+        tested = trainer.evaluate(test, show_progress=show)
     outcome = Outcome(
         valid={metric: float(value) for metric, value in (best or {}).items()},
         test=tested,
@@ -93,6 +96,11 @@ class SequentialStage:
         self.ours = issubclass(config.model_class, Backbone)
         self.dataset = self._load()
         self.loaders = make_loaders(config, self.dataset)
+        if self.ours:
+            items = self.dataset.item_num
+            architecture = architecture_of(config, items, config.model_class.causal)
+            tables = table_needs(architecture, items, encoder_copies=ADAM)
+            require_stage(config["stage"] or "training", config, architecture, tables)
         init_seed(config["seed"], config["reproducibility"])
         self.model = self._build().to(config["device"])
         self.trainer: RunMixin | None = None
@@ -202,8 +210,21 @@ class TaskStage:
             with torch.device("meta"):
                 encoder = DilatedEncoder(architecture)
                 self.config.model_class(self.config, self.train_data, encoder)
+            self._require_memory(architecture)
         except UserError as error:
             raise type(error)(f"task {task.name!r}: {error}") from error
+
+    def _require_memory(self, architecture: Architecture) -> None:
+        config = self.config
+        copies = ADAM if config["tuning"] == "all" else 0
+        require_stage(
+            "fine-tuning",
+            config,
+            architecture,
+            table_needs(architecture, len(self.dataset.labels), copies),
+            passed=config["tuning"] != "head",
+            last=config["pooling"] in READ_LAST,
+        )
 
     @property
     def train_data(self) -> TaskDataset:

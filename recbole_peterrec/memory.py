@@ -1,0 +1,204 @@
+"""Whether a stage fits into memory, estimated before it starts.
+
+Only what is certain to be needed is counted, so that nothing is refused that would have run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import psutil
+import torch
+
+from recbole_peterrec.errors import ConfigError, TrainingError
+from recbole_peterrec.nn.encoder import Architecture
+
+FLOAT = 4  # bytes
+ADAM = 4  # copies of a trained weight: itself, its gradient and two moments
+FORWARD = 2  # activations that a forward pass has at once, at the least
+
+
+@dataclass(frozen=True)
+class Need:
+    """A tensor, or several of a kind, that a stage holds.
+
+    Attributes:
+        what: what it is, with its shape.
+        bytes: its size.
+        key: the setting that it grows with.
+        value: that setting's value; its size is proportional to it.
+    """
+
+    what: str
+    bytes: int
+    key: str
+    value: int
+
+
+def saved_positions(architecture: Architecture, length: int, last: bool) -> int:
+    """Positions of which training keeps a tensor ``[k]`` for its backward pass, of one row.
+
+    Each convolution keeps what it reads, and each LayerNorm: the convolution's output (post) or
+    what comes before it (pre). A post-norm block keeps its last ReLU's output besides.
+
+    Args:
+        architecture: of the encoder.
+        length: of the row, in items.
+        last: whether nothing but the last position is wanted.
+    """
+    taps = architecture.kernel_size - 1
+    given = 1 if last and architecture.causal else length
+    positions = 0
+    for dilation in reversed(architecture.dilations):
+        if architecture.norm == "post":
+            positions += given  # of the last ReLU
+        for reach in (2 * dilation * taps, dilation * taps):
+            read = min(length, given + reach)
+            positions += read + (read if architecture.norm == "pre" else given)
+            given = read
+    return positions
+
+
+def table_needs(
+    architecture: Architecture, labels: int, encoder_copies: int
+) -> list[Need]:
+    """Embeddings and classification layer, which grow with the number of items.
+
+    Args:
+        architecture: of the encoder.
+        labels: of the classification layer, which is trained.
+        encoder_copies: of the embeddings: :data:`ADAM` if they are trained, 0 if they are there
+            already.
+    """
+    k = architecture.embedding_size
+    rows = labels * ADAM + (architecture.items + 1) * encoder_copies
+    what = (
+        f"embeddings of {architecture.items:,} items and the layer of {labels:,} labels, "
+        f"with what Adam keeps of them,"
+    )
+    return [Need(what, FLOAT * rows * k, "embedding_size", k)]
+
+
+def training_needs(
+    architecture: Architecture, length: int, rows: int, last: bool
+) -> list[Need]:
+    """What a step keeps for its backward pass through the encoder.
+
+    Args:
+        architecture: of the encoder.
+        length: ``MAX_ITEM_LIST_LENGTH``.
+        rows: ``train_batch_size``.
+        last: as in :func:`saved_positions`.
+    """
+    k = architecture.embedding_size
+    size = FLOAT * rows * saved_positions(architecture, length, last) * k
+    what = (
+        f"activations of {rows:,} rows of {length} items in "
+        f"{2 * len(architecture.dilations)} layers of {k} channels"
+    )
+    return [Need(what, size, "train_batch_size", rows)]
+
+
+def evaluation_needs(architecture: Architecture, length: int, rows: int) -> list[Need]:
+    """What evaluation holds beside the weights; of ``eval_batch_size`` `rows`."""
+    k = architecture.embedding_size
+    size = FLOAT * FORWARD * rows * length * k
+    what = f"activations of {rows:,} evaluated rows of {length} items"
+    return [Need(what, size, "eval_batch_size", rows)]
+
+
+def available_memory(device: torch.device) -> int:
+    """Bytes that are free on a device now."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    return psutil.virtual_memory().available
+
+
+def require_stage(
+    where: str,
+    config: Mapping[str, Any],
+    architecture: Architecture,
+    tables: Sequence[Need],
+    passed: bool = True,
+    last: bool = False,
+) -> None:
+    """Refuse a stage whose training or evaluation cannot fit on its device.
+
+    Args:
+        where: the stage.
+        config: ``device``, ``MAX_ITEM_LIST_LENGTH`` and the batch sizes.
+        architecture: of the encoder.
+        tables: from :func:`table_needs`.
+        passed: whether a gradient passes through the encoder, to patches at the least.
+        last: as in :func:`saved_positions`.
+
+    Raises:
+        ConfigError: see :func:`require_memory`.
+    """
+    length, device = config["MAX_ITEM_LIST_LENGTH"], config["device"]
+    steps = [evaluation_needs(architecture, length, config["eval_batch_size"])]
+    if passed:
+        rows = config["train_batch_size"]
+        steps.append(training_needs(architecture, length, rows, last))
+    for step in steps:
+        available = available_memory(device)
+        require_memory(where, [*tables, *step], available, device)
+
+
+def require_memory(
+    where: str, needs: Sequence[Need], available: int, device: torch.device
+) -> None:
+    """Refuse a stage that cannot fit.
+
+    Args:
+        where: the stage.
+        needs: what it holds at the same time.
+        available: bytes.
+        device: whose they are, for the message.
+
+    Raises:
+        ConfigError: names the largest tensor and the value of its setting that would fit.
+    """
+    total = sum(need.bytes for need in needs)
+    if total <= available:
+        return
+    largest = max(needs, key=lambda need: need.bytes)
+    left = available - (total - largest.bytes)
+    fitting = largest.value * left // largest.bytes
+    advice = f"a smaller {largest.key} does not suffice: use a smaller model"
+    if fitting > 0:
+        advice = f"{largest.key} {fitting} instead of {largest.value} would fit"
+    raise ConfigError(
+        f"{where}: needs at least {_gib(total)}, and {_gib(available)} are free on "
+        f"{device}; {largest.what} take {_gib(largest.bytes)}; {advice}"
+    )
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"
+
+
+@contextlib.contextmanager
+def out_of_memory(where: str) -> Iterator[None]:
+    """Turn running out of memory into one clear line.
+
+    Args:
+        where: the stage.
+
+    Raises:
+        TrainingError: instead of torch's and Python's errors.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is the first
+        reason = (str(error) or "no memory is left").splitlines()[0]
+        ours = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+        if not ours and "can't allocate memory" not in reason:
+            raise
+        raise TrainingError(
+            f"{where}: out of memory ({reason}); try a smaller train_batch_size or "
+            f"eval_batch_size"
+        ) from error

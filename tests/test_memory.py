@@ -1,0 +1,114 @@
+"""Estimates of memory are near what torch really keeps, never above it, and refuse clearly."""
+
+import os
+
+import pytest
+import torch
+
+from recbole_peterrec import memory, run
+from recbole_peterrec.errors import ConfigError, TrainingError
+from recbole_peterrec.memory import (
+    Need,
+    available_memory,
+    out_of_memory,
+    require_memory,
+    training_needs,
+)
+from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from tests.toy import command_line, settings, toy_flags, write_toy
+
+ROWS, LENGTH, WIDTH = 6, 40, 16
+
+
+def kept_bytes(architecture, last):
+    """Bytes of the distinct tensors that autograd keeps of activations."""
+    encoder = DilatedEncoder(architecture)
+    weights = {p.data_ptr() for p in encoder.parameters()}
+    kept = {}
+
+    def pack(tensor):
+        storage = tensor.untyped_storage()
+        if tensor.is_floating_point() and storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    items = torch.randint(1, 20, (ROWS, LENGTH))
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        if last:
+            states = encoder.last_states(items, torch.full((ROWS,), LENGTH))
+        else:
+            states = encoder(items)
+    assert states.requires_grad
+    return sum(kept.values())
+
+
+@pytest.mark.parametrize("norm", ["pre", "post"])
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("last", [True, False])
+def test_activations_are_estimated_from_below_and_nearly(norm, causal, last):
+    architecture = Architecture(20, WIDTH, 3, (1, 2, 1), causal, norm)
+    (need,) = training_needs(architecture, LENGTH, ROWS, last)
+    kept = kept_bytes(architecture, last)
+    assert 0.6 * kept < need.bytes <= kept
+
+
+def test_the_largest_tensor_is_named_with_the_value_that_fits():
+    needs = [
+        Need("tables", 300, "embedding_size", 10),
+        Need("activations", 900, "train_batch_size", 30),
+    ]
+    cpu = torch.device("cpu")
+    require_memory("here", needs, 1200, cpu)
+    with pytest.raises(ConfigError) as error:
+        require_memory("here", needs, 1000, cpu)
+    assert "activations" in str(error.value)
+    assert "train_batch_size 23 instead of 30 would fit" in str(error.value)
+    with pytest.raises(ConfigError, match="use a smaller model"):
+        require_memory("here", needs, 200, cpu)
+
+
+def test_free_memory_is_that_of_the_machine():
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert 0 < available_memory(torch.device("cpu")) < total
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "pretraining: needs at least"),
+        ({"train_batch_size": 1}, "eval_batch_size"),
+        ({"task": True}, "task 'gender': fine-tuning: needs at least"),
+    ],
+)
+def test_a_run_that_cannot_fit_is_refused_before_it_writes(
+    tmp_path, monkeypatch, changes, message
+):
+    free = iter([2**40, 2**40] if changes.pop("task", False) else [])
+    monkeypatch.setattr(memory, "available_memory", lambda device: next(free, 2**14))
+    folder = write_toy(tmp_path / "data")
+    keys = settings(folder, run_dir=str(tmp_path / "run"), **changes)
+    with pytest.raises(ConfigError, match=message) as error:
+        run("PeterRec", "toy", config_dict=keys)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_command_line_refuses_what_no_machine_holds(tmp_path):
+    file = tmp_path / "toy.yaml"
+    file.write_text(
+        f"data_path: {write_toy(tmp_path)}\nuse_gpu: False\n"
+        "train_batch_size: 1000000000\nload_col: {inter: [user_id, item_id, timestamp]}\n"
+    )
+    done = command_line(toy_flags(file, "NextItNetAR"), tmp_path)
+    assert done.status == 2
+    assert done.stderr.startswith("error: training: needs at least")
+    assert "train_batch_size" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_running_out_of_memory_is_one_clear_line():
+    wanted = "gender: out of memory .*train_batch_size"
+    with pytest.raises(TrainingError, match=wanted), out_of_memory("gender"):
+        torch.empty(10**15)
+    with pytest.raises(RuntimeError, match="size"), out_of_memory("gender"):
+        torch.ones(2) @ torch.ones(3)
