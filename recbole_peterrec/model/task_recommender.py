@@ -21,11 +21,16 @@ class TaskRecommender(SequentialRecommender):
         config: the task's config; ``loss_type`` is CE or BPR.
         dataset: its instances.
 
+    Attributes:
+        vectors: ``[users, k]`` of all users by their ids in the task, where a training keeps them
+            (:mod:`recbole_peterrec.trainer.user_vectors`); batches then need no sequences.
+
     Raises:
         ConfigError: another loss.
     """
 
     network: TaskNetwork
+    vectors: torch.Tensor | None
 
     def __init__(self, config, dataset: TaskDataset) -> None:
         super().__init__(config, dataset)
@@ -35,15 +40,22 @@ class TaskRecommender(SequentialRecommender):
                 f"loss_type of a task must be {' or '.join(LOSSES)}, got {config['loss_type']!r}"
             )
         self.loss_type = config["loss_type"]
+        self.vectors = None
 
     def calculate_loss(self, interaction) -> torch.Tensor:
         """Cross entropy or BPR of a batch of instances (Eq. 8). Label ids start at 1."""
-        user = self.network(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+        user = self._user(interaction)
         label = interaction[self.ITEM_ID] - 1
         if self.loss_type == "CE":
             return nn.functional.cross_entropy(self.network.head(user), label)
         other = interaction[self.NEG_ITEM_ID] - 1
         return bpr_loss(self._score(user, label), self._score(user, other))
+
+    def _user(self, interaction) -> torch.Tensor:
+        """``[B, k]``, what the head reads."""
+        if self.vectors is not None:
+            return self.network.head_dropout(self.vectors[interaction[self.USER_ID]])
+        return self.network(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
 
     def _score(self, user: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         head = self.network.head
@@ -51,9 +63,7 @@ class TaskRecommender(SequentialRecommender):
 
     def full_sort_predict(self, interaction) -> torch.Tensor:
         """Scores ``[B, labels + 1]``; column 0 is RecBole's padding."""
-        scores = self.network.scores(
-            interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
-        )
+        scores = self.network.head(self._user(interaction))
         return nn.functional.pad(scores, (1, 0), value=-torch.inf)
 
     def predict(self, interaction) -> torch.Tensor:

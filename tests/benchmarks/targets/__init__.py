@@ -17,6 +17,7 @@ TARGETS: dict[str, Callable[[], list[Row]]] = {
     "ranks": vocabulary.exact_ranks,
     "last": blocks.last_position,
     "patch": patches.patch_step,
+    "head": patches.head_step,
     "conure": conure.conure_step,
     "evaluation": source.sampled_evaluation,
 }
