@@ -15,7 +15,10 @@ from tests.toy import TARGET, TASKS, command_line, python, settings, write_toy
 
 MODELS = ("PeterRec", "Conure", "GRec", "GRU4Rec")
 # What has a state of its own beside these: the keys that switch it on.
-VARIANTS = {"FineCLS": {"dropout_prob": 0.0}}
+VARIANTS = {
+    "FineCLS": {"dropout_prob": 0.0},
+    "FineAll": {"table_updates": "rows", "softmax_samples": 5},
+}
 TARGET_FULL = {**TARGET, "eval_args": {**TARGET["eval_args"], "mode": "full"}}
 
 
