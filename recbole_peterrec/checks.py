@@ -77,6 +77,7 @@ RULES: dict[str, Rule] = {
     "select_epoch": (lambda value: value in ("best", "last"), "best or last"),
     "amp": (lambda value: value in (None, "bf16"), "bf16 or empty"),
     "compile": (lambda value: isinstance(value, bool), "True or False"),
+    "table_updates": (lambda value: value in ("dense", "rows"), "dense or rows"),
     "window_overlap": PROBABILITY,
     "recent_interactions": COUNT_OR_NONE,
     "rank_rho": (
@@ -130,6 +131,18 @@ OURS: dict[str, Rule] = {  # RecBole's models use these names for other things
 }
 
 
+# What updates by rows do not go with, and the value that they need. A decay, a norm over all
+# gradients and a scaled gradient reach every row; owned and compiled tables have dense gradients.
+NEEDED_BY_ROWS = {
+    "learner": "adam",
+    "weight_decay": 0,
+    "clip_grad_norm": None,
+    "enable_scaler": False,
+    "prune_embeddings": False,
+    "compile": False,
+}
+
+
 def check_values(config: Mapping[str, Any], ours: bool) -> None:
     """Refuse numbers of the wrong type or range, and intervals that RecBole would skip.
 
@@ -153,6 +166,8 @@ def check_values(config: Mapping[str, Any], ours: bool) -> None:
             f"clip_grad_norm must be a mapping such as {{max_norm: 5}}, "
             f"got {config['clip_grad_norm']!r}"
         )
+    if config.get("table_updates") == "rows":
+        _check_row_updates(config, ours)
     if config.get("select_epoch") == "last" and config["epochs"] % max(
         1, config["eval_step"]
     ):
@@ -168,6 +183,19 @@ def check_values(config: Mapping[str, Any], ours: bool) -> None:
     for field, interval in (fields or {}).items():
         if not isinstance(interval, list):  # a list names the values of a token column
             _check_interval(f"val_interval of {field}", interval)
+
+
+def _check_row_updates(config: Mapping[str, Any], ours: bool) -> None:
+    if not ours:
+        raise ConfigError(
+            "table_updates rows needs a model of this package; set it to dense"
+        )
+    for key, needed in NEEDED_BY_ROWS.items():
+        if config.get(key, needed) != needed:
+            raise ConfigError(
+                f"table_updates rows needs {key} {needed}, got {config[key]!r}; set it so, or "
+                f"table_updates to dense"
+            )
 
 
 def _check_interval(key: str, text: Any) -> None:

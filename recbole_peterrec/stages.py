@@ -32,6 +32,7 @@ from recbole_peterrec.tasks import Task
 from recbole_peterrec.trainer.base import BackboneTrainer, RunMixin, runnable
 from recbole_peterrec.trainer.multitask import MultiTaskTrainer
 from recbole_peterrec.trainer.transfer import TransferTrainer
+from recbole_peterrec.trainer.user_vectors import kept_vectors
 
 JoinedSource = tuple[Backbone, TrainDataLoader]  # a model and its training windows
 
@@ -256,11 +257,14 @@ class TaskStage:
         if overrides:  # RecBole derives no other value; it steers loaders, made already
             config = config.derive(repeatable=True, **overrides)
         init_seed(config["seed"], config["reproducibility"])
-        if joined is None:
-            self.trainer = TransferTrainer(config, model)
-        else:
-            self.trainer = MultiTaskTrainer(config, model, *joined)
-        return fit_and_test(self.trainer, self.loaders, log)
+        with kept_vectors(model, self.loaders) as seconds:
+            if joined is None:
+                self.trainer = TransferTrainer(config, model)
+            else:
+                self.trainer = MultiTaskTrainer(config, model, *joined)
+            outcome = fit_and_test(self.trainer, self.loaders, log)
+        outcome.seconds += seconds
+        return outcome
 
     def test(self) -> dict[str, float]:
         """Metrics of the model as it is now on the test instances, after :meth:`train`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 
@@ -13,6 +14,11 @@ from recbole_peterrec.errors import ConfigError
 from tests.toy import TARGET, TASKS, command_line, python, settings, write_toy
 
 MODELS = ("PeterRec", "Conure", "GRec", "GRU4Rec")
+# What has a state of its own beside these: the keys that switch it on.
+VARIANTS = {
+    "FineCLS": {"dropout_prob": 0.0},
+    "FineAll": {"table_updates": "rows", "softmax_samples": 5},
+}
 TARGET_FULL = {**TARGET, "eval_args": {**TARGET["eval_args"], "mode": "full"}}
 
 
@@ -29,6 +35,7 @@ def config(folder, model, run_dir):
         run_dir=str(run_dir),
         show_progress=False,
         state="ERROR",
+        **VARIANTS.get(model, {}),
     )
     if model == "GRU4Rec":  # it has no tasks, and names its width as it likes
         del keys["tasks"]
@@ -92,8 +99,13 @@ def counting(stop_at):
     return counted
 
 
-@pytest.mark.parametrize("share", [0.1, 0.35, 0.6, 0.85, 0.99])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("model", "share"),
+    [
+        *itertools.product(MODELS, (0.1, 0.35, 0.6, 0.85, 0.99)),
+        *itertools.product(VARIANTS, (0.35, 0.7)),
+    ],
+)
 def test_a_run_stopped_while_writing_ends_with_the_same_bytes(
     model, share, folder, undisturbed, tmp_path
 ):

@@ -34,6 +34,9 @@ class TaskDataset(Dataset):
             profile task ``ITEM_ID_FIELD`` names the column.
         source: the sequences.
 
+    Attributes:
+        with_histories: whether rows come with their users' sequences.
+
     Raises:
         DataError: file or column missing, one value only, no instance or no matched user left.
         ConfigError: ``bins`` that are not increasing numbers.
@@ -44,6 +47,7 @@ class TaskDataset(Dataset):
         self.where = f"task {config['task']!r}"
         self.kind = config["kind"]
         self.unmatched_users = 0
+        self.with_histories = True
         suffix = "user" if self.kind == PROFILE else "inter"
         fields = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
         fields += list(config["val_interval"] or {})
@@ -183,10 +187,9 @@ class TaskDataset(Dataset):
     def __getitem__(self, index, join: bool = True) -> Interaction:
         """Instances with their users' sequences, padded on the right to the longest."""
         rows = Interaction(dict(self.inter_feat[index].interaction))
-        users = self.source_user[rows[self.uid_field]]
-        items, length = self.source.histories(
-            users, self.config["MAX_ITEM_LIST_LENGTH"]
-        )
+        if not self.with_histories:
+            return rows
+        items, length = self.histories(rows[self.uid_field])
         rows.update(
             Interaction(
                 {
@@ -196,6 +199,18 @@ class TaskDataset(Dataset):
             )
         )
         return rows
+
+    def histories(self, users: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The source sequences of users, by their ids in this task.
+
+        Args:
+            users: ``[B]`` ids.
+
+        Returns:
+            ``[B, L]`` source ids padded on the right, and ``[B]`` lengths.
+        """
+        longest = self.config["MAX_ITEM_LIST_LENGTH"]
+        return self.source.histories(self.source_user[users], longest)
 
     @property
     def labels(self) -> list[str]:

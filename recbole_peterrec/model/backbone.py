@@ -57,7 +57,9 @@ class Backbone(StateScorer):
     Subclasses say whether the network is causal, where training predicts, and where evaluation
     reads. Keys: ``embedding_size``, ``kernel_size``, ``dilations``, ``block_num``, ``norm``,
     ``embedding_scale``, ``dropout_prob``, ``softmax_samples`` (0 is the exact softmax; a fraction
-    of the items, or their number).
+    of the items, or their number), ``table_updates`` (``rows``: sparse gradients of the embedding
+    and, with the sampled softmax, of the output layer, its bias included, so that an item's
+    weights all move or all rest).
 
     Raises:
         ConfigError: a value that no network can have.
@@ -72,10 +74,12 @@ class Backbone(StateScorer):
                 f"loss_type of {config['model']} must be CE (Eq. 1 and 2), "
                 f"got {config['loss_type']!r}"
             )
+        self.sparse = config["table_updates"] == "rows"
         try:
             self.encoder = DilatedEncoder(
                 architecture_of(config, self.n_items, self.causal),
                 config["dropout_prob"],
+                self.sparse,
             )
         except ValueError as error:
             raise ConfigError(str(error)) from error
@@ -100,7 +104,12 @@ class Backbone(StateScorer):
         weight, bias = self.output.weight, self.output.bias
         if self.softmax_samples:
             return sampled_softmax_loss(
-                hidden, targets, weight, bias, self.softmax_samples
+                hidden,
+                targets,
+                weight,
+                bias,
+                self.softmax_samples,
+                sparse=self.sparse,
             )
         return linear_cross_entropy(hidden, weight, bias, targets)
 

@@ -85,23 +85,25 @@ class TaskNetwork(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """User vectors.
+        """What the head reads: :meth:`user_vectors` under ``head_dropout``, ``[B, k]``."""
+        return self.head_dropout(self.user_vectors(items, lengths))
+
+    def user_vectors(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        """Encode users.
 
         Args:
             items: ``[B, L]`` source ids, padded with 0 on the right.
             lengths: ``[B]``.
 
         Returns:
-            ``[B, k]``, what the head reads.
+            ``[B, k]``.
         """
         items, lengths = add_tokens(
             items, lengths, self.pooling, self.encoder.special_token
         )
         if self.pooling in READ_LAST:
-            user = self.encoder.last_states(items, lengths)
-        else:
-            user = self._pooled(items, lengths)
-        return self.head_dropout(user)
+            return self.encoder.last_states(items, lengths)
+        return self._pooled(items, lengths)
 
     def _pooled(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """Pool all positions; rows of like lengths together, so that few are padding."""
@@ -118,6 +120,17 @@ class TaskNetwork(nn.Module):
     def scores(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """``o = h W + b`` (Eq. 5 to 7), ``[B, labels]``; arguments as in :meth:`forward`."""
         return self.head(self(items, lengths))
+
+    @property
+    def has_fixed_encoder(self) -> bool:
+        """Whether training leaves every user's vector as it is: nothing of the encoder is
+        trained, and nothing in it is dropped."""
+        drops = any(
+            module.p
+            for module in self.encoder.modules()
+            if isinstance(module, nn.Dropout)
+        )
+        return not drops and not any(p.requires_grad for p in self.encoder.parameters())
 
     def trained_state(self) -> dict[str, torch.Tensor]:
         """Name and value of every trained parameter: all that a task's file must hold."""

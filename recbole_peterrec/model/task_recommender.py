@@ -21,11 +21,16 @@ class TaskRecommender(StateScorer):
         config: the task's config; ``loss_type`` is CE or BPR.
         dataset: its instances.
 
+    Attributes:
+        vectors: ``[users, k]`` of all users by their ids in the task, where a training keeps them
+            (:mod:`recbole_peterrec.trainer.user_vectors`); batches then need no sequences.
+
     Raises:
         ConfigError: another loss.
     """
 
     network: TaskNetwork
+    vectors: torch.Tensor | None
 
     def __init__(self, config, dataset: TaskDataset) -> None:
         super().__init__(config, dataset)
@@ -35,6 +40,7 @@ class TaskRecommender(StateScorer):
                 f"loss_type of a task must be {' or '.join(LOSSES)}, got {config['loss_type']!r}"
             )
         self.loss_type = config["loss_type"]
+        self.vectors = None
 
     def calculate_loss(self, interaction) -> torch.Tensor:
         """Cross entropy or BPR of a batch of instances (Eq. 8). Label ids start at 1."""
@@ -45,13 +51,15 @@ class TaskRecommender(StateScorer):
         other = interaction[self.NEG_ITEM_ID] - 1
         return bpr_loss(self._score(user, label), self._score(user, other))
 
+    def user_states(self, interaction) -> torch.Tensor:
+        """As of :class:`StateScorer`: what the head reads."""
+        if self.vectors is not None:
+            return self.network.head_dropout(self.vectors[interaction[self.USER_ID]])
+        return self.network(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
+
     def _score(self, user: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         head = self.network.head
         return (user * head.weight[label]).sum(-1) + head.bias[label]
-
-    def user_states(self, interaction) -> torch.Tensor:
-        """As of :class:`StateScorer`."""
-        return self.network(interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN])
 
     def label_layer(self) -> tuple[torch.Tensor, torch.Tensor]:
         """As of :class:`StateScorer`: the head."""

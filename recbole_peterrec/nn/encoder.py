@@ -51,16 +51,21 @@ class DilatedEncoder(nn.Module):
     Args:
         architecture: shape of the network.
         dropout: probability of dropping an embedding channel or a block's output channel.
+        sparse: whether the embedding gets sparse gradients, of the touched rows only.
 
     Attributes:
         size: number of weights, patches and other additions left out.
     """
 
-    def __init__(self, architecture: Architecture, dropout: float = 0.0) -> None:
+    def __init__(
+        self, architecture: Architecture, dropout: float = 0.0, sparse: bool = False
+    ) -> None:
         super().__init__()
         self.architecture = architecture
         a = architecture
-        self.embedding = nn.Embedding(a.items + 1, a.embedding_size, padding_idx=0)
+        self.embedding = nn.Embedding(
+            a.items + 1, a.embedding_size, padding_idx=0, sparse=sparse
+        )
         nn.init.trunc_normal_(self.embedding.weight, std=INIT_STD)
         with torch.no_grad():
             self.embedding.weight[0].zero_()

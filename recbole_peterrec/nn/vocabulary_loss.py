@@ -134,7 +134,7 @@ class _Rows(torch.autograd.Function):
     def forward(ctx, table, rows, sparse):
         ctx.save_for_backward(rows)
         ctx.shape, ctx.sparse = table.shape, sparse
-        return table[rows]
+        return table.index_select(0, rows)  # on CPUs, faster than table[rows]
 
     @staticmethod
     @once_differentiable

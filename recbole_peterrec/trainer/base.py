@@ -20,14 +20,15 @@ from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
 from recbole_peterrec.trainer.progress import ProgressMixin
 from recbole_peterrec.trainer.ranking import RankingMixin
+from recbole_peterrec.trainer.row_updates import update_rows
 
 
 class RunMixin(RankingMixin, ProgressMixin):
     """Put before a RecBole trainer class, it keeps all that a run writes in its run directory.
 
     Keys read: ``run_dir`` (None in stock RecBole: then RecBole's folders), ``stage``, the name
-    of what is trained now, ``resume``, whether to go on from what ``run_dir`` has of it, ``amp``
-    and ``compile``.
+    of what is trained now, ``resume``, whether to go on from what ``run_dir`` has of it, ``amp``,
+    ``compile`` and ``table_updates``.
 
     Attributes:
         history: one dict per validated epoch: ``epoch``, ``loss`` and the metrics.
@@ -64,9 +65,12 @@ class RunMixin(RankingMixin, ProgressMixin):
         self._epoch = self._batch = 0
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
-        """Only what is trainable reaches the optimiser; Adam steps in one pass."""
+        """Only what is trainable reaches the optimiser; Adam steps in one pass, or by rows on
+        the tables whose gradients are sparse."""
         trainable = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = super()._build_optimizer(**{"params": trainable, **kwargs})
+        if self.config["table_updates"] == "rows":
+            optimizer = update_rows(optimizer)
         return in_one_pass(optimizer)
 
     def fit(

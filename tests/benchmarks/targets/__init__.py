@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from measure import Row
 
-from targets import blocks, conure, patches, source, vocabulary
+from targets import blocks, conure, patches, source, tables, vocabulary
 
 TARGETS: dict[str, Callable[[], list[Row]]] = {
     "epoch": source.epoch,
@@ -14,9 +14,11 @@ TARGETS: dict[str, Callable[[], list[Row]]] = {
     "step": blocks.step,
     "exact": vocabulary.exact,
     "sampled": vocabulary.sampled,
+    "tables": tables.table_step,
     "ranks": vocabulary.exact_ranks,
     "last": blocks.last_position,
     "patch": patches.patch_step,
+    "head": patches.head_step,
     "conure": conure.conure_step,
     "evaluation": source.sampled_evaluation,
 }
