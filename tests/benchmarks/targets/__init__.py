@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from measure import Row
 
-from targets import blocks, conure, patches, source, vocabulary
+from targets import blocks, conure, patches, processes, source, vocabulary
 
 TARGETS: dict[str, Callable[[], list[Row]]] = {
     "epoch": source.epoch,
@@ -19,4 +19,5 @@ TARGETS: dict[str, Callable[[], list[Row]]] = {
     "patch": patches.patch_step,
     "conure": conure.conure_step,
     "evaluation": source.sampled_evaluation,
+    "processes": processes.processes,
 }
