@@ -15,13 +15,19 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
+from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import CheckpointError
 
 UNFINISHED = ".unfinished"  # ends the names of temporary files
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, whole, at any moment."""
+    """Write a file so that it is either the old one or the new one, whole, at any moment.
+
+    Of several processes, the first writes; the others leave it to it.
+    """
+    if not group.is_first():
+        return
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(
@@ -96,9 +102,20 @@ def load_json(path: str | Path) -> dict[str, Any]:
 
 def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
     """Write the state of a training: tensors, numbers, strings, lists and dicts of them."""
+    if group.is_first():
+        write_atomically(path, pack(state))
+
+
+def pack(state: Mapping[str, Any]) -> bytes:
+    """The bytes of a state, as :func:`save_state` writes them."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
+
+
+def unpack(content: bytes) -> dict[str, Any]:
+    """The state of :func:`pack`; builds plain data only."""
+    return torch.load(io.BytesIO(content), weights_only=True)
 
 
 def load_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -110,6 +110,17 @@ RULES: dict[str, Rule] = {
     },
     "head_dropout": PROBABILITY,
     "softmax_samples": NOT_NEGATIVE,
+    "nproc": COUNT,
+    "world_size": (
+        lambda value: value in (None, -1) or _whole(value, 1),
+        "empty, -1 or a whole number of at least 1",
+    ),
+    "ip": (lambda value: isinstance(value, str) and bool(value), "a host's name or IP"),
+    "port": (
+        lambda value: value is None or _whole(value, 1) and value < 2**16,
+        "empty or a whole number from 1 to 65535",
+    ),
+    "group_offset": (lambda value: _whole(value, 0), "a whole number of at least 0"),
     "patch_reduction": COUNT,
     "patch_cardinality": COUNT,
     "tune_layers": COUNT,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 
-from recbole_peterrec.errors import ConfigError, UserError
+from recbole_peterrec.errors import ConfigError, PeerError, UserError
 
 USAGE = """\
 usage: run_recbole_peterrec.py [--model=NAME] [--dataset=NAME] [--config_files="A.yaml B.yaml"]
                                [--KEY=VALUE ...]
        run_recbole_peterrec.py --resume=RUN_DIR
+       torchrun --nproc_per_node=N run_recbole_peterrec.py ...
 
 Without flags: the main job, PeterRec on MovieLens-100K (-m and -d are short for --model and
 --dataset). Every key of properties/overall.yaml and of the model's and dataset's file is a flag.
 --resume goes on with a run that was interrupted, with its own configuration.
+--nproc=N shares the work between N processes, as torchrun does.
 """
 
 
@@ -40,19 +42,31 @@ def main(arguments: list[str] | None = None) -> int:
     if set(arguments) & {"-h", "--help"}:
         print(USAGE, end="")
         return 0
-    from recbole_peterrec.quick_start import run
-    from recbole_peterrec.results import table
+    from recbole_peterrec.distributed import group
 
     try:
-        model, arguments = _value(arguments, ("--model", "-m"), "PeterRec")
-        dataset, arguments = _value(arguments, ("--dataset", "-d"), "ml-100k")
-        files, arguments = _value(arguments, ("--config_files",), "")
-        outcome = run(model, dataset, files.split(), arguments=arguments)
+        with group.joined_from_environment():
+            told = _run(arguments)
+            if group.is_first():
+                print(told)
+    except PeerError:  # the process that met it has told it
+        return 2
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    print(f"\n{table(outcome['results'])}\n\nrun directory: {outcome['run_dir']}")
     return 0
+
+
+def _run(arguments: list[str]) -> str:
+    """Run; returns what to print."""
+    from recbole_peterrec.quick_start import run
+    from recbole_peterrec.results import table
+
+    model, arguments = _value(arguments, ("--model", "-m"), "PeterRec")
+    dataset, arguments = _value(arguments, ("--dataset", "-d"), "ml-100k")
+    files, arguments = _value(arguments, ("--config_files",), "")
+    outcome = run(model, dataset, files.split(), arguments=arguments)
+    return f"\n{table(outcome['results'])}\n\nrun directory: {outcome['run_dir']}"
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from recbole_peterrec.capacity import (
 from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.vocabulary import describe, item_tokens
+from recbole_peterrec.distributed.exchange import require_agreement
 from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.results import write_results
@@ -207,6 +208,7 @@ class ContinualRun:
             "kept_parameters": self.learner.kept_weights(name),
             "capacity_free": self.learner.capacity_free(),
         }
+        require_agreement(f"{name}: the learner", self.learner.life_fingerprint)
         self._check(self.learner.tasks[:-1])
         digest = self._score_digest(lesson)
         self.learned[name] = _Learned(lesson, digest, record)

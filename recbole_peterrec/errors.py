@@ -26,6 +26,10 @@ class TrainingError(UserError):
     """Training that cannot go on, such as a NaN loss."""
 
 
+class PeerError(UserError):
+    """What another process of the run met first, and tells."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """``"; did you mean 'x'?"`` for the nearest known name, else an empty string."""
     near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)

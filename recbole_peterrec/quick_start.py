@@ -16,6 +16,8 @@ from recbole_peterrec.checkpoint import (
 )
 from recbole_peterrec.config import Config
 from recbole_peterrec.continual_run import ContinualRun
+from recbole_peterrec.distributed import exchange, group
+from recbole_peterrec.distributed.launch import launch, plan_of
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.literals import read_yaml
 from recbole_peterrec.model.conure import Conure
@@ -25,7 +27,11 @@ from recbole_peterrec.sequential_run import SequentialRun
 from recbole_peterrec.transfer_run import TransferRun
 from recbole_peterrec.version import __version__
 
-FREE_TO_RESUME = {"resume", "show_progress", "state", "model", "dataset"}
+PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
+FREE_TO_RESUME = {
+    *("resume", "show_progress", "state", "model", "dataset"),
+    *PROCESSES,
+}
 
 
 def run(
@@ -45,6 +51,10 @@ def run(
         config_dict: keys from Python; win over files.
         arguments: flags ``--key=value``; win over all.
 
+    With ``nproc`` (RecBole's) above 1, so many processes are started and share the work; a script
+    that asks for them needs ``if __name__ == "__main__":``. Under torchrun, each process calls
+    this and gets the outcome.
+
     Returns:
         RecBole's four keys ``best_valid_score``, ``valid_score_bigger``, ``best_valid_result`` and
         ``test_result`` (of the model, or of the pretraining), and ``results`` (what results.json
@@ -53,12 +63,23 @@ def run(
     Raises:
         UserError: anything that a user can mend; the message is one line.
     """
-    config = Config(model, dataset, config_file_list, config_dict, arguments)
-    if config["resume"]:
-        config = _resumed(config)
-        if _has_ended(config["run_dir"]):
-            results = load_json(Path(config["run_dir"], "results.json"))
-            return _outcome(config, results, Path(config["run_dir"]))
+    given = model, dataset, config_file_list, config_dict, arguments
+    with group.joined_from_environment():
+        config = Config(*given)
+        if config["resume"]:
+            config = _resumed(config)
+        plan = plan_of(config)
+        if plan is not None and group.member() is None:
+            return launch(plan, run, given)
+        return _run(config)
+
+
+def _run(config: Config) -> dict[str, Any]:
+    """The run of a config, in this process or as one of several."""
+    if config["resume"] and _has_ended(config["run_dir"]):
+        results = load_json(Path(config["run_dir"], "results.json"))
+        return _outcome(config, results, Path(config["run_dir"]))
+    _share(config)
     with RunLog(config["state"]).active() as log:
         prepared = _run_class(config)(config)
         run_dir = _open(config, log, prepared.definitions())
@@ -75,8 +96,30 @@ def run(
         }
         histories: dict[str, list] = {}
         prepared.execute(run_dir, log, results, histories)
-        shutil.rmtree(run_dir / "training", ignore_errors=True)
+        exchange.barrier()  # nobody reads there any more
+        if group.is_first():
+            shutil.rmtree(run_dir / "training", ignore_errors=True)
     return _outcome(config, results, run_dir)
+
+
+def _share(config: Config) -> None:
+    """Connect this process to the others of the run, if there are any.
+
+    Raises:
+        ConfigError: a setting that several processes cannot have.
+    """
+    member = group.member()
+    if member is None:
+        return
+    if config["enable_scaler"]:
+        raise ConfigError(
+            "enable_scaler scales each process's gradients by itself; use amp: bf16"
+        )
+    config["device"] = group.connect(config["device"])
+    if member.local_size == member.size:
+        config["nproc"] = member.size  # for config.yaml: what resumes it
+    if not group.is_first():
+        config["show_progress"] = False
 
 
 def _has_ended(run_dir: str) -> bool:
@@ -126,7 +169,7 @@ def _resumed(config: Config) -> Config:
     if not all(isinstance(content.get(key), str) for key in ("model", "dataset")):
         raise ConfigError(f"resume: {file} names no model and dataset")
     settings = {"run_dir": str(run_dir), "resume": str(run_dir)}
-    for key in ("show_progress", "state"):
+    for key in ("show_progress", "state", *PROCESSES):
         if key in config.external_config_dict:
             settings[key] = config[key]
     return Config(content["model"], content["dataset"], [str(file)], settings)
@@ -146,9 +189,9 @@ def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
         raise ConfigError(
             f"run_dir {run_dir} cannot be written: {error.strerror}"
         ) from error
-    if config["resume"]:
+    if config["resume"] and group.is_first():
         remove_unfinished_writes(run_dir)
-    else:
+    elif not config["resume"]:
         text = yaml.safe_dump(
             config.resolved() | definitions, sort_keys=True, allow_unicode=True
         )

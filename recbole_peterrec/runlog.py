@@ -12,6 +12,8 @@ from pathlib import Path
 import colorlog
 from recbole.utils import get_local_time
 
+from recbole_peterrec.distributed import exchange, group
+
 COLOUR = re.compile(r"\033\[[0-9;]*m")
 
 
@@ -23,7 +25,14 @@ class _Plain(logging.Formatter):
 
 
 def new_run_dir(config) -> Path:
-    """The directory of a new run, not made yet: ``run_dir``, or a fresh one by name and time."""
+    """The directory of a new run, not made yet: ``run_dir``, or a fresh one by name and time.
+
+    All processes get the first one's.
+    """
+    return Path(exchange.of_first(str(_new_run_dir(config))))
+
+
+def _new_run_dir(config) -> Path:
     if config["run_dir"]:
         return Path(config["run_dir"]).absolute()
     root = Path(config["checkpoint_dir"]).absolute()
@@ -39,12 +48,15 @@ class RunLog:
     """RecBole's root logger for one run: console, and a file once there is a directory.
 
     A second run in one process gets handlers of its own (RecBole's ``init_logger`` would go on
-    writing into the first one's file).
+    writing into the first one's file). Of several processes, the first logs; the others tell
+    errors only.
     """
 
     def __init__(self, level: str) -> None:
         self.logger = logging.getLogger()
         self.level = getattr(logging, str(level).upper(), logging.INFO)
+        if not group.is_first():
+            self.level = logging.ERROR
         self.console = logging.StreamHandler()
         self.console.setFormatter(
             colorlog.ColoredFormatter(
@@ -74,6 +86,8 @@ class RunLog:
 
     def open_file(self, run_dir: Path) -> None:
         """Log into ``run_dir/run.log`` from here on."""
+        if not group.is_first():
+            return
         run_dir.mkdir(parents=True, exist_ok=True)
         file = logging.FileHandler(run_dir / "run.log", encoding="utf-8")
         file.setFormatter(

@@ -43,11 +43,15 @@ SOURCE_ONLY = frozenset(
         "dilations",
         "embedding_scale",
         "embedding_size",
+        "group_offset",
+        "ip",
         "joint_coefficient",
         "kernel_size",
         "mask_ratio",
         "model",
         "norm",
+        "nproc",
+        "port",
         "pretrain_epochs",
         "pretrained",
         "pretrained_path",
@@ -60,6 +64,7 @@ SOURCE_ONLY = frozenset(
         "task_defaults",
         "tasks",
         "window_overlap",
+        "world_size",
     )
 )
 

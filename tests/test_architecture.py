@@ -85,12 +85,14 @@ def test_nn_imports_torch_and_itself_only(path):
 
 @pytest.mark.parametrize("path", modules("data"), ids=named)
 def test_data_imports_no_model_trainer_or_runner(path):
-    assert ours_allowed(path, "data", "errors") == set()
+    assert ours_allowed(path, "data", "distributed", "errors") == set()
 
 
 @pytest.mark.parametrize("path", modules("evaluation"), ids=named)
 def test_evaluation_imports_no_model_trainer_or_runner(path):
-    assert ours_allowed(path, "evaluation", "data", "errors") == set()
+    assert (
+        ours_allowed(path, "evaluation", "nn", "data", "distributed", "errors") == set()
+    )
 
 
 @pytest.mark.parametrize("path", modules("model"), ids=named)
@@ -107,17 +109,22 @@ def test_network_of_a_task_can_be_used_without_recbole(name):
 
 @pytest.mark.parametrize("path", modules("trainer"), ids=named)
 def test_trainer_imports_no_runner(path):
-    assert ours_allowed(
-        path, "trainer", "model", "data", "evaluation", "checkpoint", "errors"
-    ) == (set())
+    lower = ("model", "data", "evaluation", "distributed", "checkpoint", "errors")
+    assert ours_allowed(path, "trainer", *lower) == set()
+
+
+@pytest.mark.parametrize("path", modules("distributed"), ids=named)
+def test_processes_know_neither_recbole_nor_what_they_share(path):
+    assert not below(imports(path), "recbole")
+    assert ours_allowed(path, "distributed", "errors") == set()
 
 
 def test_errors_import_nothing_of_ours():
     assert ours_allowed(PACKAGE / "errors.py") == set()
 
 
-def test_checkpoint_imports_the_errors_only():
-    assert ours_allowed(PACKAGE / "checkpoint.py", "errors") == set()
+def test_checkpoint_imports_the_errors_and_who_writes_only():
+    assert ours_allowed(PACKAGE / "checkpoint.py", "distributed", "errors") == set()
 
 
 def test_results_import_the_checkpoint_and_the_errors_only():

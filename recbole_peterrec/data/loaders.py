@@ -5,15 +5,17 @@ from __future__ import annotations
 import numpy as np
 import torch
 from recbole.config import Config
-from recbole.data.dataloader import FullSortEvalDataLoader, TrainDataLoader
+from recbole.data.dataloader import TrainDataLoader
 from recbole.data.utils import create_samplers
 
 from recbole_peterrec.data.samplers import CandidateSampler, RankSampler
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.sharing import EvaluationLoader, SharedTrainDataLoader
+from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import DataError
 
 
-class SampledEvalDataLoader(FullSortEvalDataLoader):
+class SampledEvalDataLoader(EvaluationLoader):
     """Sampled ranking, each row a case of its own against its fixed candidates.
 
     RecBole's loader for sampled evaluation joins a user's rows into one case, redraws the
@@ -56,11 +58,11 @@ def _positives(datasets) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(users), np.concatenate(items)
 
 
-def _evaluation_loader(config: Config, datasets, phase: str) -> FullSortEvalDataLoader:
+def _evaluation_loader(config: Config, datasets, phase: str) -> EvaluationLoader:
     dataset = datasets[("train", "valid", "test").index(phase)]
     sampling = config[f"{phase}_neg_sample_args"]
     if sampling["sample_num"] == "none":
-        return FullSortEvalDataLoader(config, dataset, sampler=None, shuffle=False)
+        return EvaluationLoader(config, dataset, sampler=None, shuffle=False)
     sampler = CandidateSampler(
         *_positives(datasets),
         dataset.user_num,
@@ -82,10 +84,21 @@ def _negative_sampler(config: Config, dataset, datasets):
         raise DataError(" ".join(str(error).split())) from error
 
 
+def _training_loader(config: Config, dataset, sampler) -> TrainDataLoader:
+    shuffle = config["shuffle"]
+    if group.size() == 1:
+        return TrainDataLoader(config, dataset, sampler, shuffle=shuffle)
+    return SharedTrainDataLoader(
+        config, dataset, sampler, shuffle, group.rank(), group.size()
+    )
+
+
 def make_loaders(
     config: Config, dataset
-) -> tuple[TrainDataLoader, FullSortEvalDataLoader, FullSortEvalDataLoader]:
+) -> tuple[TrainDataLoader, EvaluationLoader, EvaluationLoader]:
     """Split a dataset by its ``eval_args`` and make the loaders of train, valid and test.
+
+    In a run of several processes, batches of training are shared between them.
 
     Args:
         config: RecBole config.
@@ -100,7 +113,7 @@ def make_loaders(
     if config["train_neg_sample_args"]["distribution"] != "none":
         sampler = _negative_sampler(config, dataset, datasets)
     return (
-        TrainDataLoader(config, datasets[0], sampler, shuffle=config["shuffle"]),
+        _training_loader(config, datasets[0], sampler),
         _evaluation_loader(config, datasets, "valid"),
         _evaluation_loader(config, datasets, "test"),
     )

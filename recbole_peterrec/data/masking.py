@@ -5,6 +5,11 @@ from __future__ import annotations
 import torch
 
 
+def masked_number(lengths: torch.Tensor, ratio: float) -> torch.Tensor:
+    """How many items of sequences are hidden: the share, rounded, and at least one; ``[B]``."""
+    return (lengths * ratio).round().clamp(min=1)
+
+
 def mask_items(
     items: torch.Tensor, lengths: torch.Tensor, ratio: float, token: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -21,7 +26,7 @@ def mask_items(
     """
     position = torch.arange(items.shape[1], device=items.device)
     real = position < lengths.unsqueeze(1)
-    number = (lengths * ratio).round().clamp(min=1).unsqueeze(1)
+    number = masked_number(lengths, ratio).unsqueeze(1)
     noise = torch.rand(items.shape, device=items.device).masked_fill(~real, torch.inf)
     hidden = (noise.argsort(dim=1).argsort(dim=1) < number) & real
     return items.masked_fill(hidden, token), hidden

@@ -114,6 +114,14 @@ class Backbone(StateScorer):
         return linear_cross_entropy(hidden, weight, bias, targets)
 
     @abc.abstractmethod
+    def loss_terms(self, rows) -> torch.Tensor:
+        """``[B]`` how many targets each of a batch's rows has in the mean that is its loss.
+
+        Args:
+            rows: an Interaction of the rows' columns, their items not among them.
+        """
+
+    @abc.abstractmethod
     def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """``[B, k]`` state from which the item after each ``[B, L]`` sequence is predicted."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from recbole_peterrec.data.masking import mask_items
+from recbole_peterrec.data.masking import mask_items, masked_number
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
 
@@ -35,6 +35,10 @@ class GRec(Backbone):
             self.encoder.special_token,
         )
         return self.item_loss(self.encoder(masked)[hidden], items[hidden])
+
+    def loss_terms(self, rows) -> torch.Tensor:
+        """As of :class:`Backbone`: the items that are masked."""
+        return masked_number(rows[self.ITEM_SEQ_LEN], self.mask_ratio)
 
     def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """The state of a mask symbol put after the last item."""

@@ -230,6 +230,15 @@ class Learner:
                 digest.update(plain.numpy().tobytes())
         return digest.hexdigest()
 
+    def life_fingerprint(self) -> str:
+        """SHA-256 of who owns each weight, of all stored values, and of every kept task."""
+        digest = hashlib.sha256(repr(sorted(self.fingerprints.items())).encode())
+        for state in (self.owner_maps(), self.stored_state()):
+            for name, tensor in sorted(state.items()):
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
     def effective_state(self) -> dict[str, torch.Tensor]:
         """The encoder's weights by their plain names, as it computes with them now."""
         return self._plain_state(lambda name: self._modules[name].weight.detach())

@@ -31,6 +31,10 @@ class NextItNetAR(Backbone):
         hidden = self.encoder(items[:, :-1])
         return self.item_loss(hidden[chosen], items[:, 1:][chosen])
 
+    def loss_terms(self, rows) -> torch.Tensor:
+        """As of :class:`Backbone`: the windows' targets."""
+        return rows[TARGETS]
+
     def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """The last real position's state."""
         return self.encoder.last_states(items, lengths)

@@ -16,14 +16,21 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from recbole_peterrec.checkpoint import load_state, save_state
+from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
 from recbole_peterrec.trainer.progress import ProgressMixin
 from recbole_peterrec.trainer.ranking import RankingMixin
 from recbole_peterrec.trainer.row_updates import update_rows
+from recbole_peterrec.trainer.sharing import (
+    SharingMixin,
+    Unwritten,
+    draw_apart,
+    total_loss,
+)
 
 
-class RunMixin(RankingMixin, ProgressMixin):
+class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
     """Put before a RecBole trainer class, it keeps all that a run writes in its run directory.
 
     Keys read: ``run_dir`` (None in stock RecBole: then RecBole's folders), ``stage``, the name
@@ -44,8 +51,10 @@ class RunMixin(RankingMixin, ProgressMixin):
             with _elsewhere():  # RecBole's trainer creates ./log_tensorboard
                 super().__init__(config, model)
                 self.tensorboard.close()
-            self.tensorboard = SummaryWriter(
-                Path(self.run_dir, "tensorboard", self.stage)
+            self.tensorboard = (
+                SummaryWriter(Path(self.run_dir, "tensorboard", self.stage))
+                if group.is_first()
+                else Unwritten()
             )
             self.saved_model_file = str(
                 Path(self.run_dir, "training", self.stage, "best.pt")
@@ -87,6 +96,7 @@ class RunMixin(RankingMixin, ProgressMixin):
         In a run directory, progress is saved after each validated epoch; with ``resume`` the
         training goes on from there.
         """
+        draw_apart()
         earlier = self._resume_stage(train_data)
         start = time.perf_counter()
 
@@ -115,6 +125,7 @@ class RunMixin(RankingMixin, ProgressMixin):
                 )
                 self.seconds = earlier + time.perf_counter() - start
         self.tensorboard.close()
+        self._require_agreement()
         best = self.best_valid_score, self.best_valid_result
         if self.config["select_epoch"] != "last" or not self.history:
             return best
@@ -140,7 +151,7 @@ class RunMixin(RankingMixin, ProgressMixin):
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         self._epoch, self._batch = epoch_idx, 0
-        loss_func = loss_func or self.model.calculate_loss
+        loss_func = loss_func or self._shared(self.model, train_data)
         if self.amp:
             loss_func = torch.autocast(self.device.type, torch.bfloat16)(loss_func)
         batches = tqdm(
@@ -152,7 +163,7 @@ class RunMixin(RankingMixin, ProgressMixin):
         )
         loss = super()._train_epoch(batches, epoch_idx, loss_func, show_progress=False)
         self._bar.update()
-        return loss
+        return total_loss(loss)
 
     def _valid_epoch(self, valid_data, show_progress=False):
         score, result = super()._valid_epoch(valid_data, show_progress=False)
@@ -200,6 +211,7 @@ class RunMixin(RankingMixin, ProgressMixin):
                 "optimizer": self.optimizer.state_dict(),
             },
         )
+        exchange.barrier()  # all may read it from here on
         if verbose:
             self.logger.info(f"Saving current: {path}")
 
@@ -239,9 +251,10 @@ class RunMixin(RankingMixin, ProgressMixin):
         """RecBole's ``evaluate``, loading the best weights safely; plain floats come back."""
         if load_best_model:
             self._load_weights(model_file or self.saved_model_file)
-        result = super().evaluate(
-            eval_data, load_best_model=False, show_progress=show_progress
-        )
+        with self._evaluating(eval_data):
+            result = super().evaluate(
+                eval_data, load_best_model=False, show_progress=show_progress
+            )
         return {metric: float(value) for metric, value in (result or {}).items()}
 
     def evaluate_other(self, model: torch.nn.Module, eval_data) -> dict[str, float]:

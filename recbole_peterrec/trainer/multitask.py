@@ -39,10 +39,12 @@ class MultiTaskTrainer(TransferTrainer):
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         batches = itertools.chain.from_iterable(itertools.repeat(self.source_data))
         coefficient = self.config["joint_coefficient"]
+        task_loss = self._shared(self.model, train_data)
+        source_loss = self._shared(self.source, self.source_data)
 
         def joint_loss(interaction) -> torch.Tensor:
-            source = self.source.calculate_loss(next(batches).to(self.device))
-            return self.model.calculate_loss(interaction) + coefficient * source
+            source = source_loss(next(batches).to(self.device))
+            return task_loss(interaction) + coefficient * source
 
         return super()._train_epoch(train_data, epoch_idx, joint_loss, show_progress)
 

@@ -8,6 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from recbole_peterrec.checkpoint import pack, unpack
+from recbole_peterrec.distributed import exchange, group
+from recbole_peterrec.errors import CheckpointError
+
 
 def random_states() -> dict[str, Any]:
     """States of every generator that a training draws from, as plain data and tensors."""
@@ -46,7 +50,7 @@ class ProgressMixin:
     finished = False
 
     def _progress(self, epoch: int, train_data) -> dict[str, Any]:
-        """The state after an epoch; random states as they are now."""
+        """The state after an epoch; random states, of each process, as they are now."""
         ended = epoch + 1 >= self.epochs or self.cur_step > self.stopping_step
         return {
             "model": str(self.config["model"]),
@@ -61,12 +65,25 @@ class ProgressMixin:
             "seconds": self.seconds,
             "state_dict": self._trained_state(),
             "optimizer": self.optimizer.state_dict(),
-            "random": random_states(),
+            "random": [
+                unpack(states)
+                for states in exchange.gather_bytes(pack(random_states()))
+            ],
             "shuffle": train_data.generator.get_state(),
         }
 
     def _take_up(self, progress: dict[str, Any], train_data) -> None:
-        """Be where :meth:`_progress` was, weights apart."""
+        """Be where :meth:`_progress` was, weights apart.
+
+        Raises:
+            CheckpointError: it was written by another number of processes.
+        """
+        processes = len(progress["random"])
+        if processes != group.size():
+            raise CheckpointError(
+                f"{self.stage} was begun by {processes} processes and cannot go on with "
+                f"{group.size()}; resume with --nproc={processes}"
+            )
         self.start_epoch = progress["epoch"] + 1
         self._epoch = progress["epoch"]
         self.finished = progress["finished"]
@@ -77,7 +94,7 @@ class ProgressMixin:
         self.train_loss_dict = progress["losses"]
         self.seconds = progress["seconds"]
         self.optimizer.load_state_dict(progress["optimizer"])
-        restore_random_states(progress["random"])
+        restore_random_states(progress["random"][group.rank()])
         train_data.generator.set_state(progress["shuffle"].cpu())
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -35,8 +36,8 @@ def main() -> None:
     caption = f"Measured against the targets; {machine()}"
     rows = []
     for name in args.names or TARGETS:
-        with get_context("spawn").Pool(1) as pool:
-            measured = pool.apply(measure_one, (name, args.threads))
+        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+            measured = pool.submit(measure_one, name, args.threads).result()
         rows += [{"name": name, **row.record()} for row in measured]
         write_report(args.out, rows, caption)
 

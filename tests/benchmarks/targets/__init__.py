@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 from measure import Row
 
-from targets import blocks, conure, patches, source, tables, vocabulary
+from targets import (
+    blocks,
+    conure,
+    patches,
+    processes,
+    source,
+    tables,
+    vocabulary,
+)
 
 TARGETS: dict[str, Callable[[], list[Row]]] = {
     "epoch": source.epoch,
@@ -21,4 +29,5 @@ TARGETS: dict[str, Callable[[], list[Row]]] = {
     "head": patches.head_step,
     "conure": conure.conure_step,
     "evaluation": source.sampled_evaluation,
+    "processes": processes.processes,
 }

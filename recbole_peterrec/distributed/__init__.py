@@ -1,0 +1,1 @@
+"""Several processes of one run: who they are, what they exchange, how they are started."""

@@ -1,0 +1,88 @@
+"""Gradients summed over processes, in one exchange a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+
+from recbole_peterrec.distributed.group import exchanging, size
+
+Buffers = dict[tuple[torch.device, torch.dtype], torch.Tensor]
+
+
+class GradientSum:
+    """Replaces each parameter's gradient by the sum over processes of theirs.
+
+    Dense gradients of a type travel as one vector, which is kept between steps. A
+    parameter that no process has a gradient of keeps none, so that an optimiser leaves it
+    alone. What is not trained is never sent.
+    """
+
+    def __init__(self) -> None:
+        self._buffers: Buffers = {}
+
+    def __call__(self, parameters: Iterable[torch.nn.Parameter]) -> None:
+        """Exchange; every process has the same parameters in the same order."""
+        kinds: dict[tuple[torch.device, torch.dtype], list[torch.nn.Parameter]] = {}
+        for parameter in parameters:
+            if not parameter.requires_grad:
+                continue
+            if parameter.grad is not None and parameter.grad.is_sparse:
+                parameter.grad = _sum_of_sparse(parameter.grad)
+            else:
+                key = parameter.device, parameter.dtype
+                kinds.setdefault(key, []).append(parameter)
+        for key, some in kinds.items():
+            self._sum_dense(key, some)
+
+    def _sum_dense(self, key, parameters: list[torch.nn.Parameter]) -> None:
+        """One vector: the gradients, then for each how many processes have one."""
+        sizes = [parameter.numel() for parameter in parameters]
+        length = sum(sizes) + len(sizes)
+        buffer = self._buffers.get(key)
+        if buffer is None or len(buffer) != length:
+            buffer = torch.empty(length, device=key[0], dtype=key[1])
+            self._buffers[key] = buffer
+        *parts, present = buffer.split([*sizes, len(sizes)])
+        have = [parameter.grad is not None for parameter in parameters]
+        for part, parameter in zip(parts, parameters, strict=True):
+            if parameter.grad is None:
+                part.zero_()
+            else:
+                part.copy_(parameter.grad.reshape(-1))
+        present.copy_(torch.tensor(have))
+        with exchanging():
+            dist.all_reduce(buffer)
+        for part, parameter, count in zip(
+            parts, parameters, present.tolist(), strict=True
+        ):
+            if count:
+                parameter.grad = part.view_as(parameter)
+
+
+def _sum_of_sparse(grad: torch.Tensor) -> torch.Tensor:
+    """Entries of all processes in one tensor, in which equal places stand for their sum."""
+    grad = grad.coalesce()
+    places, values = grad.indices(), grad.values()
+    with exchanging():
+        count = torch.tensor([values.shape[0]], device=values.device)
+        counts = [torch.zeros_like(count) for _ in range(size())]
+        dist.all_gather(counts, count)
+        longest = int(max(counts))
+        found_places = _gather_padded(places.t(), longest)
+        found_values = _gather_padded(values, longest)
+    places = [some[:n] for some, n in zip(found_places, counts, strict=True)]
+    values = [some[:n] for some, n in zip(found_values, counts, strict=True)]
+    return torch.sparse_coo_tensor(
+        torch.cat(places).t(), torch.cat(values), grad.shape, check_invariants=False
+    ).coalesce()
+
+
+def _gather_padded(rows: torch.Tensor, longest: int) -> list[torch.Tensor]:
+    padded = rows.new_zeros(longest, *rows.shape[1:])
+    padded[: len(rows)] = rows
+    found = [torch.empty_like(padded) for _ in range(size())]
+    dist.all_gather(found, padded)
+    return found

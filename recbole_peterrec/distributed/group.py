@@ -1,0 +1,179 @@
+"""The processes of a run: which of them this one is, and how an error of one ends all."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+from torch.distributed.rendezvous import rendezvous
+
+from recbole_peterrec.errors import ConfigError, PeerError, UserError
+
+# What torchrun, and launchers like it, tell each process.
+ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+PATIENCE = timedelta(seconds=10)  # for the message of a process that has gone
+LONGEST_WAIT = timedelta(minutes=30)  # in an exchange, for the slowest process
+
+
+class ConnectionLost(RuntimeError):
+    """An exchange failed, mostly because another process has gone."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One process of a run.
+
+    Attributes:
+        rank: its number, ``0 .. size - 1``.
+        size: how many there are.
+        local_rank: its number on its machine, which is also that of its GPU.
+        local_size: how many there are on its machine.
+        store: what all processes can write to before, and after, they are connected.
+    """
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    store: dist.Store
+
+
+_member: Member | None = None  # a process has one rank at a time
+_runs = itertools.count()
+
+
+def rank() -> int:
+    """Number of this process; 0 of one on its own."""
+    return _member.rank if _member else 0
+
+
+def size() -> int:
+    """How many processes share the run."""
+    return _member.size if _member else 1
+
+
+def is_first() -> bool:
+    """Whether this is the process that writes and tells."""
+    return rank() == 0
+
+
+def member() -> Member | None:
+    """This process's place; None for one on its own."""
+    return _member
+
+
+def started_by_launcher() -> bool:
+    """Whether torchrun, or a launcher like it, has started this process beside others."""
+    told = [os.environ.get(name) for name in ENVIRONMENT]
+    return all(told) and told[1] != "1"
+
+
+@contextlib.contextmanager
+def joined_from_environment() -> Iterator[None]:
+    """Take part in the run that torchrun has started this process for, if it has."""
+    if _member is not None or not started_by_launcher():
+        yield
+        return
+    store, own_rank, processes = next(iter(rendezvous("env://")))
+    local = int(os.environ.get("LOCAL_RANK", own_rank))
+    on_machine = int(os.environ.get("LOCAL_WORLD_SIZE", processes))
+    store = dist.PrefixStore(f"run{next(_runs)}", store)
+    with taking_part(Member(own_rank, processes, local, on_machine, store)):
+        yield
+
+
+@contextlib.contextmanager
+def taking_part(new: Member) -> Iterator[None]:
+    """Be a process of a run until the end of the block, or until any of them fails.
+
+    The first error is put where all see it, so it is told once: in the others, which
+    stop at their next exchange, it becomes a :class:`PeerError`.
+
+    Raises:
+        PeerError: another process failed first.
+    """
+    global _member
+    _member = new
+    failed = True
+    try:
+        yield
+        with exchanging():
+            if dist.is_initialized():  # nobody leaves while another still exchanges
+                dist.all_reduce(torch.zeros(1))
+        failed = False
+    except ConnectionLost as error:
+        raise PeerError(_what_happened(new.store, error)) from error
+    except BaseException as error:
+        first = new.store.add("failures", 1) == 1
+        if first:
+            new.store.set("failure", f"{error}" or type(error).__name__)
+        elif isinstance(error, UserError):
+            raise PeerError(str(error)) from error
+        raise
+    finally:
+        _member = None
+        # After a failure nccl would wait for the others; the process's end is enough.
+        if dist.is_initialized() and not (failed and torch.cuda.is_initialized()):
+            dist.destroy_process_group()
+
+
+def _what_happened(store: dist.Store, error: ConnectionLost) -> str:
+    try:
+        store.wait(["failure"], PATIENCE)
+        return store.get("failure").decode()
+    except RuntimeError:
+        return f"the connection to another process is lost: {error}"
+
+
+def connect(device: torch.device) -> torch.device:
+    """Connect the processes, for tensors of the CPU by gloo and for those of GPUs by nccl.
+
+    Args:
+        device: on which one process would work.
+
+    Returns:
+        The device of this process: with GPUs, the one of its local rank.
+
+    Raises:
+        ConfigError: fewer GPUs than processes on this machine.
+    """
+    if _member is None:
+        return device
+    backend = "gloo"
+    if device.type == "cuda":
+        if torch.cuda.device_count() < _member.local_size:
+            raise ConfigError(
+                f"gpu_id names {torch.cuda.device_count()} GPUs for {_member.local_size} "
+                f"processes; name one for each, such as --gpu_id=0,1, or use fewer processes"
+            )
+        backend = "cpu:gloo,cuda:nccl"
+        device = torch.device("cuda", _member.local_rank)
+        torch.cuda.set_device(device)
+    with exchanging():
+        dist.init_process_group(
+            backend,
+            store=dist.PrefixStore("group", _member.store),
+            rank=_member.rank,
+            world_size=_member.size,
+            timeout=LONGEST_WAIT,
+        )
+    return device
+
+
+@contextlib.contextmanager
+def exchanging() -> Iterator[None]:
+    """Mark what fails within as a lost connection.
+
+    Raises:
+        ConnectionLost: torch's error of an exchange.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        raise ConnectionLost(" ".join(str(error).split())) from error

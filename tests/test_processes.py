@@ -1,0 +1,230 @@
+"""Several processes give what one gives, and end together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_peterrec import run
+from recbole_peterrec.checkpoint import load_tensors
+from recbole_peterrec.config import Config
+from recbole_peterrec.distributed.launch import Plan, plan_of
+from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
+from recbole_peterrec.stages import SequentialStage
+from recbole_peterrec.trainer.base import BackboneTrainer
+from tests.members import (
+    epoch_and_metrics,
+    in_two,
+    killed_while_writing,
+    metrics,
+    seen_by_both,
+    trainer_of,
+)
+from tests.test_resume import left_by
+from tests.toy import (
+    ROOT,
+    TARGET,
+    TASKS,
+    command_line,
+    python,
+    settings,
+    toy_flags,
+    write_config,
+    write_toy,
+)
+
+MODELS = ["NextItNetAR", "PeterRec"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    return write_toy(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def pair(folder) -> dict:
+    return in_two(seen_by_both, str(folder), MODELS)
+
+
+# --- what is exchanged
+
+
+def test_processes_exchange_what_differs_in_size(pair):
+    assert pair["ragged"] == [[], [1.0]]
+    assert pair["first"] == "of process 0"
+
+
+def test_gradients_are_summed_and_absent_ones_stay_absent(pair):
+    for seen in pair["gradients"]:
+        assert seen == {
+            "both": [11.0, 22.0],
+            "one": [3.0, 4.0],
+            "none": None,
+            "sparse": [5.0, 66.0],
+            "frozen": None,
+        }
+
+
+def test_what_differs_between_processes_stops_the_run(pair):
+    assert pair["disagreement"].startswith("a rank of process 1 differs from")
+
+
+# --- one epoch, shared
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_steps_of_two_processes_are_those_of_one(pair, folder, model):
+    alone = epoch_and_metrics(str(folder), model)
+    first, second = pair["trained"][model]
+    assert first == second
+    assert first["loss"] == pytest.approx(alone["loss"], abs=1e-5)
+    for name, weight in alone["weights"].items():
+        np.testing.assert_allclose(first["weights"][name], weight, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_metrics_of_two_processes_are_those_of_one_to_the_last_digit(
+    pair, folder, model
+):
+    shared = pair["trained"][model][0]
+    trainer, (_, valid, test) = trainer_of(str(folder), model)
+    state = {name: torch.tensor(value) for name, value in shared["weights"].items()}
+    trainer.model.load_state_dict(state, strict=False)
+    assert len(test) > 2 and len(test) % 2
+    assert metrics(trainer, valid, test) == {k: shared[k] for k in ("valid", "test")}
+
+
+# --- whole runs, as a user types them
+
+
+def keys(folder: Path, run_dir: Path, **changes) -> dict:
+    return settings(
+        folder,
+        tasks=[TASKS[0], TARGET],
+        run_dir=str(run_dir),
+        epochs=2,
+        show_progress=False,
+        train_batch_size=13,
+        **changes,
+    )
+
+
+def results_of(run_dir: Path) -> dict:
+    return json.loads((run_dir / "results.json").read_text())
+
+
+def test_torchrun_trains_peterrec_and_one_process_writes(folder, tmp_path):
+    run_dir = tmp_path / "saved" / "run"
+    config = write_config(tmp_path / "toy.yaml", folder, **keys(folder, run_dir))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    flags = toy_flags(config)
+    done = python([*torchrun, ROOT / "run_recbole_peterrec.py", *flags], tmp_path)
+    assert done.status == 0, done.stderr
+    assert done.stdout.count("run directory:") == 1
+    assert done.stderr.count("gender test result") == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"saved", "toy.yaml"}
+    assert [path.name for path in (tmp_path / "saved").iterdir()] == ["run"]
+    writers = {path.name.split(".")[-2] for path in run_dir.rglob("events*")}
+    assert len(writers) == 1
+    results = results_of(run_dir)
+    assert list(results["tasks"]) == ["gender", "buy"]
+    assert metrics_again(keys(folder, tmp_path / "again"), run_dir) == {
+        split: results["pretrain"][split] for split in ("valid", "test")
+    }
+
+
+def metrics_again(settings: dict, run_dir: Path) -> dict[str, dict[str, float]]:
+    """What one process measures with the backbone of a run."""
+    stage = SequentialStage(Config("NextItNetAR", "toy", config_dict=settings))
+    encoder, output = stage.model.encoder, stage.model.output
+    encoder.load_state_dict(load_tensors(run_dir / "backbone.safetensors"))
+    output.load_state_dict(load_tensors(run_dir / "pretraining_head.safetensors"))
+    trainer = BackboneTrainer(stage.config, stage.model)
+    return metrics(trainer, *stage.loaders[1:])
+
+
+def test_nproc_trains_conure_and_a_killed_run_is_resumed(folder, tmp_path):
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    config = write_config(tmp_path / "toy.yaml", folder, **keys(folder, whole))
+    done = command_line([*toy_flags(config, "Conure"), "--nproc=2"], tmp_path)
+    assert done.status == 0, done.stderr
+    assert done.stdout.count("run directory:") == 1
+    with pytest.raises(TrainingError, match="process 0 of 2 .* was killed"):
+        in_two(killed_while_writing, 20, "Conure", keys(folder, killed))
+    with pytest.raises(CheckpointError, match="resume with --nproc=2"):
+        run(config_dict={"resume": str(killed), "nproc": 1, "state": "ERROR"})
+    assert (killed / "training").is_dir()
+    outcome = run(config_dict={"resume": str(killed), "state": "ERROR"})
+    assert outcome["run_dir"] == str(killed)
+    assert left_by(killed) == left_by(whole)
+
+
+FAILS = """
+import sys
+from recbole_peterrec.cli import main
+from recbole_peterrec.distributed import group
+from recbole_peterrec.errors import TrainingError
+from recbole_peterrec.trainer.transfer import TransferTrainer
+
+train = TransferTrainer._train_epoch
+
+def fails(self, *args, **kwargs):
+    if group.rank() == 1:
+        raise TrainingError("the second process cannot go on")
+    return train(self, *args, **kwargs)
+
+TransferTrainer._train_epoch = fails
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+def test_an_error_of_one_process_ends_all_with_its_line(folder, tmp_path):
+    script = tmp_path / "fails.py"
+    script.write_text(FAILS)
+    values = keys(folder, tmp_path / "run", state="ERROR")
+    config = write_config(tmp_path / "toy.yaml", folder, **values)
+    done = python([script, *toy_flags(config), "--nproc=2"], tmp_path)
+    assert done.status == 2
+    assert done.stderr.splitlines() == ["error: the second process cannot go on"]
+    assert done.stdout == ""
+
+
+# --- RecBole's flags
+
+
+@pytest.mark.parametrize(
+    ("flags", "plan"),
+    [
+        ({}, None),
+        ({"nproc": 1, "world_size": -1}, None),
+        ({"nproc": 2}, Plan(2, 2, 0, "localhost", 0)),
+        ({"nproc": 2, "port": 1234}, Plan(2, 2, 0, "localhost", 1234)),
+        (
+            {"nproc": 2, "world_size": 6, "group_offset": 4, "ip": "10.0.0.1"},
+            Plan(2, 6, 4, "10.0.0.1", 5678),
+        ),
+    ],
+)
+def test_flags_are_those_of_recbole(toy_config, flags, plan):
+    assert plan_of(toy_config(**flags)) == plan
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"nproc": 0}, "nproc must be"),
+        ({"nproc": 2, "world_size": 1}, "world_size 1 is less than"),
+        ({"nproc": 2, "world_size": 3, "group_offset": 2}, "world_size 3 is less"),
+        ({"port": 70000}, "port must be"),
+        ({"group_offset": -1}, "group_offset must be"),
+        ({"ip": 3}, "ip must be"),
+    ],
+)
+def test_flags_that_cannot_be_are_refused(toy_config, flags, message):
+    with pytest.raises(ConfigError, match=message):
+        plan_of(toy_config(**flags))
