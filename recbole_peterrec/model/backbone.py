@@ -121,6 +121,18 @@ class Backbone(StateScorer):
             rows: an Interaction of the rows' columns, their items not among them.
         """
 
+    def training_flops(self, rows) -> float:
+        """FLOP of a step on a batch: products forward and, twice as many, backward.
+
+        Args:
+            rows: a batch of windows.
+        """
+        a = self.encoder.architecture
+        kernels = 2 * len(a.dilations) * a.kernel_size * a.embedding_size**2
+        layer = (self.softmax_samples or self.n_items) * a.embedding_size
+        positions = float(rows[self.ITEM_SEQ_LEN].sum())
+        return 6 * (kernels * positions + layer * float(self.loss_terms(rows).sum()))
+
     @abc.abstractmethod
     def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """``[B, k]`` state from which the item after each ``[B, L]`` sequence is predicted."""

@@ -21,6 +21,7 @@ from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
 from recbole_peterrec.trainer.progress import ProgressMixin
 from recbole_peterrec.trainer.ranking import RankingMixin
+from recbole_peterrec.trainer.rate import RateBar, product_rate
 from recbole_peterrec.trainer.row_updates import update_rows
 from recbole_peterrec.trainer.sharing import (
     SharingMixin,
@@ -154,16 +155,19 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         loss_func = loss_func or self._shared(self.model, train_data)
         if self.amp:
             loss_func = torch.autocast(self.device.type, torch.bfloat16)(loss_func)
-        batches = tqdm(
-            train_data,
-            desc="batches",
-            unit="batch",
-            leave=False,
-            disable=not show_progress,
-        )
+        batches = self._with_rate(train_data) if show_progress else train_data
         loss = super()._train_epoch(batches, epoch_idx, loss_func, show_progress=False)
         self._bar.update()
         return total_loss(loss)
+
+    def _with_rate(self, train_data) -> RateBar:
+        flops = getattr(self.model, "training_flops", None)
+        limit = 0.0
+        if flops is not None:
+            dtype = torch.bfloat16 if self.amp else torch.float32
+            limit = product_rate(self.device, self.config["embedding_size"], dtype)
+        lengths = self.config["ITEM_LIST_LENGTH_FIELD"]
+        return RateBar(train_data, lengths, flops, limit)
 
     def _valid_epoch(self, valid_data, show_progress=False):
         score, result = super()._valid_epoch(valid_data, show_progress=False)

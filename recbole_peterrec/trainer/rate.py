@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import torch
 from tqdm import tqdm
+
+from recbole_peterrec.distributed import group
 
 ROWS = 1024  # of the product that is timed: its matrices stay in a cache
 REPEATS = 20
@@ -37,54 +39,46 @@ def product_rate(device: torch.device, width: int, dtype: torch.dtype) -> float:
         fastest = min(fastest, time.perf_counter() - start)
     rate = 2 * product.numel() * width / fastest
     logging.getLogger().info(
-        f"products {width} wide reach {rate / 1e9:.0f} GFLOP/s on {device} in "
-        f"{str(dtype).removeprefix('torch.')}: 100 % of what the bars show"
+        f"GEMM, {width} wide, {str(dtype).removeprefix('torch.')} on {device}: "
+        f"{rate / 1e9:.0f} GFLOP/s, 100 % of what the bars show"
     )
     return rate
 
 
 class RateBar:
-    """A bar of an epoch's rows, with the time left, items a second and the share of the limit.
+    """An epoch's batches under a bar: rows, the time left, items a second, share of the limit.
 
     Args:
-        loader: RecBole's, of training rows.
+        loader: RecBole's, of training rows; with several processes, of this one's.
         lengths: field of the rows' numbers of items.
-        flops: of training on an item; None leaves out the share.
-        limit: FLOP a second that the machine reaches; None leaves out the share.
-        show: whether there is a bar at all.
+        flops: FLOP of a step on a batch; None leaves out the share.
+        limit: FLOP a second that the machine reaches.
     """
 
     def __init__(
         self,
         loader: Iterable[Any],
         lengths: str,
-        flops: float | None,
-        limit: float | None,
-        show: bool,
+        flops: Callable[[Any], float] | None,
+        limit: float,
     ) -> None:
         self.loader, self.lengths = loader, lengths
-        self.share = flops / limit if flops and limit else None
-        self.show = show
+        self.flops, self.limit = flops, limit
 
     def __iter__(self) -> Iterator[Any]:
         """The loader's batches."""
-        if not self.show:
-            yield from self.loader
-            return
-        items, start = 0, time.perf_counter()
-        bar = tqdm(total=len(self.loader.dataset), desc="rows", unit="row", leave=False)
-        with bar:
+        items, work, start = 0, 0.0, time.perf_counter()
+        rows = len(self.loader.dataset) // group.size()
+        with tqdm(total=rows, desc="rows", unit="row", leave=False) as bar:
             for batch in self.loader:
                 yield batch
                 bar.update(len(batch))
-                if self.lengths in batch:
-                    items += int(batch[self.lengths].sum())
-                    bar.set_postfix_str(
-                        self._told(items / (time.perf_counter() - start)), refresh=False
-                    )
-
-    def _told(self, rate: float) -> str:
-        told = f"{rate:,.0f} items/s"
-        if self.share is not None:
-            told += f", {self.share * rate:.0%} of the machine's products"
-        return told
+                if self.lengths not in batch:  # made once a user, not gathered any more
+                    continue
+                items += int(batch[self.lengths].sum())
+                seconds = time.perf_counter() - start
+                told = f"{items / seconds:,.0f} items/s"
+                if self.flops is not None:
+                    work += self.flops(batch)
+                    told += f", {work / seconds / self.limit:.0%} of GEMM"
+                bar.set_postfix_str(told, refresh=False)
