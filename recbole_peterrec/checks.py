@@ -79,6 +79,10 @@ RULES: dict[str, Rule] = {
     "compile": (lambda value: isinstance(value, bool), "True or False"),
     "window_overlap": PROBABILITY,
     "recent_interactions": COUNT_OR_NONE,
+    "source_cache": (
+        lambda value: value is None or _number(value, 0),
+        "empty or a number of MiB of at least 0",
+    ),
     "rank_rho": (
         lambda value: value is None or _number(value, 0) and value > 0,
         "empty or above 0",

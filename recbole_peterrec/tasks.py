@@ -56,6 +56,7 @@ SOURCE_ONLY = frozenset(
         "resume",
         "run_dir",
         "softmax_samples",
+        "source_cache",
         "task_defaults",
         "tasks",
         "window_overlap",
