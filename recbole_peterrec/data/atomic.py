@@ -74,6 +74,22 @@ def read_header(
     return columns
 
 
+def refuse_mixed_gaps(path: str, without_user: int, without_item: int) -> None:
+    """Refuse rows without a user beside rows that only have no item.
+
+    RecBole, having dropped the former, takes the labels of the latter for positions, and drops
+    other rows than these.
+
+    Raises:
+        DataError: both numbers are above 0.
+    """
+    if without_user and without_item:
+        raise DataError(
+            f"source: {path} has {without_user} rows without user and {without_item} without "
+            f"item, which RecBole cannot drop together; remove them"
+        )
+
+
 @contextlib.contextmanager
 def reading(where: str, config, suffix: str = "inter") -> Iterator[None]:
     """Turn what RecBole raises while it reads and filters a dataset into one clear line.

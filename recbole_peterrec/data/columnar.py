@@ -17,6 +17,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 
+from recbole_peterrec.data.atomic import refuse_mixed_gaps
 from recbole_peterrec.data.selection import Interval, Selection
 from recbole_peterrec.data.sequences import Sequences
 from recbole_peterrec.errors import DataError
@@ -104,7 +105,8 @@ class _Rows:
             times = self.times.astype(np.float32)
         for first, stop in _whole_users(start):
             users, time = self.users[first:stop], times[first:stop]
-            if np.any((time[1:] < time[:-1]) & (users[1:] == users[:-1])):
+            sorted_ = (time[1:] >= time[:-1]) | (users[1:] > users[:-1])
+            if not sorted_.all():  # also where a time is not a number
                 order = np.lexsort((time, users))
                 times[first:stop] = time[order]
                 self.items[first:stop] = self.items[first:stop][order]
@@ -151,11 +153,7 @@ def _read(selection: Selection) -> tuple[_Rows, list[str], list[str]]:
         rows = _Rows(user, item, table[selection.time].to_numpy(), valid)
         rows.keep((user >= 0) & (item >= 0))
         pieces.append(rows)
-    if without_user and without_item:  # RecBole drops others than these then
-        raise DataError(
-            f"source: {selection.path} has {without_user} rows without user and {without_item} "
-            f"without item; remove them"
-        )
+    refuse_mixed_gaps(selection.path, without_user, without_item)
     if without_user or without_item:
         logging.getLogger().warning(
             f"source: {without_user or without_item} rows without user or item left out"
@@ -172,24 +170,29 @@ def _tables(selection: Selection) -> Iterator[pd.DataFrame]:
     """The file's needed columns, some rows at a time; at least one, if empty, table.
 
     Raises:
-        DataError: the file has been changed meanwhile.
+        DataError: the disk does not give it, or it has been changed meanwhile.
     """
     filtered = [column for column, _ in selection.values]
     columns = dict.fromkeys([selection.user, selection.item, selection.time, *filtered])
     kinds = {c: np.float64 if c.endswith(":float") else str for c in columns}
-    with open(selection.path, "rb") as file:
-        before = os.fstat(file.fileno())
-        yield from pd.read_csv(
-            _Text(file, encoding=selection.encoding, newline=""),
-            sep=selection.separator,
-            usecols=list(columns),
-            dtype=kinds,
-            engine="c",
-            float_precision="high",  # that of RecBole's engine
-            low_memory=False,
-            chunksize=PIECE,
-        )
+    try:
+        with open(selection.path, "rb") as file:
+            before = os.fstat(file.fileno())
+            yield from pd.read_csv(
+                _Text(file, encoding=selection.encoding, newline=""),
+                sep=selection.separator,
+                usecols=list(columns),
+                dtype=kinds,
+                engine="c",
+                float_precision="high",  # that of RecBole's engine
+                low_memory=False,
+                chunksize=PIECE,
+            )
         after = os.stat(selection.path)
+    except OSError as error:
+        raise DataError(
+            f"source: {selection.path} cannot be read: {error.strerror or error}"
+        ) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise DataError(
             f"source: {selection.path} was changed while it was read; start again"

@@ -11,7 +11,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.utils.enum_type import FeatureSource, FeatureType
 
-from recbole_peterrec.data.atomic import reading, require_columns
+from recbole_peterrec.data.atomic import reading, refuse_mixed_gaps, require_columns
 from recbole_peterrec.data.cache import cached_sequences
 from recbole_peterrec.data.selection import select
 from recbole_peterrec.data.sequences import (
@@ -109,6 +109,14 @@ class SequenceDataset(SourceStatistics, SequentialDataset):
             )
             return None
         return cached_sequences(Path(self.config["checkpoint_dir"], "cache"), selection)
+
+    def _filter_nan_user_or_item(self) -> None:
+        user, item = (
+            self.inter_feat[f].isnull() for f in (self.uid_field, self.iid_field)
+        )
+        path = os.path.join(self.dataset_path, f"{self.dataset_name}.inter")
+        refuse_mixed_gaps(path, user.sum(), (item & ~user).sum())
+        super()._filter_nan_user_or_item()
 
     def _change_feat_format(self) -> None:
         """RecBole's step before a split: from its tables to sequences, once."""
