@@ -49,7 +49,7 @@ class CandidateSampler(AbstractSampler):
         if np.any(users[1:] < users[:-1]):
             order = np.argsort(users, kind="stable")
             users, self.by_user = users[order], items[order]
-        self.start = np.searchsorted(users, np.arange(user_num + 1))
+        self.start = np.searchsorted(users, np.arange(user_num + 1, dtype=users.dtype))
         super().__init__(distribution, alpha=1.0)
 
     def _uni_sampling(self, sample_num: int) -> np.ndarray:

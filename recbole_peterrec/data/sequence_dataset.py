@@ -20,7 +20,7 @@ from recbole_peterrec.data.sequences import (
     held_out_users,
     leave_one_out,
 )
-from recbole_peterrec.data.statistics import SourceStatistics
+from recbole_peterrec.data.whole_source import WholeSource
 from recbole_peterrec.data.windows import cut_windows
 from recbole_peterrec.errors import ConfigError, DataError
 
@@ -29,13 +29,13 @@ TARGETS = "target_count"  # how many of a training window's last items are targe
 MIB = 2**20
 
 
-class SequenceDataset(SourceStatistics, SequentialDataset):
+class SequenceDataset(WholeSource, SequentialDataset):
     """RecBole's sequential dataset without its padded copy of every prefix.
 
     All interactions lie in flat arrays, sorted by user and time. A row is a slice of them, and is
     padded when it is read. Validation and test rows are RecBole's, training rows are windows
-    (:mod:`recbole_peterrec.data.windows`). Rows are made by :meth:`build`; the unsplit dataset has
-    none.
+    (:mod:`recbole_peterrec.data.windows`). They are made by :meth:`build`; the unsplit dataset makes
+    RecBole's rows when it is indexed.
 
     A large file (``source_cache``) is not loaded by RecBole but converted once to arrays on disk
     (:mod:`recbole_peterrec.data.cache`), with the same ids and the same rows.
@@ -184,9 +184,7 @@ class SequenceDataset(SourceStatistics, SequentialDataset):
 
     def _split_by_recbole(self) -> list[SequenceDataset]:
         """Any other split: RecBole's own, on a row for each of its prefixes."""
-        first = np.zeros(len(self.sequences), dtype=bool)
-        first[self.sequences.start[:-1][self.sequences.lengths > 0]] = True
-        self.inter_feat = self._rows(np.flatnonzero(~first))
+        self.inter_feat = self._rows(self.sequences.prefix_targets(slice(None)))
         train, valid, test = super().build()
         self.inter_feat = self._rows(np.zeros(0, dtype=np.int64))
         target = np.sort(train.inter_feat[END].numpy())
@@ -236,37 +234,12 @@ class SequenceDataset(SourceStatistics, SequentialDataset):
 
     def __getitem__(self, index, join: bool = True) -> Interaction:
         """Rows with their items: ``[B, L]`` ids padded on the right to the longest row."""
-        rows = Interaction(dict(self.inter_feat[index].interaction))
+        if self.is_split:
+            rows = Interaction(dict(self.inter_feat[index].interaction))
+        else:
+            row = index if isinstance(index, slice) else np.asarray(index)
+            rows = self._rows(self.sequences.prefix_targets(row))
         end, length = rows.interaction.pop(END), rows[self.item_list_length_field]
         items = self.sequences.padded(end.numpy(), length.numpy())
         rows.update(Interaction({self.item_list_field: torch.from_numpy(items)}))
         return self.join(rows) if join else rows
-
-    # --- what is asked of the source as a whole
-
-    def histories(
-        self, users: torch.Tensor, max_length: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The most recent interactions of users.
-
-        Args:
-            users: ``[B]`` ids of this dataset.
-            max_length: longest history returned.
-
-        Returns:
-            ``[B, L]`` ids padded on the right, and ``[B]`` lengths.
-        """
-        begin, end = (self.sequences.start[users.numpy() + i] for i in (0, 1))
-        length = np.minimum(end - begin, max_length)
-        items = self.sequences.padded(end, length)
-        return torch.from_numpy(items), torch.from_numpy(length)
-
-    def users_with_sequence(self) -> list[str]:
-        """Tokens of the users that have at least one interaction."""
-        tokens = self.field2id_token[self.uid_field]
-        return tokens[np.flatnonzero(self.sequences.lengths)].tolist()
-
-    def interactions(self) -> tuple[np.ndarray, np.ndarray]:
-        """User and item of every interaction, whatever split its row is in, ``[N]`` each."""
-        users = np.arange(self.user_num, dtype=np.int32)
-        return np.repeat(users, self.sequences.lengths), self.sequences.items

@@ -38,6 +38,14 @@ class Sequences:
         """The user whose interaction is at each position."""
         return np.searchsorted(self.start, position, side="right") - 1
 
+    def prefix_targets(self, row: np.ndarray | slice) -> np.ndarray:
+        """Positions of the targets of RecBole's rows, one for each prefix, by their numbers."""
+        rows = np.maximum(self.lengths - 1, 0).cumsum()
+        if isinstance(row, slice):
+            row = np.arange(*row.indices(rows[-1]))
+        users = np.searchsorted(rows, row, side="right")
+        return self.start[users + 1] - (rows[users] - row)
+
     def padded(self, end: np.ndarray, length: np.ndarray) -> np.ndarray:
         """Slices as rows.
 

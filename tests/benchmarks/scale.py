@@ -16,6 +16,7 @@ import shutil
 import tempfile
 import time
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -130,8 +131,9 @@ def main() -> None:
     rows = []
     try:
         for name in args.stages:
-            with get_context("spawn").Pool(1) as pool:
-                rows.append(pool.apply(measure_one, (name, data, cache, args)))
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                stage = pool.submit(measure_one, name, data, cache, args)
+                rows.append(stage.result())
             write_report(args.out, rows, caption)
     finally:
         if args.cache is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from recbole.data.dataset import SequentialDataset
 
@@ -33,8 +33,8 @@ BY_TIME = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user"}
 AWKWARD = ["7", "007", "7.0", " a", "a ", "A", "ü", "x'y", "#c", "1e3", "True", "[PAD]"]
 QUOTED = ['a"b', '"p q"', '"say ""hi"""', '"two\nlines"', "z\u2028z", "-0"]
 MISSING = ["", "NA", "nan", "None", '""']
-users = st.sampled_from(["u1", "u2", "u3", "u4"] * 6 + AWKWARD + QUOTED)
-items = st.sampled_from([f"i{n}" for n in range(8)] * 3 + AWKWARD + QUOTED)
+users = st.sampled_from(["u1", "u2", "u3"] * 12 + AWKWARD + QUOTED)
+items = st.sampled_from([f"i{n}" for n in range(6)] * 7 + AWKWARD + QUOTED)
 times = ["0", "1", "1.5", "-3", "1e3", "881250949", "881250950", "1600000000123", "inf"]
 
 
@@ -43,10 +43,10 @@ def rows_of(users, items):
         users,
         st.sampled_from(["a", "b", "c", "NA"]),
         items,
-        st.sampled_from(["1", "3", "4.5", "5", "", "NaN"]),
+        st.sampled_from(["1", "3", "4", "4.5", "5", "", "NaN"]),
         st.sampled_from(times) | st.sampled_from(MISSING),
     )
-    return st.lists(st.tuples(*cells), min_size=4, max_size=60)
+    return st.lists(st.tuples(*cells), min_size=20, max_size=70)
 
 
 # RecBole cannot tell rows without a user from rows without an item where there are both.
@@ -130,8 +130,10 @@ def test_ids_order_filters_and_rows_are_those_of_recboles_loading(rows, keys, cu
         try:
             theirs = SequenceDataset(config(folder, **keys))
             their_parts = theirs.build()
-        except DataError:
-            assume(False)
+        except DataError:  # nothing is left: neither loads it
+            with pytest.raises(DataError):
+                SequenceDataset(config(folder, cache=0, **keys))
+            return
         ours = SequenceDataset(config(folder, cache=0, **keys))
         parts = ours.build()
         assert list((folder / "saved" / "cache").glob("odd-*"))
@@ -157,8 +159,11 @@ def test_sizes_of_pieces_and_blocks_change_nothing(rows, size):
             write(Path(folder), rows)
             try:
                 read.append(SequenceDataset(config(Path(folder), cache=0)))
-            except DataError:
-                assume(False)
+            except DataError as error:
+                read.append(str(error).replace(folder, ""))
+    if any(isinstance(found, str) for found in read):
+        assert read[0] == read[1]
+        return
     assert_same_arrays(*read)
 
 

@@ -187,6 +187,18 @@ def test_rows_found_directly_are_those_of_a_split_of_prefixes(uneven_config):
             assert torch.equal(mine.inter_feat[column], other.inter_feat[column])
 
 
+def test_unsplit_dataset_has_the_row_of_each_of_recboles_prefixes(uneven_config):
+    ours, theirs = (
+        SequenceDataset(uneven_config()),
+        SequentialDataset(uneven_config("SASRec")),
+    )
+    for dataset in (ours, theirs):
+        dataset._change_feat_format()
+    assert len(ours) == len(theirs) == 1 + 2 + 3 + 24
+    assert rows_of(ours) == rows_of(theirs)
+    assert torch.equal(ours[2:9]["item_id"], theirs[2:9]["item_id"])
+
+
 def test_held_out_users_rows_are_in_the_order_of_ids():
     rows = [[(1, 0), (2, 1)], [(3, 0), (4, 1), (5, 2)], [(6, 0), (7, 1)]]
     parts = (np.array(users, dtype=int) for users in ([3], [2, 1], []))
