@@ -80,6 +80,10 @@ RULES: dict[str, Rule] = {
     "table_updates": (lambda value: value in ("dense", "rows"), "dense or rows"),
     "window_overlap": PROBABILITY,
     "recent_interactions": COUNT_OR_NONE,
+    "source_cache": (
+        lambda value: value is None or _number(value, 0),
+        "empty or a number of MiB of at least 0",
+    ),
     "rank_rho": (
         lambda value: value is None or _number(value, 0) and value > 0,
         "empty or above 0",

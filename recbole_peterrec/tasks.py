@@ -60,6 +60,7 @@ SOURCE_ONLY = frozenset(
         "resume",
         "run_dir",
         "softmax_samples",
+        "source_cache",
         "table_updates",
         "task_defaults",
         "tasks",

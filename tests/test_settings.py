@@ -28,6 +28,8 @@ from tests.toy import TARGET, settings, write_toy
         ("load_col", 3, "load_col must be"),
         ("train_neg_sample_args", 3, "train_neg_sample_args must be"),
         ("learner", "adaam", "learner must be adam"),
+        ("source_cache", -1, "source_cache must be empty or a number of MiB"),
+        ("source_cache", "yes", "source_cache must be empty or a number of MiB"),
         ("pretrained", "no", "pretrained must be True or False"),
         ("task_defaults", {"profil": {}}, "did you mean 'profile'"),
         ("task_defaults", 3, "task_defaults must map"),

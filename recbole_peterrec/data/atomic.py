@@ -40,12 +40,29 @@ def require_columns(
     path = os.path.join(folder, f"{dataset}.{suffix}")
     if not os.path.isfile(path):
         raise DataError(f"{where}: file {path} not found")
+    names = [name for name, _ in read_header(path, separator, encoding, where)]
+    for field in fields:
+        if field not in names:
+            raise DataError(
+                f"{where}: {path} has no column {field!r}{did_you_mean(field, names)} "
+                f"(it has {', '.join(names)})"
+            )
+
+
+def read_header(
+    path: str, separator: str, encoding: str | None, where: str
+) -> list[tuple[str, str]]:
+    """Names and types of the columns of an atomic file, in their order.
+
+    Raises:
+        DataError: not text, or a first line that is not RecBole's.
+    """
     try:
         with open(path, encoding=encoding or "utf-8") as file:
             header = file.readline().rstrip("\r\n")
     except (OSError, UnicodeDecodeError, LookupError) as error:
         raise DataError(f"{where}: {path} cannot be read as text: {error}") from error
-    names = []
+    columns = []
     for column in header.split(separator):
         name, colon, kind = column.partition(":")
         if not colon or not kind:
@@ -53,13 +70,24 @@ def require_columns(
                 f"{where}: {path} is not an atomic file: its first line must name columns as "
                 f"name:type, found {column!r}"
             )
-        names.append(name)
-    for field in fields:
-        if field not in names:
-            raise DataError(
-                f"{where}: {path} has no column {field!r}{did_you_mean(field, names)} "
-                f"(it has {', '.join(names)})"
-            )
+        columns.append((name, kind))
+    return columns
+
+
+def refuse_mixed_gaps(path: str, without_user: int, without_item: int) -> None:
+    """Refuse rows without a user beside rows that only have no item.
+
+    RecBole, having dropped the former, takes the labels of the latter for positions, and drops
+    other rows than these.
+
+    Raises:
+        DataError: both numbers are above 0.
+    """
+    if without_user and without_item:
+        raise DataError(
+            f"source: {path} has {without_user} rows without user and {without_item} without "
+            f"item, which RecBole cannot drop together; remove them"
+        )
 
 
 @contextlib.contextmanager

@@ -44,22 +44,26 @@ class CandidateSampler(AbstractSampler):
         item_num: int,
         distribution: str = "uniform",
     ) -> None:
-        self.users, self.items = users, items
-        self.user_num, self.item_num = user_num, item_num
+        self.items, self.user_num, self.item_num = items, user_num, item_num
+        self.by_user = items
+        if np.any(users[1:] < users[:-1]):
+            order = np.argsort(users, kind="stable")
+            users, self.by_user = users[order], items[order]
+        self.start = np.searchsorted(users, np.arange(user_num + 1, dtype=users.dtype))
         super().__init__(distribution, alpha=1.0)
 
     def _uni_sampling(self, sample_num: int) -> np.ndarray:
         return np.random.randint(1, self.item_num, sample_num)
 
-    def _get_candidates_list(self) -> list[int]:
-        return self.items.tolist()
+    def _get_candidates_list(self) -> np.ndarray:
+        return self.items
 
-    def get_used_ids(self) -> np.ndarray:
-        """``[users]`` sets of each user's positives."""
-        used = np.array([set() for _ in range(self.user_num)], dtype=object)
-        for user, item in zip(self.users.tolist(), self.items.tolist(), strict=True):
-            used[user].add(item)
-        return used
+    def get_used_ids(self) -> None:
+        """RecBole's table of a set for each user, which :meth:`positives` is instead."""
+
+    def positives(self, user: int) -> set[int]:
+        """Items that are never drawn for a user."""
+        return set(self.by_user[self.start[user] : self.start[user + 1]].tolist())
 
     def candidates(self, users: np.ndarray, number: int, seed: int) -> np.ndarray:
         """Draw candidates.
@@ -81,7 +85,7 @@ class CandidateSampler(AbstractSampler):
             drawable = len(np.unique(self.items))
         with numpy_seed(seed):
             for row, user in enumerate(users):
-                used = self.used_ids[user]
+                used = self.positives(user)
                 available = drawable - len(used)
                 if available < number:
                     raise ConfigError(

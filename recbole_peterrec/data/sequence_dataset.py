@@ -2,32 +2,51 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import torch
 from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.utils.enum_type import FeatureSource, FeatureType
 
-from recbole_peterrec.data.atomic import reading, require_columns
+from recbole_peterrec.data.atomic import reading, refuse_mixed_gaps, require_columns
+from recbole_peterrec.data.cache import cached_sequences
+from recbole_peterrec.data.selection import select
+from recbole_peterrec.data.sequences import (
+    Sequences,
+    Targets,
+    held_out_users,
+    leave_one_out,
+)
+from recbole_peterrec.data.whole_source import WholeSource
 from recbole_peterrec.data.windows import cut_windows
 from recbole_peterrec.errors import ConfigError, DataError
 
 END = "sequence_end"  # position after the last item of a row's slice of the flat array
 TARGETS = "target_count"  # how many of a training window's last items are targets
+MIB = 2**20
 
 
-class SequenceDataset(SequentialDataset):
+class SequenceDataset(WholeSource, SequentialDataset):
     """RecBole's sequential dataset without its padded copy of every prefix.
 
-    All interactions lie in one flat array, sorted by user and time. A row is a slice of it, and is
-    padded when it is read. RecBole's own splits run on rows that stand for its prefixes, so
-    validation and test rows are RecBole's; the training rows then become windows
-    (:mod:`recbole_peterrec.data.windows`).
+    All interactions lie in flat arrays, sorted by user and time. A row is a slice of them, and is
+    padded when it is read. Validation and test rows are RecBole's, training rows are windows
+    (:mod:`recbole_peterrec.data.windows`). They are made by :meth:`build`; the unsplit dataset makes
+    RecBole's rows when it is indexed.
 
-    Keys read: RecBole's, ``window_overlap``, ``recent_interactions`` and ``eval_args``. ``order: TO`` splits as RecBole
-    does (``split: {LS: valid_and_test}`` is leave-one-out). ``order: RO`` with
-    ``split: {RS: [a, b, c]}`` splits the users at random: whole sequences train, validate or test,
-    and a held-out user is ranked on the last interaction.
+    A large file (``source_cache``) is not loaded by RecBole but converted once to arrays on disk
+    (:mod:`recbole_peterrec.data.cache`), with the same ids and the same rows.
+
+    Keys read: RecBole's, ``window_overlap``, ``recent_interactions``, ``source_cache`` and
+    ``eval_args``. ``order: TO`` splits as RecBole does (``split: {LS: valid_and_test}`` is
+    leave-one-out). ``order: RO`` with ``split: {RS: [a, b, c]}`` splits the users at random: whole
+    sequences train, validate or test, and a held-out user is ranked on the last interaction.
+
+    Attributes:
+        sequences: all interactions; where RecBole loads, None until :meth:`build`.
     """
 
     def __init__(self, config) -> None:
@@ -35,11 +54,14 @@ class SequenceDataset(SequentialDataset):
             raise ConfigError(
                 "benchmark_filename is not supported for windowed sequences"
             )
+        fields = [
+            config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
+        ]
         require_columns(
             config["data_path"],
             config["dataset"],
             "inter",
-            [config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")],
+            [*fields, *(config["val_interval"] or {})],
             config["field_separator"],
             "source",
             config["encoding"],
@@ -47,104 +69,159 @@ class SequenceDataset(SequentialDataset):
         with reading("source", config):
             super().__init__(config)
 
+    # --- loading
+
+    def _from_scratch(self) -> None:
+        """Map the converted file where it is large; else let RecBole load it."""
+        self._get_preset()
+        self._get_field_from_config()
+        sequences = self._converted()
+        if sequences is None:
+            super()._from_scratch()
+            return
+        self.user_feat = self.item_feat = None
+        self.feat_name_list = ["inter_feat"]
+        for field, kind, source, tokens in (
+            (self.uid_field, "token", "user_id", sequences.user_tokens),
+            (self.iid_field, "token", "item_id", sequences.item_tokens),
+            (self.time_field, "float", "inter", None),
+        ):
+            self.set_field_property(field, FeatureType(kind), FeatureSource(source), 1)
+            if tokens is not None:
+                self.field2id_token[field] = tokens
+                ids = range(len(tokens))
+                self.field2token_id[field] = dict(
+                    zip(tokens.tolist(), ids, strict=True)
+                )
+        self._init_alias()
+        self._use(sequences)
+
+    def _converted(self) -> Sequences | None:
+        """The mapped arrays of a file that is as large as ``source_cache`` says."""
+        file = Path(self.dataset_path, f"{self.dataset_name}.inter")
+        least = self.config["source_cache"]
+        if least is None or os.path.getsize(file) < least * MIB:
+            return None
+        selection, reason = select(self)
+        if selection is None:
+            self.logger.warning(
+                f"source: {file} is loaded by RecBole, in memory, because of {reason}"
+            )
+            return None
+        return cached_sequences(Path(self.config["checkpoint_dir"], "cache"), selection)
+
+    def _filter_nan_user_or_item(self) -> None:
+        user, item = (
+            self.inter_feat[f].isnull() for f in (self.uid_field, self.iid_field)
+        )
+        path = os.path.join(self.dataset_path, f"{self.dataset_name}.inter")
+        refuse_mixed_gaps(path, user.sum(), (item & ~user).sum())
+        super()._filter_nan_user_or_item()
+
+    def _change_feat_format(self) -> None:
+        """RecBole's step before a split: from its tables to sequences, once."""
+        if self.sequences is None:
+            super()._change_feat_format()
+
     def data_augmentation(self) -> None:
-        """Sort by user and time and index RecBole's prefix rows, without copying them."""
+        """Take the sequences out of what RecBole has loaded, instead of copying prefixes."""
         self._check_field("uid_field", "time_field")
         self.sort(by=[self.uid_field, self.time_field], ascending=True)
-        self._keep_recent()
         users = self.inter_feat[self.uid_field].numpy()
-        self.flat_items = self.inter_feat[self.iid_field].to(torch.int32)
-        self.sequence_start = np.searchsorted(users, np.arange(self.user_num + 1))
+        sequences = Sequences(
+            self.inter_feat[self.iid_field].to(torch.int32).numpy(),
+            self.inter_feat[self.time_field].numpy(),
+            np.searchsorted(users, np.arange(self.user_num + 1)),
+            self.field2id_token[self.uid_field],
+            self.field2id_token[self.iid_field],
+        )
+        self._use(sequences.recent(self.config["recent_interactions"]))
 
+    def _use(self, sequences: Sequences) -> None:
+        self.sequences = sequences
         self.item_list_field = self.iid_field + self.config["LIST_SUFFIX"]
         for field, kind, size in (
             (self.item_list_field, FeatureType.TOKEN_SEQ, self.max_item_list_len),
             (self.item_list_length_field, FeatureType.TOKEN, 1),
         ):
             self.set_field_property(field, kind, FeatureSource.INTERACTION, size)
-
-        end = np.flatnonzero(
-            np.diff(users, prepend=users[0] - 1) == 0
-        )  # targets with a history
-        if not len(end):
+        if sequences.lengths.max() < 2:
             raise DataError(
                 f"source: no user of {self.dataset_name} has two interactions, so there is no "
                 f"next item to learn from"
             )
-        history = np.minimum(
-            end - self.sequence_start[users[end]], self.max_item_list_len
-        )
-        self.inter_feat = Interaction(
-            {
-                self.uid_field: torch.from_numpy(users[end]),
-                self.iid_field: self.inter_feat[self.iid_field][end],
-                self.time_field: self.inter_feat[self.time_field][end],
-                END: torch.from_numpy(end),
-                self.item_list_length_field: torch.from_numpy(history),
-            }
-        )
+        self.inter_feat = self._rows(np.zeros(0, dtype=np.int64))
 
-    def _keep_recent(self) -> None:
-        """Leave only each user's most recent interactions, where the config says so."""
-        most = self.config["recent_interactions"]
-        if most is None:
-            return
-        users = self.inter_feat[self.uid_field].numpy()
-        stop = np.searchsorted(users, users, side="right")
-        self.inter_feat = self.inter_feat[
-            np.flatnonzero(stop - np.arange(len(users)) <= most)
-        ]
+    # --- splitting
 
     def build(self) -> list[SequenceDataset]:
         """Split into training windows, validation rows and test rows."""
-        if self.config["eval_args"]["order"] == "RO":
-            self._change_feat_format()
-            train, valid, test = self._split_users()
+        self._change_feat_format()
+        order, split = (self.config["eval_args"][key] for key in ("order", "split"))
+        if order == "RO":
+            targets = self._held_out_users()
+        elif split == {"LS": "valid_and_test"} and not self.config["unused_col"]:
+            targets = leave_one_out(self.sequences)
         else:
-            train, valid, test = super().build()
-        return [train._windows(), valid, test]
+            return self._split_by_recbole()
+        first = self.sequences.start[targets.users] + 1
+        windows = self._windows(targets.users, first, targets.stop)
+        rows = [self._rows(ends) for ends in (targets.valid, targets.test)]
+        return [self.copy(part) for part in (windows, *rows)]
 
-    def _split_users(self) -> list[SequenceDataset]:
-        """Random users by ratio; the held-out ones keep their last row only."""
+    def _held_out_users(self) -> Targets:
+        """Random users by ratio."""
         split = self.config["eval_args"]["split"]
         if list(split) != ["RS"] or len(split["RS"]) != 3:
             raise ConfigError(
                 f"eval_args: order RO splits the users of the source and needs "
                 f"split: {{RS: [train, valid, test]}}, got {split}"
             )
-        users = self.inter_feat[self.uid_field].numpy()
-        names = np.random.default_rng(self.config["seed"]).permutation(np.unique(users))
-        cuts = self._calcu_split_ids(tot=len(names), ratios=split["RS"])
-        last_row = np.append(users[1:] != users[:-1], True)
-        parts = []
-        for part, group in enumerate(np.split(names, cuts)):
-            chosen = np.isin(users, group) & (last_row | (part == 0))
-            parts.append(self.copy(self.inter_feat[np.flatnonzero(chosen)]))
-        return parts
+        users = np.flatnonzero(self.sequences.lengths > 1)
+        users = np.random.default_rng(self.config["seed"]).permutation(users)
+        cuts = self._calcu_split_ids(tot=len(users), ratios=split["RS"])
+        return held_out_users(self.sequences, *np.split(users, cuts))
 
-    def _windows(self) -> SequenceDataset:
-        """The same targets as this dataset's prefix rows, as windows."""
-        order = np.argsort(self.inter_feat[END].numpy(), kind="stable")
-        target = self.inter_feat[END].numpy()[order]
-        users = self.inter_feat[self.uid_field].numpy()[order]
-        breaks = np.flatnonzero((np.diff(target) != 1) | (np.diff(users) != 0)) + 1
-        run = np.concatenate([[0], breaks]) if len(target) else np.zeros(0, dtype=int)
-        run_stop = np.append(breaks, len(target))[: len(run)]
-        windows = cut_windows(
-            self.sequence_start[users[run]],
-            target[run],
-            target[run_stop - 1] + 1,
-            self.max_item_list_len,
-            self._overlap(),
-        )
-        owner = np.searchsorted(self.sequence_start, windows.start, side="right") - 1
+    def _split_by_recbole(self) -> list[SequenceDataset]:
+        """Any other split: RecBole's own, on a row for each of its prefixes."""
+        self.inter_feat = self._rows(self.sequences.prefix_targets(slice(None)))
+        train, valid, test = super().build()
+        self.inter_feat = self._rows(np.zeros(0, dtype=np.int64))
+        target = np.sort(train.inter_feat[END].numpy())
+        users = self.sequences.users_at(target)
+        breaks = (np.diff(target) != 1) | (np.diff(users) != 0)
+        run = np.flatnonzero(np.append(True, breaks)[: len(target)])
+        last = np.flatnonzero(np.append(breaks, True)[: len(target)])
+        windows = self._windows(users[run], target[run], target[last] + 1)
+        return [train.copy(windows), valid, test]
+
+    def _rows(self, target: np.ndarray) -> Interaction:
+        """RecBole's rows, each with its history, of targets at these positions."""
+        users = self.sequences.users_at(target)
+        history = target - self.sequences.start[users]
         rows = {
-            self.uid_field: owner,
+            self.uid_field: users,
+            self.iid_field: self.sequences.items[target].astype(np.int64),
+            self.time_field: self.sequences.times[target],
+            END: target,
+            self.item_list_length_field: np.minimum(history, self.max_item_list_len),
+        }
+        return Interaction({k: torch.from_numpy(v) for k, v in rows.items()})
+
+    def _windows(
+        self, users: np.ndarray, first: np.ndarray, stop: np.ndarray
+    ) -> Interaction:
+        """Windows of runs of targets, from `first` to before `stop`, each of one user."""
+        begin = self.sequences.start[users]
+        length = self.max_item_list_len
+        windows = cut_windows(begin, first, stop, length, self._overlap())
+        rows = {
+            self.uid_field: self.sequences.users_at(windows.start),
             END: windows.stop,
             self.item_list_length_field: windows.stop - windows.start,
             TARGETS: windows.targets,
         }
-        return self.copy(Interaction({k: torch.from_numpy(v) for k, v in rows.items()}))
+        return Interaction({k: torch.from_numpy(v) for k, v in rows.items()})
 
     def _overlap(self) -> int:
         share = self.config["window_overlap"] or 0
@@ -157,43 +234,12 @@ class SequenceDataset(SequentialDataset):
 
     def __getitem__(self, index, join: bool = True) -> Interaction:
         """Rows with their items: ``[B, L]`` ids padded on the right to the longest row."""
-        rows = Interaction(dict(self.inter_feat[index].interaction))
+        if self.is_split:
+            rows = Interaction(dict(self.inter_feat[index].interaction))
+        else:
+            row = index if isinstance(index, slice) else np.asarray(index)
+            rows = self._rows(self.sequences.prefix_targets(row))
         end, length = rows.interaction.pop(END), rows[self.item_list_length_field]
-        rows.update(Interaction({self.item_list_field: self._slices(end, length)}))
+        items = self.sequences.padded(end.numpy(), length.numpy())
+        rows.update(Interaction({self.item_list_field: torch.from_numpy(items)}))
         return self.join(rows) if join else rows
-
-    def _slices(self, end: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
-        column = torch.arange(int(length.max()))
-        position = (end - length).unsqueeze(-1) + column
-        inside = column < length.unsqueeze(-1)
-        items = self.flat_items[position.clamp(max=len(self.flat_items) - 1)]
-        return torch.where(inside, items, 0).long()
-
-    def histories(
-        self, users: torch.Tensor, max_length: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The most recent interactions of users.
-
-        Args:
-            users: ``[B]`` ids of this dataset.
-            max_length: longest history returned.
-
-        Returns:
-            ``[B, L]`` ids padded on the right, and ``[B]`` lengths.
-        """
-        start = torch.from_numpy(self.sequence_start)
-        end = start[users + 1]
-        length = (end - start[users]).clamp(max=max_length)
-        return self._slices(end, length), length
-
-    def users_with_sequence(self) -> list[str]:
-        """Tokens of the users that have at least one interaction."""
-        tokens = self.field2id_token[self.uid_field]
-        return [
-            str(tokens[user]) for user in np.flatnonzero(np.diff(self.sequence_start))
-        ]
-
-    def interactions(self) -> tuple[np.ndarray, np.ndarray]:
-        """User and item of every interaction, whatever split its row is in, ``[N]`` each."""
-        users = np.repeat(np.arange(self.user_num), np.diff(self.sequence_start))
-        return users, self.flat_items.numpy()

@@ -69,12 +69,13 @@ def peak_bytes(function: Callable[[], Any]) -> int:
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
-    before = _status("VmRSS")
+    before = memory("VmRSS")
     function()
-    return _status("VmHWM") - before
+    return memory("VmHWM") - before
 
 
-def _status(key: str) -> int:
+def memory(key: str) -> int:
+    """Bytes that this process has (VmRSS), or has had at most (VmHWM); Linux only."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{key}:"):
             return 1024 * int(line.split()[1])

@@ -86,3 +86,15 @@ def test_popular_negatives_that_nobody_has_are_not_waited_for():
     assert [set(row) for row in drawn.tolist()] == [{4, 5}, {1, 2}]
     with pytest.raises(ConfigError, match="asks for 3 negatives"):
         sampler.candidates(np.array([1]), 3, seed=1)
+
+
+def test_the_order_of_positives_does_not_matter():
+    users, items = np.repeat(np.arange(1, 5), 6), np.tile(np.arange(1, 13), 2)
+    shuffled = np.random.default_rng(1).permutation(len(users))
+    drawn = [
+        CandidateSampler(users[order], items[order], 5, 30).candidates(users, 9, seed=1)
+        for order in (slice(None), shuffled)
+    ]
+    assert (drawn[0] == drawn[1]).all()
+    for user, row in zip(users, drawn[0], strict=True):
+        assert not set(row) & set(items[users == user])

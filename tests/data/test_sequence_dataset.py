@@ -4,9 +4,12 @@ from collections import Counter
 
 import numpy as np
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from recbole.data.dataset import SequentialDataset
 
 from recbole_peterrec.data.sequence_dataset import TARGETS, SequenceDataset
+from recbole_peterrec.data.sequences import Sequences, held_out_users, leave_one_out
 
 LENGTH = 10
 
@@ -125,3 +128,81 @@ def test_only_the_recent_interactions_are_kept(toy_config):
         kept, length = recent.histories(torch.tensor([user]), 100)
         expected, _ = whole.histories(torch.tensor([user]), 5)
         assert kept[0, :length].tolist() == expected[0].tolist()
+
+
+def flat(sequences):
+    """Sequences of (item, time), user 1 first, as flat arrays."""
+    lengths = [0, *map(len, sequences)]
+    rows = [row for rows in sequences for row in rows]
+    return Sequences(
+        np.array([item for item, _ in rows], dtype=np.int32),
+        np.array([time for _, time in rows], dtype=np.float32),
+        np.cumsum([0, *lengths]),
+        np.array([f"u{n}" for n in range(len(lengths))]),
+        np.array([f"i{n}" for n in range(100)]),
+    )
+
+
+timed = st.lists(
+    st.lists(st.tuples(st.integers(1, 99), st.integers(0, 5)), min_size=1, max_size=7),
+    min_size=1,
+    max_size=9,
+).map(lambda users: flat([sorted(rows, key=lambda r: r[1]) for rows in users]))
+
+
+@given(timed)
+def test_leave_one_out_is_that_of_recboles_prefixes(sequences):
+    """RecBole's way, spelled out: prefixes sorted by time, grouped by user, the last two held."""
+    prefixes = [
+        (sequences.times[position], user, position)
+        for user in range(len(sequences.lengths))
+        for position in range(sequences.start[user] + 1, sequences.start[user + 1])
+    ]
+    grouped = {}
+    for _, user, position in sorted(prefixes, key=lambda prefix: prefix[0]):
+        grouped.setdefault(user, []).append(position)
+    train, valid, test = {}, [], []
+    for user, rows in grouped.items():
+        held = min(2, len(rows) - 1)
+        train[user] = rows[: len(rows) - held]
+        valid += rows[-2:-1] if held == 2 else []
+        test += rows[-1:] if held else []
+    found = leave_one_out(sequences)
+    assert found.valid.tolist() == valid
+    assert found.test.tolist() == test
+    assert found.users.tolist() == sorted(train)
+    first = sequences.start[found.users] + 1
+    for user, a, b in zip(found.users, first, found.stop, strict=True):
+        assert list(range(a, b)) == train[user]
+
+
+def test_rows_found_directly_are_those_of_a_split_of_prefixes(uneven_config):
+    """Windows and rows, all columns, bit for bit."""
+    direct = SequenceDataset(uneven_config()).build()
+    prefixes = SequenceDataset(uneven_config())
+    prefixes._change_feat_format()
+    for mine, other in zip(direct, prefixes._split_by_recbole(), strict=True):
+        assert mine.inter_feat.columns == other.inter_feat.columns
+        for column in mine.inter_feat:
+            assert torch.equal(mine.inter_feat[column], other.inter_feat[column])
+
+
+def test_unsplit_dataset_has_the_row_of_each_of_recboles_prefixes(uneven_config):
+    ours, theirs = (
+        SequenceDataset(uneven_config()),
+        SequentialDataset(uneven_config("SASRec")),
+    )
+    for dataset in (ours, theirs):
+        dataset._change_feat_format()
+    assert len(ours) == len(theirs) == 1 + 2 + 3 + 24
+    assert rows_of(ours) == rows_of(theirs)
+    assert torch.equal(ours[2:9]["item_id"], theirs[2:9]["item_id"])
+
+
+def test_held_out_users_rows_are_in_the_order_of_ids():
+    rows = [[(1, 0), (2, 1)], [(3, 0), (4, 1), (5, 2)], [(6, 0), (7, 1)]]
+    parts = (np.array(users, dtype=int) for users in ([3], [2, 1], []))
+    found = held_out_users(flat(rows), *parts)
+    assert found.users.tolist() == [3] and found.stop.tolist() == [7]
+    assert found.valid.tolist() == [1, 4]
+    assert found.test.tolist() == []

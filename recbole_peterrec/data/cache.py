@@ -1,0 +1,201 @@
+"""Converted sources on disk: arrays that are mapped, not read, keyed by what they were made of."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from recbole_peterrec.data.columnar import read_sequences
+from recbole_peterrec.data.selection import Selection
+from recbole_peterrec.data.sequences import Sequences
+from recbole_peterrec.errors import DataError
+from recbole_peterrec.version import __version__
+
+FORMAT = 1  # of the files; raised when they, or what they hold, change
+META = "meta.json"
+UNFINISHED = ".unfinished"  # ends the names of folders that are being written
+NAMES = tuple(field.name for field in fields(Sequences))
+
+
+def cached_sequences(root: str | Path, selection: Selection) -> Sequences:
+    """The sequences of a selection, mapped from disk; converted first where they are not there.
+
+    Conversions below one root wait for each other: the second of two that start at once finds
+    what the first has made. A folder appears whole or not at all.
+
+    Args:
+        root: folder of all converted sources; made if it is missing.
+        selection: of an existing file.
+
+    Raises:
+        DataError: it cannot be written, or what :func:`read_sequences` raises.
+    """
+    key = fingerprint(selection)
+    folder = Path(root, f"{Path(selection.path).stem}-{key[:16]}")
+    found = _open(folder, key)
+    if found is not None:
+        return found
+    log = logging.getLogger()
+    with _written_below(root), _alone(root):
+        found = _open(folder, key)
+        if found is None:
+            for remains in Path(root).glob(f".*{UNFINISHED}"):  # of killed writers
+                shutil.rmtree(remains)
+            if folder.exists():
+                log.warning(f"source: {folder} is damaged; it is made anew")
+                shutil.rmtree(folder)
+            log.info(f"source: {selection.path} is converted once, to {folder}")
+            _write(folder, key, read_sequences(selection))
+            found = _open(folder, key)
+    if found is None:
+        raise DataError(f"source: {folder} is not what was written; check the disk")
+    return found
+
+
+def fingerprint(selection: Selection) -> str:
+    """SHA-256 of everything that the arrays depend on.
+
+    The file is told by its path, inode, size and times of modification and change, not by its
+    content, so that a second start reads nothing. The time of change is the kernel's and cannot be
+    set: whatever writes to a file, or puts another in its place, also with the old size and the
+    old time of modification, is seen. A copied or touched file is converted again, which costs
+    time and is never wrong.
+    """
+    status = os.stat(selection.path)
+    parts = {
+        "format": FORMAT,
+        "versions": [__version__, pd.__version__, np.__version__],
+        "selection": selection.told(),
+        "file": [
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+        ],
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _open(folder: Path, key: str) -> Sequences | None:
+    """The arrays of a folder, or None if it is not whole and of this fingerprint."""
+    try:
+        meta = json.loads((folder / META).read_bytes())
+        if meta["fingerprint"] != key:
+            return None
+        arrays = {name: _map(folder, name, meta["arrays"][name]) for name in NAMES}
+        found = Sequences(**arrays)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    users, number = len(found.user_tokens), len(found.items)
+    fitting = len(found.start) == users + 1 and len(found.times) == number
+    if not fitting or found.start[-1] != number or found.lengths.min() < 0:
+        return None
+    return found
+
+
+def _map(folder: Path, name: str, told: dict[str, Any]) -> np.ndarray:
+    """One array as it was written; ValueError if its file is another."""
+    path = folder / f"{name}.npy"
+    if path.stat().st_size != told["bytes"]:
+        raise ValueError(f"{path} has another size")
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if [array.dtype.str, list(array.shape)] != [told["dtype"], told["shape"]]:
+        raise ValueError(f"{path} holds another array")
+    return array.view(np.ndarray)
+
+
+def _write(folder: Path, key: str, sequences: Sequences) -> None:
+    """Write the arrays beside `folder`, then move them into place."""
+    making = Path(
+        tempfile.mkdtemp(
+            dir=folder.parent, prefix=f".{folder.name}.", suffix=UNFINISHED
+        )
+    )
+    try:
+        arrays = {name: getattr(sequences, name) for name in NAMES}
+        meta = {
+            "fingerprint": key,
+            "arrays": {
+                name: _write_array(making / f"{name}.npy", array)
+                for name, array in arrays.items()
+            },
+        }
+        with open(making / META, "wb") as file:
+            _flush(file, json.dumps(meta, indent=2).encode())
+        os.chmod(making, 0o755)
+        _sync_folder(making)
+        os.rename(making, folder)
+        _sync_folder(folder.parent)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+
+
+def _write_array(path: Path, array: np.ndarray) -> dict[str, Any]:
+    """Write an ``.npy`` file to the disk; what :func:`_map` checks it by.
+
+    Not with ``np.save``, whose error on a full disk does not say so.
+    """
+    array = np.ascontiguousarray(array)
+    with open(path, "wb") as file:
+        header = np.lib.format.header_data_from_array_1_0(array)
+        np.lib.format.write_array_header_1_0(file, header)
+        _flush(file, array.view(np.uint8).data)
+    return {
+        "bytes": path.stat().st_size,
+        "dtype": array.dtype.str,
+        "shape": list(array.shape),
+    }
+
+
+def _flush(file, content: bytes | memoryview) -> None:
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def _alone(root: str | Path) -> Iterator[None]:
+    """Hold the root's lock, which the kernel frees when its holder dies."""
+    import fcntl  # not on Windows, where a source this large is not converted
+
+    with open(Path(root, ".lock"), "wb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            logging.getLogger().info("source: waiting for another run's conversion")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _written_below(root: str | Path) -> Iterator[None]:
+    """Make the root; what the disk refuses there, as one clear line."""
+    try:
+        Path(root).mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise DataError(
+            f"source: {root} cannot be written: {error.strerror or error}; free space there, or "
+            f"set checkpoint_dir to a folder on another disk"
+        ) from error

@@ -1,0 +1,262 @@
+"""A converted source: mapped when it is the right one, made anew when it is not, never in parts."""
+
+import errno
+import hashlib
+import json
+import multiprocessing
+import os
+import resource
+import signal
+
+import numpy as np
+import pytest
+
+from recbole_peterrec.cli import main
+from recbole_peterrec.data import cache
+from recbole_peterrec.data.cache import cached_sequences
+from recbole_peterrec.data.selection import Selection
+from recbole_peterrec.errors import DataError
+from tests.toy import INTER, inter_rows, toy_flags, write_config, write_table, write_toy
+
+FORK = multiprocessing.get_context("fork")
+
+
+@pytest.fixture
+def source(tmp_path):
+    """The path of a file of interactions."""
+    path = tmp_path / "toy.inter"
+    write_table(path, INTER, inter_rows(60, 30, 1, 4, 12))
+    return path
+
+
+@pytest.fixture
+def root(tmp_path):
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def readings(monkeypatch):
+    """A list that grows with each time a file is read."""
+    read, happened = cache.read_sequences, []
+
+    def noted(selection):
+        happened.append(selection.path)
+        return read(selection)
+
+    monkeypatch.setattr(cache, "read_sequences", noted)
+    return happened
+
+
+def selection(path, **changes):
+    columns = {"user": INTER[0], "item": INTER[1], "time": INTER[3]}
+    keys = dict.fromkeys(("duplicates", "user_counts", "item_counts", "recent"))
+    keys |= {"separator": "\t", "encoding": "utf-8", "values": (), "normalized": False}
+    return Selection(path=str(path), **columns, **{**keys, **changes})
+
+
+def digest(sequences):
+    """SHA-256 of all arrays."""
+    arrays = [np.ascontiguousarray(getattr(sequences, name)) for name in cache.NAMES]
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+
+def folders(root):
+    return sorted(path.name for path in root.iterdir() if path.name != ".lock")
+
+
+def test_a_second_start_reads_nothing_and_maps_the_same(source, root, readings):
+    first = digest(cached_sequences(root, selection(source)))
+    again = cached_sequences(root, selection(source))
+    assert len(readings) == 1
+    assert digest(again) == first == digest(cache.read_sequences(selection(source)))
+    assert not again.items.flags.writeable
+    assert isinstance(again.items.base, np.memmap)
+
+
+def test_a_changed_file_is_seen_even_with_its_old_size_and_time(source, root, readings):
+    cached_sequences(root, selection(source))
+    before, text = source.stat(), source.read_text()
+    source.write_text(text.replace("\ti7\t", "\tj7\t"))
+    os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert source.stat().st_size == before.st_size
+    found = cached_sequences(root, selection(source))
+    assert len(readings) == 2
+    assert "j7" in found.item_tokens.tolist()
+
+
+def test_another_file_in_its_place_is_seen(source, root, readings, tmp_path):
+    cached_sequences(root, selection(source))
+    other = tmp_path / "other"
+    write_table(other, INTER, inter_rows(60, 30, 2, 4, 12))
+    os.replace(other, source)
+    cached_sequences(root, selection(source))
+    assert len(readings) == 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"recent": 3},
+        {"duplicates": "first"},
+        {"values": ((INTER[2], (("[", 4.0, 5.0, "]"),)),)},
+        {"user_counts": (("[", 6.0, float("inf"), ")"),)},
+        {"encoding": "ascii"},
+    ],
+)
+def test_another_selection_is_another_cache(source, root, readings, changes):
+    cached_sequences(root, selection(source))
+    cached_sequences(root, selection(source, **changes))
+    assert len(readings) == 2 and len(folders(root)) == 2
+    cached_sequences(root, selection(source, **changes))
+    assert len(readings) == 2
+
+
+@pytest.mark.parametrize(("name", "value"), [("__version__", "9.9"), ("FORMAT", 99)])
+def test_another_version_is_not_trusted(
+    source, root, readings, monkeypatch, name, value
+):
+    cached_sequences(root, selection(source))
+    monkeypatch.setattr(cache, name, value)
+    cached_sequences(root, selection(source))
+    assert len(readings) == 2
+
+
+def truncate(folder):
+    os.truncate(folder / "items.npy", (folder / "items.npy").stat().st_size - 4)
+
+
+def forget(folder):
+    (folder / "meta.json").unlink()
+
+
+def garble(folder):
+    (folder / "meta.json").write_text('{"fingerprint":')
+
+
+def hollow(folder):
+    (folder / "meta.json").write_text("[]")
+
+
+def lose(folder):
+    (folder / "start.npy").unlink()
+
+
+def retype(folder):
+    np.save(folder / "times.npy", np.load(folder / "times.npy").astype(np.int32))
+
+
+def disagree(folder):
+    """Arrays that are whole, but do not belong together."""
+    start = np.load(folder / "start.npy")
+    np.save(folder / "start.npy", start + 1)
+
+
+def foreign(folder):
+    meta = json.loads((folder / "meta.json").read_text())
+    (folder / "meta.json").write_text(json.dumps({**meta, "fingerprint": "0" * 64}))
+
+
+DAMAGES = (truncate, forget, garble, hollow, lose, retype, disagree, foreign)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_is_damaged_is_made_anew(source, root, readings, damage):
+    first = digest(cached_sequences(root, selection(source)))
+    (name,) = folders(root)
+    damage(root / name)
+    assert digest(cached_sequences(root, selection(source))) == first
+    assert len(readings) == 2
+    cached_sequences(root, selection(source))
+    assert len(readings) == 2
+
+
+def test_nothing_that_runs_code_is_read(source, root, readings):
+    cached_sequences(root, selection(source))
+    (name,) = folders(root)
+    np.save(root / name / "items.npy", np.array([print], dtype=object))
+    cached_sequences(root, selection(source))
+    assert len(readings) == 2
+
+
+def test_remains_of_a_killed_writer_are_ignored_and_cleaned(source, root):
+    def killed():
+        write = cache._write_array
+
+        def write_two(path, array):
+            if path.name == "start.npy":
+                os.kill(os.getpid(), signal.SIGKILL)
+            return write(path, array)
+
+        cache._write_array = write_two
+        cached_sequences(root, selection(source))
+
+    process = FORK.Process(target=killed)
+    process.start()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
+    (remains,) = folders(root)
+    assert remains.endswith(".unfinished")
+    cached_sequences(root, selection(source))
+    (made,) = folders(root)
+    assert not made.startswith(".")
+
+
+def test_two_that_start_at_once_agree_and_convert_once(source, root, readings):
+    ready, answers = FORK.Barrier(3), FORK.Queue()
+
+    def start():
+        ready.wait()
+        answers.put((digest(cached_sequences(root, selection(source))), len(readings)))
+
+    processes = [FORK.Process(target=start) for _ in range(3)]
+    for process in processes:
+        process.start()
+    found = [answers.get(timeout=60) for _ in processes]
+    for process in processes:
+        process.join()
+    assert {one for one, _ in found} == {
+        digest(cache.read_sequences(selection(source)))
+    }
+    assert sum(number for _, number in found) == 1
+    assert len(folders(root)) == 1
+
+
+def test_a_file_larger_than_the_disk_takes_leaves_nothing(source, root):
+    answers = FORK.Queue()
+
+    def start():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600))
+        try:
+            cached_sequences(root, selection(source))
+        except DataError as error:
+            answers.put(str(error))
+
+    process = FORK.Process(target=start)
+    process.start()
+    message = answers.get(timeout=60)
+    process.join()
+    assert str(root) in message and "File too large" in message
+    assert folders(root) == []
+
+
+def test_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(cache, "_flush", full)
+    config = write_config(
+        tmp_path / "toy.yaml",
+        write_toy(tmp_path / "data"),
+        source_cache=0,
+        checkpoint_dir=str(tmp_path / "saved"),
+        run_dir=str(tmp_path / "run"),
+        load_col={"inter": ["user_id", "item_id"]},
+    )
+    assert main([*toy_flags(config, "NextItNetAR"), "--show_progress=False"]) == 2
+    (line,) = [
+        line for line in capsys.readouterr().err.splitlines() if "error:" in line
+    ]
+    for word in (str(tmp_path / "saved"), "No space left on device", "checkpoint_dir"):
+        assert word in line
+    assert folders(tmp_path / "saved" / "cache") == []
+    assert not (tmp_path / "run").exists()
