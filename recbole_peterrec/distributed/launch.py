@@ -124,8 +124,7 @@ def _work(
     """What a new process does."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     if "OMP_NUM_THREADS" not in os.environ:
-        cores = len(os.sched_getaffinity(0))
-        torch.set_num_threads(max(1, cores // plan.local_size))
+        torch.set_num_threads(max(1, torch.get_num_threads() // plan.local_size))
     try:
         store = _store(plan, False, port)
         new = Member(plan.offset + number, plan.size, number, plan.local_size, store)
