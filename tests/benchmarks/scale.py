@@ -39,7 +39,7 @@ SETTINGS: dict[str, Any] = {
     "block_num": 4,  # 16 convolutions, as in the papers
     "MAX_ITEM_LIST_LENGTH": 100,
     "train_batch_size": 32,
-    "eval_batch_size": 128,
+    "eval_batch_size": 512,
     "source_cache": 0,
     "show_progress": False,
     "state": "ERROR",
@@ -97,6 +97,7 @@ def measure_one(name: str, data: Path, cache: Path, args: argparse.Namespace) ->
     places = {"checkpoint_dir": str(cache), "run_dir": str(cache / "run")}
     places["softmax_samples"] = min(4096, PRESETS[args.preset].items // 5)
     keys = SETTINGS | places | {"data_path": str(data), "amp": args.amp}
+    keys["table_updates"] = args.table_updates
     config = Config("NextItNetAR", "synthetic", config_dict=keys)
     base = memory("VmRSS")
     began = time.perf_counter()
@@ -120,6 +121,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--amp", choices=["bf16"])
+    parser.add_argument("--table_updates", choices=["dense", "rows"], default="rows")
     parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/scale"))
     args = parser.parse_args()
     data = args.data or Path("saved/benchmarks/data") / args.preset
