@@ -24,7 +24,6 @@ COLUMNS = (
     "test after all",
     "pretraining test after",
     "weights free",
-    "LabelCS test",
     "trained parameters",
     "of full tuning",
     "epochs",
@@ -39,7 +38,8 @@ def _metrics(result: dict[str, float]) -> str:
 def table(results: dict[str, Any]) -> str:
     """The results as a Markdown table: a row for pretraining and one for each task.
 
-    A column that no row fills is left out.
+    A profile task is followed by what the majority label reaches (LabelCS). A column that no row
+    fills is left out.
     """
     pretrain = results["pretrain"]
     rows = [
@@ -63,13 +63,15 @@ def table(results: dict[str, Any]) -> str:
                 "valid": _metrics(task["valid"]),
                 "test": _metrics(task["test"]),
                 **_continual(task),
-                "LabelCS test": _metrics(task.get("label_cs", {}).get("test", {})),
                 "trained parameters": _count(task["trainable_parameters"]),
                 "of full tuning": f"{share:.2%}",
                 "epochs": task["epochs"],
                 "seconds": f"{task['seconds']:.1f}",
             }
         )
+        if "label_cs" in task:
+            majority = {split: _metrics(m) for split, m in task["label_cs"].items()}
+            rows.append({"stage": f"{name}: LabelCS", **majority})
     columns = [c for c in COLUMNS if any(row.get(c, "-") != "-" for row in rows)]
     cells = [[row.get(column, "-") for column in columns] for row in rows]
     return tabulate(cells, columns, tablefmt="github", disable_numparse=True)

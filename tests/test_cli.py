@@ -26,7 +26,8 @@ from tests.toy import (
     write_toy,
 )
 
-STAGES = ["pretraining", "gender", "age", "buy"]
+PROFILES = ["gender", "age"]
+STAGES = ["pretraining", *PROFILES, "buy"]
 NUMBER = (int, float)
 
 
@@ -75,7 +76,9 @@ def test_run_ends_with_status_0_and_prints_the_table(typed, run_dir):
     rows = [
         line.split("|")[1].strip() for line in done.stdout.splitlines() if "|" in line
     ]
-    assert [row for row in rows if not set(row) <= set("-")] == ["stage", *STAGES]
+    profiles = [row for task in PROFILES for row in (task, f"{task}: LabelCS")]
+    printed = [row for row in rows if not set(row) <= set("-")]
+    assert printed == ["stage", "pretraining", *profiles, "buy"]
     assert f"run directory: {run_dir}" in done.stdout.splitlines()
 
 
@@ -135,6 +138,16 @@ def test_results_md_holds_the_table_that_was_printed(typed, run_dir):
     assert table == [
         line for line in typed[0].stdout.splitlines() if line.startswith("|")
     ]
+
+
+def test_the_majority_label_is_a_row_of_its_own(run_dir):
+    told = json.loads((run_dir / "results.json").read_text())["tasks"]
+    table = (run_dir / "results.md").read_text().splitlines()
+    for task in PROFILES:
+        (row,) = [line for line in table if line.startswith(f"| {task}: LabelCS ")]
+        expected = told[task]["label_cs"]
+        for split in ("valid", "test"):
+            assert f"hit@1 {expected[split]['hit@1']:.4f}" in row
 
 
 def test_curves_hold_every_stage_and_the_picture_is_one(run_dir):
