@@ -9,7 +9,11 @@ from tabulate import tabulate
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.learner import Learner, Ratios
-from recbole_peterrec.nn.ownership import OwnershipError, pruned_entries
+from recbole_peterrec.nn.ownership import (
+    MOST_TASKS,
+    OwnershipError,
+    pruned_entries,
+)
 
 AUTO = "auto"  # a prune_ratio that is searched for
 AUTO_RATIOS = tuple(percent / 100 for percent in range(95, 45, -5))  # largest first
@@ -19,6 +23,28 @@ SCARCE = 0.05  # share of free weights below which a run warns
 def ratios(config: Config, ratio: float) -> Ratios:
     """The pruning ratio of each kind of weight: `ratio` is the kernels'."""
     return {"convolution": ratio, "embedding": config["embedding_prune_ratio"]}
+
+
+def retraining_epochs(config: Config) -> int:
+    """Bound of retraining after pruning."""
+    return config["retrain_epochs"] or config["epochs"]
+
+
+def require_retraining(task: str, config: Config) -> None:
+    """Refuse before the run what would stop it after a task's first training.
+
+    Raises:
+        ConfigError: a bound of retraining that its other keys do not allow, or ``auto`` without
+            validation.
+    """
+    try:
+        config.derive(epochs=retraining_epochs(config), repeatable=True)
+    except ConfigError as error:
+        raise ConfigError(f"task {task!r}: retrain_epochs: {error}") from error
+    if config["prune_ratio"] == AUTO and not config["eval_step"]:
+        raise ConfigError(
+            f"task {task!r}: prune_ratio auto compares validation metrics; eval_step must not be 0"
+        )
 
 
 def plan_capacity(learner: Learner, lessons: Sequence[tuple[str, Config]]) -> list[str]:
@@ -32,19 +58,24 @@ def plan_capacity(learner: Learner, lessons: Sequence[tuple[str, Config]]) -> li
         Warnings of tasks that will find few free weights.
 
     Raises:
-        ConfigError: a ratio that leaves a task nothing, or no weight that is free.
+        ConfigError: a ratio that leaves a task nothing, no weight that is free, or too many tasks.
     """
+    number = len(learner.tasks) + len(lessons)
+    if number > MOST_TASKS:
+        raise ConfigError(f"a learner holds at most {MOST_TASKS} tasks, not {number}")
     free = {name: learner.owned(name).free() for name in learner.weights}
-    size = sum(learner.stored(name).numel() for name in learner.weights)
+    size = {name: learner.stored(name).numel() for name in learner.weights}
     warnings = []
     for task, config in lessons:
-        share = sum(free.values()) / size
+        fullest = min(free, key=lambda name: free[name] / size[name])
+        share = free[fullest] / size[fullest]
         if share < SCARCE:
             warnings.append(
-                f"task {task!r} will find {share:.1%} of the weights free; raise the "
-                f"prune_ratio of earlier tasks or take a wider network"
+                f"task {task!r} will find {share:.1%} of {fullest} free; raise the prune_ratio "
+                f"of earlier tasks or take a wider network"
             )
         ratio = config["prune_ratio"]
+        # The smallest ratio that auto may take keeps the most.
         by_kind = ratios(config, AUTO_RATIOS[-1] if ratio == AUTO else ratio)
         for name, left in free.items():
             try:

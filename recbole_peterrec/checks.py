@@ -9,8 +9,8 @@ from typing import Any
 from recbole.evaluator import metric_types
 
 from recbole_peterrec.errors import ConfigError, did_you_mean
+from recbole_peterrec.evaluation.collector import RANKING
 
-RANKING = {"hit", "mrr", "ndcg", "recall", "precision", "map"}
 _NUMBER = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
 _INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
 

@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import copy
-import functools
-import hashlib
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch import nn
 
 from recbole_peterrec.capacity import (
     AUTO,
@@ -20,12 +13,21 @@ from recbole_peterrec.capacity import (
     capacity_table,
     plan_capacity,
     ratios,
+    require_retraining,
+    retraining_epochs,
 )
 from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.distributed.exchange import require_agreement
 from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
+from recbole_peterrec.lessons import (
+    Learned,
+    Lesson,
+    score_digest,
+    source_lesson,
+    task_lesson,
+)
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
@@ -35,43 +37,9 @@ from recbole_peterrec.saved_learner import (
     save_learned_task,
     save_learner,
 )
-from recbole_peterrec.saved_model import load_backbone, require_fit
+from recbole_peterrec.saved_model import PRETRAINING, load_backbone, require_fit
 from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
 from recbole_peterrec.tasks import read_tasks
-
-FIRST = "pretraining"
-CHECKED_ROWS = 2048  # test rows of a task that are scored again after each later one
-SCORES_AT_ONCE = 2**24
-
-
-@dataclass(frozen=True)
-class _Lesson:
-    """A task to learn: the source or a later one, alike.
-
-    ``train`` takes keys of the config that differ; ``record`` makes an outcome's part of
-    results.json.
-    """
-
-    name: str
-    stage: SequentialStage | TaskStage
-    model: nn.Module
-    head: nn.Module
-    train: Callable[..., Outcome]
-    record: Callable[[Outcome], dict[str, Any]]
-
-    @property
-    def config(self) -> Config:
-        """Of its training."""
-        return self.stage.config
-
-
-@dataclass
-class _Learned:
-    """A task that this run has learned, with what shows that it stays as it is."""
-
-    lesson: _Lesson
-    scores: str
-    record: dict[str, Any]
 
 
 class ContinualRun:
@@ -91,11 +59,13 @@ class ContinualRun:
         tasks = read_tasks(config)
         epochs = config["pretrain_epochs"] or config["epochs"]
         self.source = SequentialStage(
-            config.derive(model=config["backbone"], epochs=epochs, stage=FIRST)
+            config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
+            trained=not config["continue_from"],
         )
         self.vocabulary = describe(self.source.dataset)
         self.earlier: dict[str, dict[str, Any]] = {}
         self.pretrain_record: dict[str, Any] | None = None
+        self.max_length = self.source.config["MAX_ITEM_LIST_LENGTH"]
         if config["pretrained_path"]:
             self._load_first()
         if config["continue_from"]:
@@ -121,8 +91,11 @@ class ContinualRun:
                     f"task {stage.task.name!r}: the learner already has a task of this name; give "
                     f"the new one another"
                 )
-        lessons = [] if self.pretrain_record else [(FIRST, self.source.config)]
-        lessons += [(stage.task.name, stage.config) for stage in self.tasks]
+        lessons = [(stage.task.name, stage.config) for stage in self.tasks]
+        if self.pretrain_record is None:
+            lessons.insert(0, (PRETRAINING, self.source.config))
+        for name, own in lessons:
+            require_retraining(name, own)
         self.scarce = plan_capacity(self.learner, lessons)
 
     def definitions(self) -> dict[str, Any]:
@@ -141,16 +114,19 @@ class ContinualRun:
         self.histories = histories
         for line in self.scarce:
             logging.getLogger().warning(line)
-        self.learned: dict[str, _Learned] = {}
+        self.learned: dict[str, Learned] = {}
         if self.pretrain_record is None:
-            self.pretrain_record = self._learn(self._source_lesson(log)).record
+            first = source_lesson(
+                self.source, log, loaded=bool(self.config["pretrained_path"])
+            )
+            self.pretrain_record = self._learn(first).record
         results["pretrain"] = self.pretrain_record
         for name, header in self.earlier.items():
             results["tasks"][name] = header["record"]
             save_learned_task(run_dir, name, self.learner, header)
         self._write(run_dir, results)
         for stage in self.tasks:
-            learned = self._learn(self._task_lesson(stage, log))
+            learned = self._learn(task_lesson(stage, self.learner.encoder, log))
             results["tasks"][stage.task.name] = learned.record
             self._write_task(run_dir, learned)
             self._write(run_dir, results)
@@ -168,38 +144,27 @@ class ContinualRun:
 
     # --- one task
 
-    def _source_lesson(self, log: RunLog) -> _Lesson:
-        model = self.source.model
-        size = model.encoder.size + sum(p.numel() for p in model.output.parameters())
-
-        def record(outcome: Outcome) -> dict[str, Any]:
-            return outcome.record() | {"trainable_parameters": size}
-
-        train = functools.partial(self._train_first, log)
-        return _Lesson(FIRST, self.source, model, model.output, train, record)
-
-    def _train_first(self, log: RunLog, stage: str, **overrides: Any) -> Outcome:
-        """Train on the source, or before pruning take what ``pretrained_path`` gave."""
-        if stage == FIRST and self.config["pretrained_path"]:
-            return self.source.judge()
-        return self.source.train(log, stage=stage, **overrides)
-
-    def _task_lesson(self, stage: TaskStage, log: RunLog) -> _Lesson:
-        model = stage.build(self.learner.encoder)
-        train = functools.partial(stage.train, model, log)
-        record = functools.partial(stage.record, model)
-        return _Lesson(stage.task.name, stage, model, model.network.head, train, record)
-
-    def _learn(self, lesson: _Lesson) -> _Learned:
+    def _learn(self, lesson: Lesson) -> Learned:
         """Train, prune, retrain and freeze; then look whether every earlier task is the same."""
         name = lesson.name
         self.learner.begin(name)
-        before = lesson.train(stage=name)
+        before = lesson.train(stage_name=name)
         self.histories[name] = before.history
-        record = lesson.record(before)  # counts what training before pruning trains
+        trained = lesson.record(before)  # counts what training before pruning trains
         after, ratio = self._prune_and_retrain(lesson, before)
         self.learner.keep(lesson.head)
-        record |= {
+        require_agreement(f"{name}: the learner", self.learner.life_fingerprint)
+        self._check(self.learner.tasks[:-1])
+        record = trained | self._continual_record(name, before, after, ratio)
+        self.learned[name] = Learned(lesson, score_digest(lesson), record)
+        logging.getLogger().info(capacity_table(self.learner, name))
+        return self.learned[name]
+
+    def _continual_record(
+        self, name: str, before: Outcome, after: Outcome, ratio: float
+    ) -> dict[str, Any]:
+        """What results.json has of a task that was retrained, over what it had before pruning."""
+        return {
             **after.record(),
             "epochs": before.epochs + after.epochs,
             "seconds": round(before.seconds + after.seconds, 3),
@@ -208,45 +173,47 @@ class ContinualRun:
             "kept_parameters": self.learner.kept_weights(name),
             "capacity_free": self.learner.capacity_free(),
         }
-        require_agreement(f"{name}: the learner", self.learner.life_fingerprint)
-        self._check(self.learner.tasks[:-1])
-        digest = self._score_digest(lesson)
-        self.learned[name] = _Learned(lesson, digest, record)
-        logging.getLogger().info(capacity_table(self.learner, name))
-        return self.learned[name]
 
     def _prune_and_retrain(
-        self, lesson: _Lesson, before: Outcome
+        self, lesson: Lesson, before: Outcome
     ) -> tuple[Outcome, float]:
-        """Stages 2, 3 and 5; with the ratio ``auto``, the largest that costs too little."""
+        """Stages 2, 3 and 5, and the ratio that was pruned."""
+        ratio = lesson.config["prune_ratio"]
+        if ratio == AUTO:
+            return self._largest_tolerable(lesson, before)
+        return self._retrain(lesson, ratio, f"{lesson.name}@retrained"), ratio
+
+    def _largest_tolerable(
+        self, lesson: Lesson, before: Outcome
+    ) -> tuple[Outcome, float]:
+        """Prune ever less, until retraining comes near enough to what was before pruning."""
         config, name = lesson.config, lesson.name
-        if config["prune_ratio"] != AUTO:
-            ratio = config["prune_ratio"]
-            return self._retrain(lesson, ratio, f"{name}@retrained"), ratio
         metric = config["valid_metric"].lower()
         floor = before.valid[metric] * (1 - config["prune_tolerance"])
         head_state = copy.deepcopy(lesson.head.state_dict())
-        for ratio in AUTO_RATIOS:
+        for ratio in AUTO_RATIOS[:-1]:
             after = self._retrain(lesson, ratio, f"{name}@{ratio:g}")
+            reached = after.valid[metric]
             logging.getLogger().info(
-                f"{name}: pruning {ratio:g} gives valid {metric} {after.valid[metric]:.4f}, "
-                f"wanted {floor:.4f}"
+                f"{name}: pruning {ratio:g} gives valid {metric} {reached:.4f}, wanted {floor:.4f}"
             )
-            if after.valid[metric] >= floor:
+            if reached >= floor:
                 return after, ratio
-            if ratio != AUTO_RATIOS[-1]:
-                self.learner.unprune()
-                lesson.head.load_state_dict(head_state)
-        logging.getLogger().warning(
-            f"{name}: no pruning ratio keeps valid {metric} at {floor:.4f}; {ratio:g} is used"
-        )
-        return after, ratio
+            self.learner.unprune()
+            lesson.head.load_state_dict(head_state)
+        last = AUTO_RATIOS[-1]
+        after = self._retrain(lesson, last, f"{name}@{last:g}")
+        if after.valid[metric] < floor:
+            logging.getLogger().warning(
+                f"{name}: no pruning ratio keeps valid {metric} at {floor:.4f}; {last:g} is used"
+            )
+        return after, last
 
-    def _retrain(self, lesson: _Lesson, ratio: float, stage: str) -> Outcome:
+    def _retrain(self, lesson: Lesson, ratio: float, stage_name: str) -> Outcome:
         self.learner.prune(ratios(lesson.config, ratio))
-        epochs = lesson.config["retrain_epochs"] or lesson.config["epochs"]
-        after = lesson.train(stage=stage, epochs=epochs)
-        self.histories[stage] = after.history
+        epochs = retraining_epochs(lesson.config)
+        after = lesson.train(stage_name=stage_name, epochs=epochs)
+        self.histories[stage_name] = after.history
         return after
 
     # --- nothing may be forgotten
@@ -263,28 +230,12 @@ class ContinualRun:
             if not changed and task in self.learned:
                 learned = self.learned[task]
                 with self.learner.viewing(task):
-                    changed = self._score_digest(learned.lesson) != learned.scores
+                    changed = score_digest(learned.lesson) != learned.scores
             if changed:
                 raise TrainingError(
                     f"task {task!r} has changed while {self.learner.tasks[-1]!r} was learned; "
                     f"nothing more is saved; please report this"
                 )
-
-    @torch.no_grad()
-    def _score_digest(self, lesson: _Lesson) -> str:
-        """SHA-256 of the scores of the first test rows."""
-        digest, rows = hashlib.sha256(), 0
-        model = lesson.model.eval()
-        for interaction, *_ in lesson.stage.loaders[2]:
-            states = model.user_states(interaction.to(self.config["device"]))
-            weight, bias = model.label_layer()
-            for some in states.split(max(1, SCORES_AT_ONCE // len(bias))):
-                scores = torch.nn.functional.linear(some, weight, bias)
-                digest.update(scores.float().cpu().numpy().tobytes())
-            rows += len(states)
-            if rows >= CHECKED_ROWS:
-                break
-        return digest.hexdigest()
 
     # --- before the run
 
@@ -319,7 +270,19 @@ class ContinualRun:
                 raise CheckpointError(
                     f"{run_dir}: task {name!r} has no record of its metrics"
                 )
+        for key, has in (
+            ("prune_embeddings", "embedding" in learner.kinds),
+            ("layernorm_per_task", learner.layernorm_per_task),
+        ):
+            if key in self.config.external_config_dict and self.config[key] != has:
+                raise ConfigError(
+                    f"continue_from: the learner was begun with {key} {has}; leave the key out"
+                )
+            self.config[key] = has
         self.pretrain_record = header["pretrain"]
+        self.max_length = header[
+            "max_length"
+        ]  # of the first task, which stays as it is
         return learner
 
     # --- what a run tells and writes
@@ -332,7 +295,7 @@ class ContinualRun:
             self.learner,
             self.vocabulary,
             results["pretrain"],
-            self.source.config["MAX_ITEM_LIST_LENGTH"],
+            self.max_length,
         )
         save_json(
             run_dir / "vocabulary.json", {"items": item_tokens(self.source.dataset)}
@@ -340,7 +303,7 @@ class ContinualRun:
         save_json(run_dir / "capacity.json", self.learner.shares())
         write_results(run_dir, results, self.histories)
 
-    def _write_task(self, run_dir: Path, learned: _Learned) -> None:
+    def _write_task(self, run_dir: Path, learned: Learned) -> None:
         """A later task's own files; the first task's are the learner's."""
         stage = learned.lesson.stage
         if isinstance(stage, SequentialStage):

@@ -13,11 +13,11 @@ from typing import Any
 import psutil
 import torch
 
+from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import ConfigError, TrainingError
 from recbole_peterrec.nn.encoder import Architecture
 
 FLOAT = 4  # bytes
-ADAM = 4  # copies of a trained weight: itself, its gradient and two moments
 FORWARD = 2  # activations that a forward pass has at once, at the least
 
 
@@ -29,7 +29,7 @@ class Need:
         what: what it is, with its shape.
         bytes: its size.
         key: the setting that it grows with.
-        value: that setting's value; its size is proportional to it.
+        value: that setting's value; its size is about proportional to it.
     """
 
     what: str
@@ -62,35 +62,50 @@ def saved_positions(architecture: Architecture, length: int, last: bool) -> int:
     return positions
 
 
+def trained_copies(config: Mapping[str, Any]) -> int:
+    """Copies of a table that training holds: itself, its gradient and the optimiser's moments."""
+    dense = (
+        config["table_updates"] != "rows"
+    )  # by rows, a gradient is as small as its batch
+    moments = 2 if config["learner"] in ("adam", "adamw") else 0
+    return 1 + dense + moments
+
+
 def table_needs(
-    architecture: Architecture, labels: int, encoder_copies: int
+    architecture: Architecture, labels: int, label_copies: int, encoder_copies: int
 ) -> list[Need]:
     """Embeddings and classification layer, which grow with the number of items.
 
     Args:
         architecture: of the encoder.
-        labels: of the classification layer, which is trained.
-        encoder_copies: of the embeddings: :data:`ADAM` if they are trained, 0 if they are there
-            already.
+        labels: of the classification layer.
+        label_copies: of that, see :func:`trained_copies`.
+        encoder_copies: of the embeddings; 0 if they are there already.
     """
     k = architecture.embedding_size
-    rows = labels * ADAM + (architecture.items + 1) * encoder_copies
+    rows = labels * label_copies + (architecture.items + 1) * encoder_copies
     what = (
         f"embeddings of {architecture.items:,} items and the layer of {labels:,} labels, "
-        f"with what Adam keeps of them,"
+        f"with what training keeps of them,"
     )
     return [Need(what, FLOAT * rows * k, "embedding_size", k)]
+
+
+def vector_needs(architecture: Architecture, users: int) -> list[Need]:
+    """The kept vectors of :mod:`recbole_peterrec.trainer.user_vectors`."""
+    k = architecture.embedding_size
+    return [Need(f"vectors of {users:,} users", FLOAT * users * k, "embedding_size", k)]
 
 
 def training_needs(
     architecture: Architecture, length: int, rows: int, last: bool
 ) -> list[Need]:
-    """What a step keeps for its backward pass through the encoder.
+    """What a float32 step keeps for its backward pass through the encoder.
 
     Args:
         architecture: of the encoder.
-        length: ``MAX_ITEM_LIST_LENGTH``.
-        rows: ``train_batch_size``.
+        length: of a row, in items.
+        rows: of a step, in one process.
         last: as in :func:`saved_positions`.
     """
     k = architecture.embedding_size
@@ -99,11 +114,11 @@ def training_needs(
         f"activations of {rows:,} rows of {length} items in "
         f"{2 * len(architecture.dilations)} layers of {k} channels"
     )
-    return [Need(what, size, "train_batch_size", rows)]
+    return [Need(what, size, "train_batch_size", rows * group.size())]
 
 
 def evaluation_needs(architecture: Architecture, length: int, rows: int) -> list[Need]:
-    """What evaluation holds beside the weights; of ``eval_batch_size`` `rows`."""
+    """What evaluation holds beside the weights; arguments as in :func:`training_needs`."""
     k = architecture.embedding_size
     size = FLOAT * FORWARD * rows * length * k
     what = f"activations of {rows:,} evaluated rows of {length} items"
@@ -111,17 +126,21 @@ def evaluation_needs(architecture: Architecture, length: int, rows: int) -> list
 
 
 def available_memory(device: torch.device) -> int:
-    """Bytes that are free on a device now."""
+    """Bytes that are free on a device now, for this one of the processes that share it."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
-    return psutil.virtual_memory().available
+    member = group.member()
+    sharing = member.local_size if member else 1
+    return psutil.virtual_memory().available // sharing
 
 
 def require_stage(
     where: str,
     config: Mapping[str, Any],
     architecture: Architecture,
-    tables: Sequence[Need],
+    held: Sequence[Need],
+    rows: Sequence[int],
+    longest: int,
     passed: bool = True,
     last: bool = False,
 ) -> None:
@@ -129,23 +148,32 @@ def require_stage(
 
     Args:
         where: the stage.
-        config: ``device``, ``MAX_ITEM_LIST_LENGTH`` and the batch sizes.
+        config: ``device``, ``MAX_ITEM_LIST_LENGTH``, ``amp`` and the batch sizes.
         architecture: of the encoder.
-        tables: from :func:`table_needs`.
-        passed: whether a gradient passes through the encoder, to patches at the least.
+        held: what is there all the time.
+        rows: of the training split, and of the largest of the others.
+        longest: history, in items.
+        passed: whether a gradient passes through the whole encoder.
         last: as in :func:`saved_positions`.
 
     Raises:
         ConfigError: see :func:`require_memory`.
     """
-    length, device = config["MAX_ITEM_LIST_LENGTH"], config["device"]
-    steps = [evaluation_needs(architecture, length, config["eval_batch_size"])]
-    if passed:
-        rows = config["train_batch_size"]
-        steps.append(training_needs(architecture, length, rows, last))
+    device = config["device"]
+    length = min(config["MAX_ITEM_LIST_LENGTH"], longest)
+    trained, evaluated = (
+        min(config[key], number)
+        for key, number in zip(
+            ("train_batch_size", "eval_batch_size"), rows, strict=True
+        )
+    )
+    steps = [evaluation_needs(architecture, length, evaluated)]
+    if passed and config["amp"] is None:  # half of it, or less, with amp
+        share = trained // group.size()
+        steps.append(training_needs(architecture, length, share, last))
     for step in steps:
         available = available_memory(device)
-        require_memory(where, [*tables, *step], available, device)
+        require_memory(where, [*held, *step], available, device)
 
 
 def require_memory(

@@ -27,6 +27,8 @@ from recbole_peterrec.sequential_run import SequentialRun
 from recbole_peterrec.transfer_run import TransferRun
 from recbole_peterrec.version import __version__
 
+TRAINING = "training"  # what a run needs to go on, until it has ended
+ENDED = ".training.ended"  # the same, being deleted
 PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
 FREE_TO_RESUME = {
     *("resume", "show_progress", "state", "model", "dataset"),
@@ -77,6 +79,7 @@ def run(
 def _run(config: Config) -> dict[str, Any]:
     """The run of a config, in this process or as one of several."""
     if config["resume"] and _has_ended(config["run_dir"]):
+        _end(Path(config["run_dir"]))
         results = load_json(Path(config["run_dir"], "results.json"))
         return _outcome(config, results, Path(config["run_dir"]))
     _share(config)
@@ -98,7 +101,7 @@ def _run(config: Config) -> dict[str, Any]:
         prepared.execute(run_dir, log, results, histories)
         exchange.barrier()  # nobody reads there any more
         if group.is_first():
-            shutil.rmtree(run_dir / "training", ignore_errors=True)
+            _end(run_dir)
     return _outcome(config, results, run_dir)
 
 
@@ -123,9 +126,18 @@ def _share(config: Config) -> None:
 
 
 def _has_ended(run_dir: str) -> bool:
-    """Whether a run has written all it writes; what it needs to go on is deleted last."""
+    """Whether a run has written all it writes: what it needs to go on is there from the first
+    to the last moment."""
     folder = Path(run_dir)
-    return (folder / "results.json").is_file() and not (folder / "training").exists()
+    return (folder / "results.json").is_file() and not (folder / TRAINING).exists()
+
+
+def _end(run_dir: Path) -> None:
+    """Delete what going on needs, all of it at once as others see it."""
+    training, ended = run_dir / TRAINING, run_dir / ENDED
+    if training.is_dir():
+        training.rename(ended)
+    shutil.rmtree(ended, ignore_errors=True)
 
 
 def _outcome(config: Config, results: dict[str, Any], run_dir: Path) -> dict[str, Any]:
@@ -178,7 +190,8 @@ def _resumed(config: Config) -> Config:
 def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
     """Make the run directory with its log and its resolved config, or go on in it."""
     run_dir = new_run_dir(config)
-    if (run_dir / "results.json").exists() and not config["resume"]:
+    taken = exchange.of_first((run_dir / "results.json").exists())
+    if taken and not config["resume"]:
         raise ConfigError(
             f"run_dir {run_dir} already holds results; name another, or resume an unfinished run "
             f"with --resume={run_dir}"
@@ -192,6 +205,8 @@ def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
     if config["resume"] and group.is_first():
         remove_unfinished_writes(run_dir)
     elif not config["resume"]:
+        if group.is_first():
+            (run_dir / TRAINING).mkdir(exist_ok=True)
         text = yaml.safe_dump(
             config.resolved() | definitions, sort_keys=True, allow_unicode=True
         )

@@ -90,7 +90,7 @@ def open_learner(
     """A saved learner, every task's fingerprint checked.
 
     Args:
-        run_dir: of a finished run.
+        run_dir: of a run; one that has not ended has the tasks that it has kept.
 
     Returns:
         The learner; the content of each later task's ``task.json``; ``backbone.json``.
@@ -99,19 +99,29 @@ def open_learner(
         CheckpointError: files missing, damaged or not fitting each other.
     """
     run_dir = Path(run_dir)
+    try:
+        return _open(run_dir)
+    except CheckpointError as error:
+        if (run_dir / "training").is_dir():
+            raise CheckpointError(
+                f"{error}; the run has not ended: finish it with --resume={run_dir}"
+            ) from error
+        raise
+
+
+def _open(
+    run_dir: Path,
+) -> tuple[Learner, dict[str, dict[str, Any]], dict[str, Any]]:
     header_path = run_dir / "backbone.json"
     if not is_learner(run_dir):
         raise CheckpointError(
             f"{run_dir} holds no learner ({OWNERSHIP} is missing); name the run directory of a "
-            f"finished Conure run"
+            f"Conure run"
         )
-    if (run_dir / "training").is_dir():
-        raise CheckpointError(
-            f"{run_dir} is of a run that has not ended; finish it with --resume={run_dir}"
-        )
+    needed = ("architecture", "vocabulary", "learner", "pretrain")
     header = read_header(
         header_path,
-        {"model": str, "architecture": dict, "vocabulary": dict, "learner": dict},
+        {"model": str, "max_length": int, **dict.fromkeys(needed, dict)},
     )
     told = header["learner"]
     try:

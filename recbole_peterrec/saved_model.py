@@ -15,6 +15,7 @@ from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.version import __version__
 
 FORMAT = 1
+PRETRAINING = "pretraining"  # name of the source among tasks: the first thing learned
 NEXT_ITEM_HEAD = "pretraining_head.safetensors"
 OWNERSHIP = "ownership.safetensors"  # there is one where the network is a learner
 

@@ -14,13 +14,12 @@ from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.saved_learner import is_learner, open_learner, open_network
 from recbole_peterrec.saved_model import (
+    PRETRAINING,
     open_backbone,
     open_next_item,
     open_task,
     read_header,
 )
-
-NEXT_ITEM = "pretraining"
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,8 @@ class _Served:
 class UserModel:
     """A saved run, PeterRec's or Conure's; a task is opened when it is first asked for.
 
-    Besides the tasks, ``pretraining`` predicts the next item of the source.
+    Besides the tasks, ``pretraining`` predicts the next item of the source. Of a Conure run the
+    one encoder is set to a task when that is asked for, so several threads need a model each.
 
     Args:
         run_dir: directory of a finished run.
@@ -47,6 +47,7 @@ class UserModel:
     def __init__(self, run_dir: str | Path) -> None:
         self.run_dir = Path(run_dir)
         self._learner: Learner | None = None
+        self._viewed: str | None = None
         if is_learner(run_dir):
             self._learner, self._headers, _ = open_learner(run_dir)
             self._encoder = self._learner.encoder
@@ -101,10 +102,11 @@ class UserModel:
             rows.append(torch.tensor(ids[-served.max_length :]))
         lengths = torch.tensor([len(row) for row in rows])
         items = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        if self._learner is not None:
+        if self._learner is not None and self._viewed != task:
             self._learner.view(task)
+            self._viewed = task
         scores = served.network.scores(items, lengths)
-        return scores[:, 1:] if task == NEXT_ITEM else scores  # column 0 is padding
+        return scores[:, 1:] if task == PRETRAINING else scores  # column 0 is padding
 
     def top(
         self, task: str, history: Sequence[str], number: int = 5
@@ -122,7 +124,7 @@ class UserModel:
 
     def _open(self, task: str) -> _Served:
         if task not in self._served:
-            known = [*self.tasks, NEXT_ITEM]
+            known = [*self.tasks, PRETRAINING]
             if task not in known:
                 raise CheckpointError(
                     f"{self.run_dir} has no task {task!r}{did_you_mean(task, known)}"
@@ -131,7 +133,7 @@ class UserModel:
         return self._served[task]
 
     def _load(self, task: str) -> _Served:
-        if task == NEXT_ITEM:
+        if task == PRETRAINING:
             header = read_header(self.run_dir / "backbone.json", {"max_length": int})
             network = open_next_item(self.run_dir, self._encoder)
             return _Served(network.eval(), list(self._ids), header["max_length"])

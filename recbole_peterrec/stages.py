@@ -20,7 +20,13 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.evaluation.label_cs import LabelCounts
-from recbole_peterrec.memory import ADAM, out_of_memory, require_stage, table_needs
+from recbole_peterrec.memory import (
+    out_of_memory,
+    require_stage,
+    table_needs,
+    trained_copies,
+    vector_needs,
+)
 from recbole_peterrec.model.backbone import Backbone, architecture_of
 from recbole_peterrec.model.task_network import Tuning
 from recbole_peterrec.model.task_recommender import TaskRecommender
@@ -32,7 +38,7 @@ from recbole_peterrec.tasks import Task
 from recbole_peterrec.trainer.base import BackboneTrainer, RunMixin, runnable
 from recbole_peterrec.trainer.multitask import MultiTaskTrainer
 from recbole_peterrec.trainer.transfer import TransferTrainer
-from recbole_peterrec.trainer.user_vectors import kept_vectors
+from recbole_peterrec.trainer.user_vectors import USERS_AT_ONCE, kept_vectors
 
 JoinedSource = tuple[Backbone, TrainDataLoader]  # a model and its training windows
 
@@ -65,6 +71,7 @@ def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
         with log.quiet_console():
             _, best = trainer.fit(train, valid, show_progress=show)
         tested = trainer.evaluate(test, show_progress=show)
+    trainer.let_go()
     outcome = Outcome(
         valid={metric: float(value) for metric, value in (best or {}).items()},
         test=tested,
@@ -78,6 +85,12 @@ def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
     return outcome
 
 
+def _largest_splits(loaders) -> tuple[int, int]:
+    """Rows of the training split, and of the larger one of the others."""
+    train, valid, test = (len(loader.dataset) for loader in loaders)
+    return train, max(valid, test)
+
+
 class SequentialStage:
     """A sequential model on a source: a backbone of ours, or a baseline of RecBole's.
 
@@ -85,12 +98,13 @@ class SequentialStage:
 
     Args:
         config: the model's config.
+        trained: whether it will be; what is only loaded needs less memory.
 
     Raises:
         UserError: a dataset or value that cannot be used.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, trained: bool = True) -> None:
         if config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
             raise ConfigError(f"{config['model']} is not a sequential model")
         self.config = config
@@ -98,13 +112,24 @@ class SequentialStage:
         self.dataset = self._load()
         self.loaders = make_loaders(config, self.dataset)
         if self.ours:
-            items = self.dataset.item_num
-            architecture = architecture_of(config, items, config.model_class.causal)
-            tables = table_needs(architecture, items, encoder_copies=ADAM)
-            require_stage(config["stage"] or "training", config, architecture, tables)
+            self._require_memory(trained)
         init_seed(config["seed"], config["reproducibility"])
         self.model = self._build().to(config["device"])
         self.trainer: RunMixin | None = None
+
+    def _require_memory(self, trained: bool) -> None:
+        config, items = self.config, self.dataset.item_num
+        architecture = architecture_of(config, items, config.model_class.causal)
+        copies = trained_copies(config) if trained else 1
+        require_stage(
+            config["stage"] or "training",
+            config,
+            architecture,
+            table_needs(architecture, items, copies, copies),
+            _largest_splits(self.loaders),
+            int(self.dataset.sequences.lengths.max()),
+            passed=trained,
+        )
 
     def _build(self) -> nn.Module:
         try:
@@ -216,14 +241,23 @@ class TaskStage:
             raise type(error)(f"task {task.name!r}: {error}") from error
 
     def _require_memory(self, architecture: Architecture) -> None:
-        config = self.config
-        copies = ADAM if config["tuning"] == "all" else 0
+        config, tuning = self.config, self.config["tuning"]
+        copies, labels = trained_copies(config), len(self.dataset.labels)
+        moves = tuning == "all" or config["prune_embeddings"]
+        held = table_needs(architecture, labels, copies, copies if moves else 0)
+        rows = _largest_splits(self.loaders)
+        longest = int(self.dataset.source.sequences.lengths.max())
+        if tuning == "head" and not config["dropout_prob"]:
+            held += vector_needs(architecture, self.dataset.user_num)
+            rows = rows[0], USERS_AT_ONCE
         require_stage(
             "fine-tuning",
             config,
             architecture,
-            table_needs(architecture, len(self.dataset.labels), copies),
-            passed=config["tuning"] != "head",
+            held,
+            rows,
+            longest,
+            passed=tuning in (None, "patch", "all"),  # None: Conure
             last=config["pooling"] in READ_LAST,
         )
 
@@ -257,7 +291,10 @@ class TaskStage:
         if overrides:  # RecBole derives no other value; it steers loaders, made already
             config = config.derive(repeatable=True, **overrides)
         init_seed(config["seed"], config["reproducibility"])
-        with kept_vectors(model, self.loaders) as seconds:
+        with (
+            out_of_memory(self.task.name),
+            kept_vectors(model, self.loaders) as seconds,
+        ):
             if joined is None:
                 self.trainer = TransferTrainer(config, model)
             else:

@@ -10,9 +10,10 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.data.task_dataset import KINDS, PROFILE
 from recbole_peterrec.defaults import merged_task
 from recbole_peterrec.errors import ConfigError, did_you_mean
+from recbole_peterrec.saved_model import PRETRAINING
 
 OWN_KEYS = ("name", "kind", "dataset", "field", "bins")
-RESERVED = ("pretraining",)
+RESERVED = (PRETRAINING,)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 # What a task is measured by and made of: set by task_defaults or by the task itself. A run's own
 # value of such a key is meant for the source.
@@ -46,6 +47,7 @@ SOURCE_ONLY = frozenset(
         "group_offset",
         "ip",
         "joint_coefficient",
+        "layernorm_per_task",
         "kernel_size",
         "mask_ratio",
         "model",
@@ -56,6 +58,7 @@ SOURCE_ONLY = frozenset(
         "pretrained",
         "pretrained_path",
         "protocol",
+        "prune_embeddings",
         "recent_interactions",
         "resume",
         "run_dir",
@@ -86,8 +89,9 @@ class Task:
 def read_tasks(config: Config) -> list[Task]:
     """The tasks of a run, in the order in which they are learned.
 
-    A key's value is, first found: the task's own; the run's, where a user gave one and the key is
-    not of the protocol; ``task_defaults`` of its kind; the run's default.
+    A key's value is, first found: the task's own, of a user's list; the run's, where a user gave
+    one and the key is not of the protocol; the task's own, of a property file's list;
+    ``task_defaults`` of its kind; the run's default.
 
     Raises:
         ConfigError: no list, a missing or unknown key, a duplicated or unusable name, an unknown
@@ -131,11 +135,18 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
             f"{where}: kind must be {' or '.join(KINDS)}, got {kind!r}"
             f"{did_you_mean(str(kind), KINDS)}"
         )
+    given = set(config.external_config_dict) - PROTOCOL
     overrides = {
         key: value
         for key, value in config["task_defaults"][kind].items()
-        if key in PROTOCOL or key not in config.external_config_dict
+        if key not in given
     }
+    if "tasks" not in given:
+        definition = {
+            key: value
+            for key, value in definition.items()
+            if key in OWN_KEYS or key not in given
+        }
     try:
         overrides = merged_task(overrides, definition)
     except ConfigError as error:

@@ -11,7 +11,7 @@ from recbole_peterrec.data.vocabulary import describe
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
-from recbole_peterrec.saved_model import load_backbone
+from recbole_peterrec.saved_model import PRETRAINING, load_backbone
 from recbole_peterrec.sequential_run import write_backbone
 from recbole_peterrec.stages import JoinedSource, Outcome, SequentialStage, TaskStage
 from recbole_peterrec.tasks import read_tasks
@@ -40,7 +40,8 @@ class TransferRun:
         tasks = read_tasks(config)
         epochs = config["pretrain_epochs"] or config["epochs"]
         self.pretraining = SequentialStage(
-            config.derive(model=config["backbone"], epochs=epochs, stage="pretraining")
+            config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
+            trained=config["pretrained"] and not config["pretrained_path"],
         )
         self.encoder = self.pretraining.model.encoder
         self.loaded = None
@@ -74,7 +75,7 @@ class TransferRun:
         elif self.config["pretrained"]:
             outcome = self.pretraining.train(log)
             results["pretrain"] = self._pretraining_record(outcome)
-            histories["pretraining"] = outcome.history
+            histories[PRETRAINING] = outcome.history
         write_backbone(
             run_dir,
             self.config["backbone"],

@@ -13,7 +13,10 @@ import yaml
 
 from recbole_peterrec import UserModel, run
 from recbole_peterrec.checkpoint import load_tensors, save_tensors
-from recbole_peterrec.errors import CheckpointError, ConfigError
+from recbole_peterrec.config import Config
+from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
+from recbole_peterrec.model.learner import Learner
+from recbole_peterrec.tasks import read_tasks
 from tests.toy import TARGET, TASKS, command_line, settings, toy_flags, write_toy
 
 BUY = {**TARGET, "eval_args": {**TARGET["eval_args"], "mode": "full"}}
@@ -192,8 +195,10 @@ def no_owners(run_dir):
     (run_dir / "ownership.safetensors").unlink()
 
 
-def not_ended(run_dir):
+def torn(run_dir):
+    """A later task's owners are written, what tells of it is not."""
     (run_dir / "training").mkdir()
+    unknown_owner(run_dir)
 
 
 def truncated(run_dir):
@@ -208,7 +213,7 @@ def truncated(run_dir):
         (unknown_owner, "owned by task 9 of 3"),
         (changed_weight, "not what it was"),
         (no_owners, "holds no learner"),
-        (not_ended, "has not ended"),
+        (torn, "has not ended: finish it"),
         (truncated, "truncated"),
     ],
 )
@@ -286,7 +291,10 @@ def test_few_free_weights_are_told_before_training(folder, tmp_path):
     tasks = [{**GENDER, "prune_ratio": 0.04}, AGE]
     learn(folder, tmp_path / "run", tasks=tasks, state="WARNING")
     log = (tmp_path / "run/run.log").read_text()
-    assert "task 'age' will find 2.6% of the weights free" in log.splitlines()[0]
+    assert (
+        "task 'age' will find 2.6% of blocks.0.branch.0.conv free"
+        in log.splitlines()[0]
+    )
 
 
 @pytest.mark.parametrize("model", ["SinMo", "FineSmax", "STL", "MTL", "Unprotected"])
@@ -339,3 +347,95 @@ def test_a_learner_that_continues_has_its_first_task(folder, learner, tmp_path):
     paths = {"continue_from": str(learner), "pretrained_path": str(learner)}
     with pytest.raises(ConfigError, match="leave out pretrained_path"):
         learn(folder, tmp_path / "run", **paths)
+
+
+def test_learning_on_leaves_the_first_task_its_longest_history(
+    folder, learner, tmp_path
+):
+    keys_ = {"MAX_ITEM_LIST_LENGTH": 3, "tasks": [AGE]}
+    learn(folder, tmp_path / "run", continue_from=str(learner), **keys_)
+    history = [[f"i{number}" for number in range(1, 7)]]
+    before, after = (
+        UserModel(path).scores("pretraining", history)
+        for path in (learner, tmp_path / "run")
+    )
+    assert torch.equal(before, after)
+
+
+def test_tasks_learned_before_one_that_fails_are_served_and_go_on(folder, tmp_path):
+    failing = {**AGE, "learning_rate": 1e30}
+    with pytest.raises(TrainingError, match="age: loss is"):
+        learn(folder, tmp_path / "run", tasks=[GENDER, failing], epochs=3)
+    assert UserModel(tmp_path / "run").scores("gender", HISTORIES).isfinite().all()
+    learn(folder, tmp_path / "on", continue_from=str(tmp_path / "run"), tasks=[AGE])
+    assert list(results(tmp_path / "on")["tasks"]) == ["gender", "age"]
+
+
+def test_a_weight_that_changes_behind_the_learner_stops_the_run(
+    folder, tmp_path, monkeypatch
+):
+    keep = Learner.keep
+
+    def meddling(self, head):
+        keep(self, head)
+        if self.tasks[-1] == "gender":
+            name = self.weights[0]
+            first_owned = (self.owned(name).owner == 1).view(-1).nonzero()[0]
+            self.stored(name).data.view(-1)[first_owned] += 1e-6
+
+    monkeypatch.setattr(Learner, "keep", meddling)
+    with pytest.raises(TrainingError, match="task 'pretraining' has changed"):
+        learn(folder, tmp_path / "run", tasks=[GENDER])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tasks": [AGE], "layernorm_per_task": True}, "begun with layernorm_per_task"),
+        ({"tasks": [AGE], "prune_embeddings": True}, "begun with prune_embeddings"),
+    ],
+)
+def test_what_a_learner_was_begun_with_cannot_be_changed(
+    folder, learner, tmp_path, changes, message
+):
+    with pytest.raises(ConfigError, match=message):
+        learn(folder, tmp_path / "run", continue_from=str(learner), **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"prune_ratio": "auto", "eval_step": 0}, "prune_ratio auto compares"),
+        (
+            {"tasks": [{**GENDER, "eval_step": 2, "retrain_epochs": 3}]},
+            "task 'gender': retrain_epochs: select_epoch last",
+        ),
+        ({"tasks": [{**GENDER, "layernorm_per_task": True}]}, "a key of the run"),
+        ({"tasks": [{**BUY, "rank_rho": 0.001}]}, "rank_rho 0.001 draws"),
+        ({"tasks": [{**BUY, "rank_rho": 1e-9}]}, "rank_rho 1e-09 draws"),
+    ],
+)
+def test_what_would_stop_a_run_later_stops_it_before_it_writes(
+    folder, tmp_path, changes, message
+):
+    with pytest.raises(ConfigError, match=message):
+        learn(folder, tmp_path / "run", **changes)
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_fullest_weight_is_the_one_that_is_told(folder, tmp_path):
+    changes = {"prune_embeddings": True, "embedding_prune_ratio": 0.9}
+    ratios = {"prune_ratio": 0.1, "embedding_prune_ratio": 0.9}
+    tasks = [{**GENDER, **ratios}, {**AGE, **ratios}]
+    settings_ = {**changes, "prune_ratio": 0.1, "tasks": tasks, "state": "WARNING"}
+    learn(folder, tmp_path / "run", **settings_)
+    log = (tmp_path / "run/run.log").read_text()
+    assert "task 'age' will find 0.5% of blocks.0.branch.0.conv free" in log
+
+
+def test_a_flag_wins_over_the_tasks_of_a_property_file():
+    config = Config("Conure", "ml-100k", config_dict={"prune_ratio": "auto"})
+    assert {task.config["prune_ratio"] for task in read_tasks(config)} == {"auto"}
+    own = [{"name": "gender", "kind": "profile", "field": "gender", "prune_ratio": 0.6}]
+    config = Config("Conure", "ml-100k", config_dict={"prune_ratio": 0.5, "tasks": own})
+    assert [task.config["prune_ratio"] for task in read_tasks(config)] == [0.6]

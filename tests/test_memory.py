@@ -12,10 +12,11 @@ from recbole_peterrec.memory import (
     available_memory,
     out_of_memory,
     require_memory,
+    trained_copies,
     training_needs,
 )
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
-from tests.toy import command_line, settings, toy_flags, write_toy
+from tests.toy import command_line, settings, toy_flags, write_config, write_toy
 
 ROWS, LENGTH, WIDTH = 6, 40, 16
 
@@ -93,17 +94,36 @@ def test_a_run_that_cannot_fit_is_refused_before_it_writes(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_batch_counts_with_the_rows_that_there_are(tmp_path):
+    """The toy has few; a batch of a billion is a batch of them all."""
+    folder = write_toy(tmp_path / "data")
+    sizes = {"train_batch_size": 10**9, "eval_batch_size": 10**9}
+    keys = settings(folder, run_dir=str(tmp_path / "run"), **sizes)
+    assert run("PeterRec", "toy", config_dict=keys)["results"]["tasks"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "copies"),
+    [
+        ({"learner": "adam", "table_updates": "dense"}, 4),
+        ({"learner": "adam", "table_updates": "rows"}, 3),
+        ({"learner": "sgd", "table_updates": "dense"}, 2),
+    ],
+)
+def test_copies_of_a_table_are_those_that_its_training_holds(keys, copies):
+    assert trained_copies(keys) == copies
+
+
 def test_the_command_line_refuses_what_no_machine_holds(tmp_path):
     file = tmp_path / "toy.yaml"
-    file.write_text(
-        f"data_path: {write_toy(tmp_path)}\nuse_gpu: False\n"
-        "train_batch_size: 1000000000\nload_col: {inter: [user_id, item_id, timestamp]}\n"
-    )
+    changes = {"embedding_size": 10**8, "run_dir": str(tmp_path / "run")}
+    write_config(file, write_toy(tmp_path), **changes)
     done = command_line(toy_flags(file, "NextItNetAR"), tmp_path)
     assert done.status == 2
-    assert done.stderr.startswith("error: training: needs at least")
-    assert "train_batch_size" in done.stderr
+    assert done.stderr.startswith("error: training: needs at least"), done.stderr
+    assert "use a smaller model" in done.stderr or "embedding_size" in done.stderr
     assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
 
 
 def test_running_out_of_memory_is_one_clear_line():

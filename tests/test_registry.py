@@ -68,6 +68,9 @@ for model in ("NextItNetAR", "GRec"):
         "block_num": config["block_num"],
         "result": run_recbole(model=model, dataset="toy", config_dict=keys),
     }
+    sampled = {"eval_args": {**config["eval_args"], "mode": "uni5"}}
+    outcome = run_recbole(model=model, dataset="toy", config_dict={**keys, **sampled})
+    told[model]["sampled"] = outcome["test_result"]
 json.dump(told, open("told.json", "w"), default=float)
 """
 
@@ -99,6 +102,14 @@ def test_stock_run_recbole_trains_and_evaluates_a_backbone_by_name(told, model):
     assert set(result["best_valid_result"]) == {"mrr@5", "hit@5"}
     assert result["best_valid_score"] == result["best_valid_result"]["mrr@5"]
     assert result["valid_score_bigger"] is True
+
+
+@pytest.mark.parametrize("model", ["NextItNetAR", "GRec"])
+def test_stock_run_recbole_ranks_against_sampled_negatives(told, model):
+    sampled, full = told[model]["sampled"], told[model]["result"]["test_result"]
+    assert set(sampled) == {"mrr@5", "hit@5"}
+    assert sampled["hit@5"] >= full["hit@5"]  # five others are easier than all
+    assert 0 < sampled["mrr@5"] <= sampled["hit@5"] <= 1
 
 
 @pytest.mark.parametrize("model", ["NextItNetAR", "GRec"])

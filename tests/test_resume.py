@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import os
+from pathlib import Path
 
 import pytest
 import yaml
 
-from recbole_peterrec import run
+from recbole_peterrec import quick_start, run
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.trainer.transfer import TransferTrainer
 from tests.toy import TARGET, TASKS, command_line, python, settings, write_toy
 
 MODELS = ("PeterRec", "Conure", "GRec", "GRU4Rec")
@@ -134,6 +136,50 @@ def test_a_run_stopped_twice_ends_with_the_same_bytes(folder, undisturbed, tmp_p
                 run(**names, config_dict=keys)
     run(config_dict={"resume": str(run_dir), "state": "ERROR"})
     assert left_by(run_dir) == expected
+
+
+def test_a_learner_that_goes_on_is_resumed_from_its_first_epoch(folder, tmp_path):
+    """Nothing of the new task is written yet, all of the earlier ones is."""
+    run(
+        "Conure",
+        "toy",
+        config_dict=config(folder, "Conure", tmp_path / "first"),
+    )
+    ages = [{"name": "age", "kind": "profile", "field": "age", "bins": [25, 45]}]
+    runs = [tmp_path / "whole", tmp_path / "stopped"]
+    keys = [
+        config(folder, "Conure", run_dir)
+        | {"continue_from": str(tmp_path / "first"), "tasks": ages}
+        for run_dir in runs
+    ]
+    run("Conure", "toy", config_dict=keys[0])
+    with pytest.MonkeyPatch.context() as patch:
+
+        def stop(*_, **__):
+            raise Stopped
+
+        patch.setattr(TransferTrainer, "_train_epoch", stop)
+        with pytest.raises(Stopped):
+            run("Conure", "toy", config_dict=keys[1])
+    run(config_dict={"resume": str(runs[1]), "state": "ERROR"})
+    assert left_by(runs[1]) == left_by(runs[0])
+
+
+def test_a_run_stopped_while_it_tidies_up_has_ended(folder, tmp_path, monkeypatch):
+    run_dir = tmp_path / "run"
+    with monkeypatch.context() as patch:
+
+        def stop(folder, **_):
+            (best, *_) = sorted(Path(folder).rglob("best.pt"))
+            best.unlink()
+            raise Stopped
+
+        patch.setattr(quick_start.shutil, "rmtree", stop)
+        with pytest.raises(Stopped):
+            run("PeterRec", "toy", config_dict=config(folder, "PeterRec", run_dir))
+    outcome = run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+    assert outcome["results"] == json.loads((run_dir / "results.json").read_text())
+    assert not list(run_dir.glob(".training*"))
 
 
 KILL_ITSELF = """

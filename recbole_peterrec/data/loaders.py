@@ -109,6 +109,9 @@ def make_loaders(
         DataError: a user for whom every item is a positive has none.
     """
     datasets = dataset.build()
+    for part in datasets:
+        if isinstance(part, SequenceDataset):
+            part.pads_to_longest = True
     sampler = None
     if config["train_neg_sample_args"]["distribution"] != "none":
         sampler = _negative_sampler(config, dataset, datasets)

@@ -10,6 +10,8 @@ from recbole.sampler.sampler import AbstractSampler, Sampler
 
 from recbole_peterrec.errors import ConfigError
 
+LEAST_NEGATIVE = 1e-3  # probability that a draw is no positive of its user
+
 
 @contextlib.contextmanager
 def numpy_seed(seed: int) -> Iterator[None]:
@@ -55,8 +57,13 @@ class CandidateSampler(AbstractSampler):
     def _uni_sampling(self, sample_num: int) -> np.ndarray:
         return np.random.randint(1, self.item_num, sample_num)
 
-    def _get_candidates_list(self) -> np.ndarray:
-        return self.items
+    def _build_alias_table(self) -> None:
+        """Popularity as a cumulative distribution; RecBole's table is read whole at a draw."""
+        self.cumulative = np.bincount(self.items, minlength=self.item_num).cumsum()
+
+    def _pop_sampling(self, sample_num: int) -> np.ndarray:
+        place = np.random.randint(self.cumulative[-1], size=sample_num)
+        return np.searchsorted(self.cumulative, place, "right")
 
     def get_used_ids(self) -> None:
         """RecBole's table of a set for each user, which :meth:`positives` is instead."""
@@ -110,6 +117,9 @@ class RankSampler(Sampler):
     Args:
         dataset: the training split; its positives are never drawn for their user.
         rho: above 0; the smaller, the more often popular items are drawn.
+
+    Raises:
+        ConfigError: so small a rho that some user's negatives would hardly ever be drawn.
     """
 
     def __init__(self, dataset, rho: float) -> None:
@@ -117,7 +127,17 @@ class RankSampler(Sampler):
         counts = np.bincount(items, minlength=dataset.item_num)[1:]
         self.by_rank = 1 + np.argsort(-counts, kind="stable")
         labels = len(self.by_rank)
-        self.cumulative = np.cumsum(rank_probabilities(labels, rho))
+        probability = rank_probabilities(labels, rho)
+        of_item = np.zeros(dataset.item_num)
+        of_item[self.by_rank] = probability
+        users = dataset.inter_feat[dataset.uid_field].numpy()
+        of_positives = np.bincount(users, of_item[items])
+        if of_positives.max(initial=0) > 1 - LEAST_NEGATIVE:
+            raise ConfigError(
+                f"rank_rho {rho:g} draws next to nothing but the positives of some user; use a "
+                f"larger one (Conure: 0.3)"
+            )
+        self.cumulative = np.cumsum(probability)
         super().__init__("train", dataset, distribution="rank")
 
     def sampling(self, sample_num: int) -> np.ndarray:
@@ -128,5 +148,5 @@ class RankSampler(Sampler):
 
 def rank_probabilities(labels: int, rho: float) -> np.ndarray:
     """``[labels]`` probability of each rank, most popular first."""
-    weights = np.exp(-(np.arange(labels) + 1) / (rho * labels))
+    weights = np.exp(-np.arange(labels) / (rho * labels))  # the + 1 cancels out
     return weights / weights.sum()

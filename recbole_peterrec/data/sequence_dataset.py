@@ -46,8 +46,12 @@ class SequenceDataset(WholeSource, SequentialDataset):
     sequences train, validate or test, and a held-out user is ranked on the last interaction.
 
     Attributes:
+        pads_to_longest: whether rows are as long as the longest of those that are asked for, which
+            is cheaper, or ``MAX_ITEM_LIST_LENGTH``: RecBole's own loaders join rows.
         sequences: all interactions; where RecBole loads, None until :meth:`build`.
     """
+
+    pads_to_longest = False
 
     def __init__(self, config) -> None:
         if config["benchmark_filename"] is not None:
@@ -233,13 +237,16 @@ class SequenceDataset(WholeSource, SequentialDataset):
         return int(share * self.max_item_list_len)
 
     def __getitem__(self, index, join: bool = True) -> Interaction:
-        """Rows with their items: ``[B, L]`` ids padded on the right to the longest row."""
+        """Rows with their items: ``[B, L]`` ids padded on the right."""
         if self.is_split:
             rows = Interaction(dict(self.inter_feat[index].interaction))
         else:
             row = index if isinstance(index, slice) else np.asarray(index)
             rows = self._rows(self.sequences.prefix_targets(row))
         end, length = rows.interaction.pop(END), rows[self.item_list_length_field]
-        items = self.sequences.padded(end.numpy(), length.numpy())
+        width = int(length.max())
+        if not self.pads_to_longest:
+            width = max(width, self.max_item_list_len)
+        items = self.sequences.padded(end.numpy(), length.numpy(), width)
         rows.update(Interaction({self.item_list_field: torch.from_numpy(items)}))
         return self.join(rows) if join else rows

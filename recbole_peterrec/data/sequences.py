@@ -46,17 +46,18 @@ class Sequences:
         users = np.searchsorted(rows, row, side="right")
         return self.start[users + 1] - (rows[users] - row)
 
-    def padded(self, end: np.ndarray, length: np.ndarray) -> np.ndarray:
+    def padded(self, end: np.ndarray, length: np.ndarray, width: int) -> np.ndarray:
         """Slices as rows.
 
         Args:
             end: ``[B]`` position after each slice's last interaction.
             length: ``[B]`` interactions of each.
+            width: ``L``, at least the longest.
 
         Returns:
-            ``[B, L]`` item ids (int64), zeros to the right up to the longest.
+            ``[B, L]`` item ids (int64), zeros to the right.
         """
-        column = np.arange(length.max())
+        column = np.arange(width)
         position = (end - length)[:, None] + column
         items = self.items[np.minimum(position, len(self) - 1)]
         return np.where(column < length[:, None], items, 0).astype(np.int64)

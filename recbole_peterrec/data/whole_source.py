@@ -37,7 +37,7 @@ class WholeSource:
         """
         begin, end = (self.sequences.start[users.numpy() + i] for i in (0, 1))
         length = np.minimum(end - begin, max_length)
-        items = self.sequences.padded(end, length)
+        items = self.sequences.padded(end, length, int(length.max()))
         return torch.from_numpy(items), torch.from_numpy(length)
 
     def users_with_sequence(self) -> list[str]:

@@ -8,6 +8,9 @@ import torch
 from recbole.evaluator import Collector
 
 from recbole_peterrec.distributed import exchange
+from recbole_peterrec.errors import ConfigError
+
+RANKING = {"hit", "mrr", "ndcg", "recall", "precision", "map"}
 
 
 class RankCollector(Collector):
@@ -20,10 +23,19 @@ class RankCollector(Collector):
     Of several processes, each has counted those of its batches
     (:class:`recbole_peterrec.data.sharing.EvaluationLoader`); all get all, in the order of
     the rows.
+
+    Raises:
+        ConfigError: metrics that need more than ranks.
     """
 
     def __init__(self, config) -> None:
         super().__init__(config)
+        other = {metric.lower() for metric in config["metrics"]} - RANKING
+        if other:
+            raise ConfigError(
+                f"metrics: {min(other)} is not a measure of one target's rank; use "
+                f"{', '.join(sorted(RANKING))}"
+            )
         self._ranks: list[torch.Tensor] = []
 
     def eval_batch_collect(

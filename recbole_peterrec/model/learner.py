@@ -140,6 +140,7 @@ class Learner:
         self.heads[task] = head
         self._norm_states[task] = self._norm_state()
         self.current = None
+        self.view(task)
         self.fingerprints[task] = self.fingerprint(task)
 
     def view(self, task: str) -> None:

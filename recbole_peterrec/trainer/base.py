@@ -178,6 +178,11 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         self._bar.set_postfix_str(f"valid {self.valid_metric} {score:.4f}")
         return score, result
 
+    def let_go(self) -> None:
+        """Free what only training needs: gradients, and the optimiser with its moments."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer = None
+
     def _check_nan(self, loss: torch.Tensor) -> None:
         if not torch.isfinite(loss):
             value = "NaN" if torch.isnan(loss) else "infinite"

@@ -19,7 +19,7 @@ def random_states() -> dict[str, Any]:
     version, internal, gauss_next = random.getstate()
     return {
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
         "numpy": [kind, keys.tolist(), position, has_gauss, gauss],
         "python": [version, list(internal), gauss_next],
     }
@@ -29,7 +29,7 @@ def restore_random_states(states: dict[str, Any]) -> None:
     """Put the generators where :func:`random_states` found them."""
     torch.set_rng_state(states["torch"].cpu())
     if torch.cuda.is_available():
-        torch.cuda.set_rng_state_all([state.cpu() for state in states["cuda"]])
+        torch.cuda.set_rng_state(states["cuda"][0].cpu())
     kind, keys, *rest = states["numpy"]
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
     version, internal, gauss_next = states["python"]

@@ -6,6 +6,8 @@ from typing import Any
 
 import torch
 
+from recbole_peterrec.errors import ConfigError
+
 
 def update_rows(optimizer: torch.optim.Adam) -> torch.optim.Adam:
     """Let an Adam take sparse gradients, whose rows it updates before all other parameters.
@@ -20,7 +22,14 @@ def update_rows(optimizer: torch.optim.Adam) -> torch.optim.Adam:
 
     Returns:
         The same object.
+
+    Raises:
+        ConfigError: no Adam, or weight decay on what gets sparse gradients (at its first step).
     """
+    if type(optimizer) is not torch.optim.Adam:
+        raise ConfigError(
+            f"table_updates rows needs learner adam, not {type(optimizer).__name__}"
+        )
     optimizer.register_step_pre_hook(_step_by_rows)
     return optimizer
 
@@ -30,6 +39,8 @@ def _step_by_rows(optimizer: torch.optim.Adam, *_: Any) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None and parameter.grad.is_sparse:
+                if group["weight_decay"]:
+                    raise ConfigError("table_updates rows needs weight_decay 0")
                 state = optimizer.state[parameter]
                 if not state:
                     state["step"] = torch.tensor(0.0)
@@ -46,6 +57,9 @@ def _update(
     """One step of Adam on the rows of ``[V, ...]`` that its gradient holds."""
     grad = table.grad.coalesce()  # an item's gradients in one row
     rows, values = grad.indices()[0], grad.values()
+    # A row that was read, but on which no loss depends, is not touched.
+    moved = values.flatten(1).any(1) if values.dim() > 1 else values != 0
+    rows, values = rows[moved], values[moved]
     tables = table, state["exp_avg"], state["exp_avg_sq"]
     weight, first, second = (whole.index_select(0, rows) for whole in tables)
     decay1, decay2 = group["betas"]

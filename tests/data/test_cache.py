@@ -151,12 +151,20 @@ def disagree(folder):
     np.save(folder / "start.npy", start + 1)
 
 
+def flip(folder):
+    """One bit of one item, the size as it was."""
+    file = folder / "items.npy"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
 def foreign(folder):
     meta = json.loads((folder / "meta.json").read_text())
     (folder / "meta.json").write_text(json.dumps({**meta, "fingerprint": "0" * 64}))
 
 
-DAMAGES = (truncate, forget, garble, hollow, lose, retype, disagree, foreign)
+DAMAGES = (truncate, forget, garble, hollow, lose, retype, disagree, flip, foreign)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

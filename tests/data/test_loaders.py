@@ -98,3 +98,11 @@ def test_the_order_of_positives_does_not_matter():
     assert (drawn[0] == drawn[1]).all()
     for user, row in zip(users, drawn[0], strict=True):
         assert not set(row) & set(items[users == user])
+
+
+def test_popular_negatives_are_drawn_as_often_as_they_occur():
+    items = np.repeat([1, 2, 4], [600, 300, 100])
+    sampler = CandidateSampler(np.arange(1000), items, 1001, 6, "popularity")
+    np.random.seed(3)
+    drawn = np.bincount(sampler.sampling(20_000), minlength=6) / 20_000
+    np.testing.assert_allclose(drawn, [0, 0.6, 0.3, 0, 0.1, 0], atol=0.02)

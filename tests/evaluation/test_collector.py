@@ -4,6 +4,7 @@ import pytest
 import torch
 from recbole.evaluator import Evaluator
 
+from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.evaluation.collector import RankCollector
 from recbole_peterrec.evaluation.ranks import ranks_by_scores
 
@@ -52,3 +53,10 @@ def test_a_rank_moves_by_ties_only(evaluate):
     below = torch.nextafter(torch.tensor(4.0), torch.tensor(0.0)).item()
     scores = torch.tensor([[-torch.inf, 4.0, below, 0.0, 0.0, 0.0, 0.0]])
     assert evaluate((scores, torch.tensor([1])))["mrr@5"] == 1
+
+
+def test_metrics_of_more_than_ranks_are_refused(toy_config):
+    config = toy_config()
+    config["metrics"] = ["MRR", "ItemCoverage"]
+    with pytest.raises(ConfigError, match="itemcoverage is not a measure"):
+        RankCollector(config)

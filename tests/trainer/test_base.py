@@ -84,3 +84,15 @@ def test_the_last_epoch_is_kept_where_asked(training):
     trainer._load_weights(trainer.saved_model_file)
     kept = trainer.model.state_dict()
     assert all(torch.equal(kept[name], last[name]) for name in last)
+
+
+def test_a_trained_stage_keeps_no_gradients_and_no_moments(toy_config):
+    config = toy_config()
+    dataset = SequenceDataset(config)
+    train, *_ = make_loaders(config, dataset)
+    model = NextItNetAR(config, dataset)
+    trainer = BackboneTrainer(config, model)
+    trainer.fit(train, verbose=False)
+    trainer.let_go()
+    assert trainer.optimizer is None
+    assert all(p.grad is None for p in model.parameters())

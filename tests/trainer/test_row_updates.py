@@ -305,3 +305,26 @@ def test_conure_learns_its_source_by_rows_and_forgets_nothing(toy_config, tmp_pa
     )
     results = start("Conure", "toy", config_dict=keys)["results"]
     assert results["pretrain"]["test_after_all"] == results["pretrain"]["test"]
+
+
+def test_a_row_that_was_read_in_vain_does_not_move():
+    """An input that is padded away from the loss; how many there are differs by process."""
+    table = torch.nn.Parameter(torch.ones(3, 2))
+    optimizer = update_rows(torch.optim.Adam([table], lr=RATE))
+    for values in ([[1.0, 1.0], [1.0, 1.0]], [[0.0, 0.0], [1.0, 0.0]]):
+        table.grad = sparse([0, 1], np.array(values, np.float32), table.shape)
+        before = table.detach().clone()
+        optimizer.step()
+        moved = (table.detach() != before).any(1)
+    assert moved.tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "keys", "message"),
+    [(torch.optim.SGD, {}, "not SGD"), (torch.optim.Adam, {"weight_decay": 0.1}, "0")],
+)
+def test_what_rows_cannot_do_is_refused_whoever_asks(optimizer, keys, message):
+    table = torch.nn.Parameter(torch.ones(3, 2))
+    table.grad = sparse([0], np.ones((1, 2), np.float32), table.shape)
+    with pytest.raises(ConfigError, match=message):
+        update_rows(optimizer([table], lr=RATE, **keys)).step()

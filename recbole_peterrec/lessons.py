@@ -1,0 +1,101 @@
+"""What a Conure run learns, the source and later tasks alike, and what shows it unchanged."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from recbole_peterrec.config import Config
+from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.saved_model import PRETRAINING
+from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
+
+CHECKED_ROWS = 2048  # test rows of a task that are scored again after each later one
+SCORES_AT_ONCE = 2**24
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A task to learn: the source or a later one, alike.
+
+    ``train`` takes keys of the config that differ; ``record`` makes an outcome's part of
+    results.json.
+    """
+
+    name: str
+    stage: SequentialStage | TaskStage
+    model: nn.Module
+    head: nn.Module
+    train: Callable[..., Outcome]
+    record: Callable[[Outcome], dict[str, Any]]
+
+    @property
+    def config(self) -> Config:
+        """Of its training."""
+        return self.stage.config
+
+
+@dataclass
+class Learned:
+    """A task that this run has learned, with what shows that it stays as it is."""
+
+    lesson: Lesson
+    scores: str
+    record: dict[str, Any]
+
+
+def source_lesson(stage: SequentialStage, log: RunLog, loaded: bool) -> Lesson:
+    """The first task.
+
+    Args:
+        stage: of the source.
+        log: the run's.
+        loaded: whether its model was trained elsewhere; it is then judged before pruning only.
+    """
+    model = stage.model
+    size = model.encoder.size + sum(p.numel() for p in model.output.parameters())
+
+    def train(*, stage_name: str, **overrides: Any) -> Outcome:
+        if loaded and stage_name == PRETRAINING:
+            return stage.judge()
+        return stage.train(log, stage=stage_name, **overrides)
+
+    def record(outcome: Outcome) -> dict[str, Any]:
+        return outcome.record() | {"trainable_parameters": size}
+
+    return Lesson(PRETRAINING, stage, model, model.output, train, record)
+
+
+def task_lesson(stage: TaskStage, encoder: DilatedEncoder, log: RunLog) -> Lesson:
+    """A later task, with a head drawn anew on the learner's encoder."""
+    model = stage.build(encoder)
+
+    def train(*, stage_name: str, **overrides: Any) -> Outcome:
+        return stage.train(model, log, stage=stage_name, **overrides)
+
+    record = functools.partial(stage.record, model)
+    return Lesson(stage.task.name, stage, model, model.network.head, train, record)
+
+
+@torch.no_grad()
+def score_digest(lesson: Lesson) -> str:
+    """SHA-256 of the scores of a task's first test rows, by the encoder as it computes now."""
+    digest, rows = hashlib.sha256(), 0
+    model = lesson.model.eval()
+    for interaction, *_ in lesson.stage.loaders[2]:
+        states = model.user_states(interaction.to(lesson.config["device"]))
+        weight, bias = model.label_layer()
+        for some in states.split(max(1, SCORES_AT_ONCE // len(bias))):
+            scores = nn.functional.linear(some, weight, bias)
+            digest.update(scores.float().cpu().numpy().tobytes())
+        rows += len(states)
+        if rows >= CHECKED_ROWS:
+            break
+    return digest.hexdigest()
