@@ -167,10 +167,13 @@ def test_a_learner_that_goes_on_is_resumed_from_its_first_epoch(folder, tmp_path
 
 def test_a_run_stopped_while_it_tidies_up_has_ended(folder, tmp_path, monkeypatch):
     run_dir = tmp_path / "run"
+    rmtree = quick_start.shutil.rmtree
     with monkeypatch.context() as patch:
 
-        def stop(folder, **_):
-            (best, *_) = sorted(Path(folder).rglob("best.pt"))
+        def stop(path, **keys):
+            if Path(path).name != quick_start.ENDED:
+                return rmtree(path, **keys)
+            (best, *_) = sorted(Path(path).rglob("best.pt"))
             best.unlink()
             raise Stopped
 
