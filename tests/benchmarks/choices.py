@@ -1,0 +1,73 @@
+"""What each choice that is not exact costs in accuracy, and gains in time.
+
+python tests/benchmarks/choices.py
+python tests/benchmarks/choices.py --preset medium   # the synthetic set instead of ml-100k
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+import numpy as np
+from report import machine, write_report
+
+from recbole_peterrec import run
+from recbole_peterrec.data.synthetic import PRESETS, generate
+
+SAMPLED = {"softmax_samples": 0.2}
+CHOICES = {
+    "exact": {},
+    "amp bf16": {"amp": "bf16"},
+    "softmax_samples 0.2": SAMPLED,
+    "softmax_samples 0.2, table_updates rows": SAMPLED | {"table_updates": "rows"},
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", choices=PRESETS, help="a synthetic set")
+    parser.add_argument("--choices", nargs="+", default=list(CHOICES), choices=CHOICES)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[2020, 2021, 2022])
+    parser.add_argument("--epochs", type=int, help="default: the model's")
+    parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/choices"))
+    args = parser.parse_args()
+    keys = {"show_progress": False, "state": "ERROR"}
+    dataset = "ml-100k"
+    if args.preset:
+        dataset, folder = "synthetic", Path("saved/benchmarks/data") / args.preset
+        keys["data_path"] = str(folder)
+        if not folder.exists():
+            generate(folder, dataset, PRESETS[args.preset], seed=2020)
+    if args.epochs:
+        keys["epochs"] = args.epochs
+    rows = []
+    for name in args.choices:
+        measured = []
+        for seed in args.seeds:
+            settings = keys | CHOICES[name] | {"seed": seed}
+            outcome = run("NextItNetAR", dataset, config_dict=settings)
+            shutil.rmtree(outcome["run_dir"])
+            told = outcome["results"]["pretrain"]
+            each = told["seconds"] / told["epochs"]
+            measured.append((told["test"]["mrr@5"], told["test"]["hit@5"], each))
+        means = np.mean(measured, axis=0)
+        errors = np.std(measured, axis=0, ddof=1) / len(measured) ** 0.5
+        rows.append(
+            {
+                "choice": name,
+                "test MRR@5": f"{means[0]:.4f} ± {errors[0]:.4f}",
+                "test HR@5": f"{means[1]:.4f} ± {errors[1]:.4f}",
+                "s/epoch": f"{means[2]:.2f}",
+            }
+        )
+        caption = (
+            f"NextItNetAR on {args.preset or dataset}, mean ± standard error of "
+            f"{len(args.seeds)} seeds; {machine()}"
+        )
+        write_report(args.out, rows, caption)
+
+
+if __name__ == "__main__":
+    main()
