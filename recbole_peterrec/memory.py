@@ -42,7 +42,9 @@ def saved_positions(architecture: Architecture, length: int, last: bool) -> int:
     """Positions of which training keeps a tensor ``[k]`` for its backward pass, of one row.
 
     Each convolution keeps what it reads, and each LayerNorm: the convolution's output (post) or
-    what comes before it (pre). A post-norm block keeps its last ReLU's output besides.
+    what comes before it (pre). A post-norm block keeps its last ReLU's output besides. Where only
+    the last position is wanted, a layer reads as many as its taps reach back from those above: with
+    dilations 1 and 2 of three taps, the second reads 5 and the first 7.
 
     Args:
         architecture: of the encoder.

@@ -117,7 +117,8 @@ class Learner:
     def unprune(self) -> None:
         """Back to before :meth:`prune`, with the values that were trained by then.
 
-        What the pruned task trained since is lost; heads are the caller's.
+        What the pruned task trained since is lost; heads are the caller's. Only to prune anew: what
+        the first task trains beside owned weights stays as it is.
         """
         number = self.number(self._in_training())
         self.encoder.load_state_dict(self._norms_before, strict=False)

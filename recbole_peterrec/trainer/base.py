@@ -79,6 +79,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         the tables whose gradients are sparse."""
         trainable = [p for p in self.model.parameters() if p.requires_grad]
         optimizer = super()._build_optimizer(**{"params": trainable, **kwargs})
+        # Hooks run in the order of their registration: processes' gradients are summed before.
         if self.config["table_updates"] == "rows":
             optimizer = update_rows(optimizer)
         return in_one_pass(optimizer)

@@ -21,7 +21,8 @@ class MultiTaskTrainer(TransferTrainer):
         config: the task's config.
         model: the task's model; all of its encoder is trained.
         source: a backbone whose loss is joined; it takes over the model's encoder.
-        source_data: loader of the source's windows; begun anew when it is used up.
+        source_data: loader of the source's windows; begun anew at each of the task's epochs, and when it is
+            used up.
     """
 
     def __init__(

@@ -31,7 +31,7 @@ class RankingMixin:
         return interaction, ranks, positive_u, targets
 
     def _neg_sample_batch_eval(self, batched_data):
-        """Stock RecBole's sampled batches, in which a user's targets are one case."""
+        """Stock RecBole's sampled batches; each target is a case of its own among its user's."""
         _, scores, positive_u, positive_i = super()._neg_sample_batch_eval(batched_data)
         rows = torch.as_tensor(positive_u, device=scores.device)
         targets = torch.as_tensor(positive_i, device=scores.device)

@@ -2,7 +2,8 @@
 
 A generated set is learned by every model with the same splits of a seed. The backbone is
 pretrained once a seed and given to all that start from it. The recipes below were chosen on seed
-11, which is none of those that are reported.
+11, which is none of those that are reported. Results that are there are not made again: delete
+them when the package has changed.
 
     python tests/benchmarks/continual.py --seeds 1 2 3 4 5
     python tests/benchmarks/continual.py --preset tiny --seeds 1 2 --models Conure PeterRec
@@ -70,16 +71,17 @@ TASKS = {
 BACKBONE = "PeterRec"  # whose pretrained network all others get
 FIRST = "pretraining"
 BEFORE = "Conure-"
-# Claims of the papers: the first is at least as good as the second, on a task or on all.
+# Claims of the papers: the first is at least so many times the second, on a task or on all.
 CLAIMS = (
-    ("STL", "SinMo", None),
-    ("PeterRec", "SinMo", None),
-    ("PeterRec", "STL", None),
-    (BEFORE, "PeterRec", "like"),
-    (BEFORE, "Conure_noT2-", "like"),
-    ("Conure", BEFORE, None),
-    ("PeterRec", "FineSmax", None),
+    ("STL", "SinMo", 1, None),
+    ("PeterRec", "SinMo", 1, None),
+    ("PeterRec", "STL", 0.99, None),
+    (BEFORE, "PeterRec", 1, "like"),
+    (BEFORE, "Conure_noT2-", 1, "like"),
+    ("Conure", BEFORE, 0.99, None),
+    ("PeterRec", "FineSmax", 1, None),
 )
+MOST_LEFT = 0.5  # of the first task's metric, of the unprotected sequence
 
 
 def settings_of(model: str, seed: int, preset: str, tasks: Sequence[str]) -> dict:
@@ -203,28 +205,32 @@ def report(args: argparse.Namespace, scores: dict, forgotten: list) -> None:
     )
     write_report(args.out, rows, caption)
     claims = []
-    for (better, worse, only), task in itertools.product(CLAIMS, tasks):
+    for (better, worse, least, only), task in itertools.product(CLAIMS, tasks):
         first = scores.get(better, {}).get(task, [])
         second = scores.get(worse, {}).get(task, [])
         number = min(len(first), len(second))
         if (only not in (None, task)) or number < 2:
             continue
         first, second = np.array(first[:number]), np.array(second[:number])
+        ratio = first.mean() / second.mean()
         claims.append(
             {
-                "claim": f"{better} at least {worse}",
+                "claim": f"{better} at least {least:.0%} of {worse}",
                 "task": task,
-                "ratio": f"{first.mean() / second.mean():.3f}",
-                "p (paired t)": f"{ttest_rel(first, second).pvalue:.3g}",
+                "ratio": f"{ratio:.3f}",
+                "p (paired t)": f"{ttest_rel(first, second).pvalue:.2g}",
+                "verdict": "met" if ratio >= least else "missed",
             }
         )
-    for start, after in forgotten:
+    if forgotten:
+        left = [after[-1] / start for start, after in forgotten]
         claims.append(
             {
-                "claim": "the unprotected sequence forgets its first task",
+                "claim": f"the unprotected sequence leaves at most {MOST_LEFT:.0%} of T1",
                 "task": "pretraining",
-                "ratio": ", ".join(f"{value / start:.2f}" for value in after),
+                "ratio": ", ".join(f"{share:.2f}" for share in left),
                 "p (paired t)": "-",
+                "verdict": "met" if max(left) <= MOST_LEFT else "missed",
             }
         )
     if claims:
