@@ -28,7 +28,7 @@ from recbole_peterrec import run
 from recbole_peterrec.data.synthetic import PRESETS, generate
 
 # Large enough that what grows outweighs what does not.
-BASE = {"users": 8_000, "items": 8_000, "length": 50, "tasks": 2}
+BASE = {"users": 4_000, "items": 4_000, "length": 40, "tasks": 2}
 FIELDS = ("gender", "life_status")
 PARTS = ("pretraining", "tasks", "memory")
 
