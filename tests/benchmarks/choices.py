@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-from report import machine, write_report
+from report import machine, mean_and_error, write_report
 
 from recbole_peterrec import run
 from recbole_peterrec.data.synthetic import PRESETS, generate
@@ -52,14 +52,13 @@ def main() -> None:
             told = outcome["results"]["pretrain"]
             each = told["seconds"] / told["epochs"]
             measured.append((told["test"]["mrr@5"], told["test"]["hit@5"], each))
-        means = np.mean(measured, axis=0)
-        errors = np.std(measured, axis=0, ddof=1) / len(measured) ** 0.5
+        ranks, hits, seconds = zip(*measured, strict=True)
         rows.append(
             {
                 "choice": name,
-                "test MRR@5": f"{means[0]:.4f} ± {errors[0]:.4f}",
-                "test HR@5": f"{means[1]:.4f} ± {errors[1]:.4f}",
-                "s/epoch": f"{means[2]:.2f}",
+                "test MRR@5": mean_and_error(ranks, 4),
+                "test HR@5": mean_and_error(hits, 4),
+                "s/epoch": f"{np.mean(seconds):.2f}",
             }
         )
         caption = (

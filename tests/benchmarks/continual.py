@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from report import machine, write_report
+from report import machine, mean_and_error, write_report
 from scipy.stats import ttest_rel
 
 from recbole_peterrec import run
@@ -193,11 +193,7 @@ def report(args: argparse.Namespace, scores: dict, forgotten: list) -> None:
     for model, by_task in scores.items():
         row = {"model": model}
         for task in tasks:
-            values = by_task.get(task, [])
-            error = (
-                np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0
-            )
-            row[task] = f"{np.mean(values):.4f} ± {error:.4f}" if values else "-"
+            row[task] = mean_and_error(by_task.get(task, []), 4)
         rows.append(row)
     caption = (
         f"synthetic {args.preset}, {len(args.seeds)} seeds, mean ± standard error of test MRR@5 "

@@ -15,7 +15,7 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-from report import machine, write_report
+from report import machine, mean_and_error, write_report
 from sklearn.linear_model import LogisticRegression
 
 from recbole_peterrec import run
@@ -112,12 +112,7 @@ def report(out: Path, scores: dict, seconds: dict, args: argparse.Namespace) -> 
     for strategy, tasks in scores.items():
         row = {"strategy": strategy}
         for task, values in tasks.items():
-            error = (
-                np.std(values, ddof=1) / np.sqrt(len(values))
-                if len(values) > 1
-                else 0.0
-            )
-            row[task] = f"{np.mean(values):.3f} ± {error:.3f}"
+            row[task] = mean_and_error(values, 3)
         row["s/task"] = (
             f"{np.mean(seconds[strategy]):.1f}" if strategy in seconds else "-"
         )

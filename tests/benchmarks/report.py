@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from tabulate import tabulate
 
@@ -26,6 +28,14 @@ def machine() -> str:
         f"{model}{gpu}, {os.cpu_count()} CPUs, {torch.get_num_threads()} threads, "
         f"Python {platform.python_version()}, torch {torch.__version__}"
     )
+
+
+def mean_and_error(values: Sequence[float], digits: int) -> str:
+    """Mean and its standard error, which one value does not have; ``-`` of none."""
+    if not len(values):
+        return "-"
+    error = np.std(values, ddof=1) / len(values) ** 0.5 if len(values) > 1 else 0.0
+    return f"{np.mean(values):.{digits}f} ± {error:.{digits}f}"
 
 
 def write_report(stem: Path, rows: list[dict[str, Any]], caption: str) -> None:
