@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import CheckpointError
 
+TRAINING = "training"  # folder of what a run needs to go on, there until it has ended
 UNFINISHED = ".unfinished"  # ends the names of temporary files
 
 

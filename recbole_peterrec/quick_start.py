@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from recbole_peterrec.checkpoint import (
+    TRAINING,
     load_json,
     remove_unfinished_writes,
     write_atomically,
@@ -27,8 +28,7 @@ from recbole_peterrec.sequential_run import SequentialRun
 from recbole_peterrec.transfer_run import TransferRun
 from recbole_peterrec.version import __version__
 
-TRAINING = "training"  # what a run needs to go on, until it has ended
-ENDED = ".training.ended"  # the same, being deleted
+ENDED = f".{TRAINING}.ended"  # the same, being deleted
 PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
 FREE_TO_RESUME = {
     *("resume", "show_progress", "state", "model", "dataset"),

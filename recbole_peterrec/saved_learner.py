@@ -8,7 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from recbole_peterrec.checkpoint import load_tensors, save_json, save_tensors
+from recbole_peterrec.checkpoint import (
+    TRAINING,
+    load_tensors,
+    save_json,
+    save_tensors,
+)
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
@@ -102,7 +107,7 @@ def open_learner(
     try:
         return _open(run_dir)
     except CheckpointError as error:
-        if (run_dir / "training").is_dir():
+        if (run_dir / TRAINING).is_dir():
             raise CheckpointError(
                 f"{error}; the run has not ended: finish it with --resume={run_dir}"
             ) from error

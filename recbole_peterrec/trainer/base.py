@@ -15,7 +15,7 @@ from recbole.trainer import Trainer
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from recbole_peterrec.checkpoint import load_state, save_state
+from recbole_peterrec.checkpoint import TRAINING, load_state, save_state
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
@@ -58,7 +58,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
                 else Unwritten()
             )
             self.saved_model_file = str(
-                Path(self.run_dir, "training", self.stage, "best.pt")
+                Path(self.run_dir, TRAINING, self.stage, "best.pt")
             )
         self.amp = config["amp"] is not None
         if self.amp and not has_bf16(self.device):
@@ -141,7 +141,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
 
     @property
     def _progress_file(self) -> Path:
-        return Path(self.run_dir, "training", self.stage, "progress.pt")
+        return Path(self.run_dir, TRAINING, self.stage, "progress.pt")
 
     def _resume_stage(self, train_data) -> float:
         """Take up what the run directory has of this stage; seconds that it had taken."""
