@@ -28,7 +28,7 @@ from recbole_peterrec.memory import (
     vector_needs,
 )
 from recbole_peterrec.model.backbone import Backbone, architecture_of
-from recbole_peterrec.model.task_network import Tuning
+from recbole_peterrec.model.task_network import TaskNetwork, Tuning
 from recbole_peterrec.model.task_recommender import TaskRecommender
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.nn.pooling import READ_LAST
@@ -67,10 +67,9 @@ def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
     """Train to the best validated epoch and test it; the model then has its weights."""
     train, valid, test = loaders
     show = trainer.config["show_progress"]
-    with out_of_memory(trainer.stage):
-        with log.quiet_console():
-            _, best = trainer.fit(train, valid, show_progress=show)
-        tested = trainer.evaluate(test, show_progress=show)
+    with log.quiet_console():
+        _, best = trainer.fit(train, valid, show_progress=show)
+    tested = trainer.evaluate(test, show_progress=show)
     trainer.let_go()
     outcome = Outcome(
         valid={metric: float(value) for metric, value in (best or {}).items()},
@@ -182,8 +181,9 @@ class SequentialStage:
         """
         config = self.config.derive(**overrides) if overrides else self.config
         init_seed(config["seed"], config["reproducibility"])
-        self.trainer = self._make_trainer(config)
-        return fit_and_test(self.trainer, self.loaders, log)
+        with out_of_memory(config["stage"] or config["model"]):
+            self.trainer = self._make_trainer(config)
+            return fit_and_test(self.trainer, self.loaders, log)
 
     def judge(self) -> Outcome:
         """Validate and test the model as it is, with no epoch of training."""
@@ -235,19 +235,22 @@ class TaskStage:
             self.loaders = make_loaders(self.config, self.dataset)
             with torch.device("meta"):
                 encoder = DilatedEncoder(architecture)
-                self.config.model_class(self.config, self.train_data, encoder)
-            self._require_memory(architecture)
+                model = self.config.model_class(self.config, self.train_data, encoder)
+            self._require_memory(model.network)
         except UserError as error:
             raise type(error)(f"task {task.name!r}: {error}") from error
 
-    def _require_memory(self, architecture: Architecture) -> None:
-        config, tuning = self.config, self.config["tuning"]
+    def _require_memory(self, network: TaskNetwork) -> None:
+        config, encoder = self.config, network.encoder
+        architecture = encoder.architecture
         copies, labels = trained_copies(config), len(self.dataset.labels)
-        moves = tuning == "all" or config["prune_embeddings"]
+        moves = encoder.embedding.weight.requires_grad
+        if config["tuning"] is None:  # Conure's learner chooses later what is trained
+            moves = config["prune_embeddings"]
         held = table_needs(architecture, labels, copies, copies if moves else 0)
         rows = _largest_splits(self.loaders)
         longest = int(self.dataset.source.sequences.lengths.max())
-        if tuning == "head" and not config["dropout_prob"]:
+        if network.has_fixed_encoder:
             held += vector_needs(architecture, self.dataset.user_num)
             rows = rows[0], USERS_AT_ONCE
         require_stage(
@@ -257,7 +260,7 @@ class TaskStage:
             held,
             rows,
             longest,
-            passed=tuning in (None, "patch", "all"),  # None: Conure
+            passed=any(p.requires_grad for p in encoder.blocks[0].parameters()),
             last=config["pooling"] in READ_LAST,
         )
 
