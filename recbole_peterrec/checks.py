@@ -77,6 +77,14 @@ RULES: dict[str, Rule] = {
     "select_epoch": (lambda value: value in ("best", "last"), "best or last"),
     "amp": (lambda value: value in (None, "bf16"), "bf16 or empty"),
     "compile": (lambda value: isinstance(value, bool), "True or False"),
+    "task_order": (
+        lambda value: (
+            value is None
+            or isinstance(value, list)
+            and all(isinstance(name, str) for name in value)
+        ),
+        "empty or a list of tasks' names",
+    ),
     "table_updates": (lambda value: value in ("dense", "rows"), "dense or rows"),
     "window_overlap": PROBABILITY,
     "recent_interactions": COUNT_OR_NONE,

@@ -66,6 +66,7 @@ SOURCE_ONLY = frozenset(
         "source_cache",
         "table_updates",
         "task_defaults",
+        "task_order",
         "tasks",
         "window_overlap",
         "world_size",
@@ -95,7 +96,7 @@ def read_tasks(config: Config) -> list[Task]:
 
     Raises:
         ConfigError: no list, a missing or unknown key, a duplicated or unusable name, an unknown
-            kind, or a value that RecBole refuses.
+            kind, a value that RecBole refuses, or an order of tasks that there are not.
     """
     definitions = config["tasks"]
     if not isinstance(definitions, list) or not definitions:
@@ -121,7 +122,23 @@ def read_tasks(config: Config) -> list[Task]:
         if name in [task.name for task in tasks]:
             raise ConfigError(f"task {name!r} is defined twice; names must differ")
         tasks.append(_read_task(config, name, definition))
-    return tasks
+    return _in_order(tasks, config["task_order"])
+
+
+def _in_order(tasks: list[Task], names: list[str] | None) -> list[Task]:
+    """The tasks that the key ``task_order`` names, as it orders them; None leaves all."""
+    if names is None:
+        return tasks
+    by_name = {task.name: task for task in tasks}
+    for name in names:
+        if name not in by_name:
+            raise ConfigError(
+                f"task_order: no task {name!r}{did_you_mean(str(name), by_name)} "
+                f"(there are {', '.join(by_name)})"
+            )
+    if not names or len(set(names)) < len(names):
+        raise ConfigError(f"task_order must name tasks once each, got {names!r}")
+    return [by_name[name] for name in names]
 
 
 def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
