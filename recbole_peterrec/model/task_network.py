@@ -13,6 +13,7 @@ from torch.nn.utils import parametrize
 
 from recbole_peterrec.model.tuning import choose_trainable
 from recbole_peterrec.nn.conv import INIT_STD
+from recbole_peterrec.nn.dropout import Dropout
 from recbole_peterrec.nn.encoder import DilatedEncoder
 from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.placement import insert_patches
@@ -79,7 +80,7 @@ class TaskNetwork(nn.Module):
         self.pooling = pooling
         self.encoder = encoder
         encoder.set_dropout(dropout)
-        self.head_dropout = nn.Dropout(head_dropout)
+        self.head_dropout = Dropout(head_dropout)
         self.head = nn.Linear(encoder.architecture.embedding_size, labels)
         nn.init.trunc_normal_(self.head.weight, std=INIT_STD)
         nn.init.zeros_(self.head.bias)

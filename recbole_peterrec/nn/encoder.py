@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from recbole_peterrec.nn.conv import INIT_STD
+from recbole_peterrec.nn.dropout import Dropout
 from recbole_peterrec.nn.pooling import at_last
 from recbole_peterrec.nn.residual import residual_stack
 
@@ -69,7 +70,7 @@ class DilatedEncoder(nn.Module):
         nn.init.trunc_normal_(self.embedding.weight, std=INIT_STD)
         with torch.no_grad():
             self.embedding.weight[0].zero_()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = residual_stack(
             a.embedding_size, a.kernel_size, a.dilations, a.causal, a.norm, dropout
         )

@@ -16,9 +16,11 @@ def as_autocast(x: torch.Tensor) -> torch.Tensor:
     return x
 
 
-def add_product(out: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> None:
-    """``out += left @ right``, kept in the type of `out`; all are matrices."""
+def add_product(
+    out: torch.Tensor, left: torch.Tensor, right: torch.Tensor, scale: float = 1.0
+) -> None:
+    """``out += scale * (left @ right)``, kept in the type of `out`; all are matrices."""
     if left.dtype == out.dtype:
-        out.addmm_(left, right)
+        out.addmm_(left, right, alpha=scale)
     else:
-        out += left @ right
+        out.add_(left @ right, alpha=scale)

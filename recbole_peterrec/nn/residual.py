@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from recbole_peterrec.nn.conv import DilatedConv
+from recbole_peterrec.nn.dropout import Dropout
 
 NORMS = ("post", "pre")
 LAYER_NORM_EPS = 1e-8
@@ -96,7 +97,7 @@ class ResidualBlock(nn.Module):
                 for d in (dilation, 2 * dilation)
             )
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @property
     def reach(self) -> int:
