@@ -48,8 +48,7 @@ def block(device: torch.device, positions: int) -> Row:
             result.backward(grad.to(result.dtype))
 
     case = f"block forward+backward, k {WIDTH}"
-    products = linear_layer(device, positions, WIDTH)
-    return _share(device, case, positions, step, products, layers=2 * 2 * 3)
+    return _share(device, case, positions, step, WIDTH, layers=2 * 2 * 3)
 
 
 def exact(device: torch.device, positions: int) -> Row:
@@ -63,8 +62,7 @@ def exact(device: torch.device, positions: int) -> Row:
         loss.backward()
 
     case = f"exact CE, V {EXACT_ITEMS // 1000} K, k {WIDTH}"
-    products = linear_layer(device, positions, EXACT_ITEMS)
-    return _share(device, case, positions, step, products)
+    return _share(device, case, positions, step, EXACT_ITEMS)
 
 
 def sampled(device: torch.device, positions: int) -> Row:
@@ -80,13 +78,10 @@ def sampled(device: torch.device, positions: int) -> Row:
         loss.backward()
 
     case = f"sampled CE, {SAMPLES} of {TTL_ITEMS // 1000} K, k {WIDTH}"
-    products = linear_layer(device, positions, SAMPLES)
-    return _share(device, case, positions, step, products)
+    return _share(device, case, positions, step, SAMPLES)
 
 
-def linear_layer(
-    device: torch.device, rows: int, outputs: int
-) -> Callable[[], torch.Tensor]:
+def linear_layer(device: torch.device, rows: int, outputs: int) -> Callable[[], None]:
     """The bare products of a linear layer in bfloat16: its outputs, and both gradients."""
     bf16 = {"device": device, "dtype": torch.bfloat16}
     x, weight = torch.randn(rows, WIDTH, **bf16), torch.randn(outputs, WIDTH, **bf16)
@@ -114,20 +109,25 @@ def _share(
     case: str,
     positions: int,
     step: Callable[[], None],
-    layer: Callable[[], None],
+    outputs: int,
     layers: int = 1,
 ) -> Row:
-    """A step's figure; its products are those of `layers` layers, recomputed ones apart."""
+    """A step against its products, those of so many linear layers; what it computes again to
+    save memory is not counted among them."""
+    layer = linear_layer(device, positions, outputs)
 
     def products() -> None:
         for _ in range(layers):
             layer()
 
     times = medians(REPEATS[device.type], ours=step, products=products)
+    work = 6 * layers * positions * WIDTH * outputs  # FLOP
+    rates = ", ".join(f"{work / times[n] / 1e12:.3g}" for n in ("ours", "products"))
     peak = peak_bytes(step, device) / 2**20
     where = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
     return Row(
         f"{case}, {positions:,} positions, share of bf16 products, {where}",
         times["products"] / times["ours"],
-        note=f"{milliseconds(times)}; peak {peak:.0f} MiB beside inputs and weights, gradients included",
+        note=f"{milliseconds(times)}; {rates} TFLOP/s; peak {peak:.0f} MiB beside inputs and "
+        f"weights, gradients included",
     )
