@@ -129,8 +129,9 @@ def evaluation_needs(architecture: Architecture, length: int, rows: int) -> list
 
 def available_memory(device: torch.device) -> int:
     """Bytes that are free on a device now, for this one of the processes that share it."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "cuda":  # torch keeps what an earlier stage has freed
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + kept
     member = group.member()
     sharing = member.local_size if member else 1
     return psutil.virtual_memory().available // sharing

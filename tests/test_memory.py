@@ -73,6 +73,16 @@ def test_free_memory_is_that_of_the_machine():
     assert 0 < available_memory(torch.device("cpu")) < total
 
 
+def test_what_torch_keeps_of_a_gpu_for_later_counts_as_free(monkeypatch):
+    for name, value in (
+        ("mem_get_info", (100, 1000)),
+        ("memory_reserved", 700),
+        ("memory_allocated", 300),
+    ):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert available_memory(torch.device("cuda")) == 100 + 700 - 300
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

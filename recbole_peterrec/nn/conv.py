@@ -40,7 +40,7 @@ class _ShiftedMatmuls(torch.autograd.Function):
         grad_weight = torch.zeros_like(weight) if needs_weight else None
         if needs_x:  # the tap on the position itself fills what the others add to
             unread = len(x) - len(grad)
-            grad_x[:unread] = 0
+            grad_x[:unread].zero_()
             centre = weight[ctx.offsets.index(0)].t()
             torch.mm(_flat(grad), centre, out=_flat(grad_x[unread:]))
         for j, offset in enumerate(ctx.offsets):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import torch
 
 ROWS = 256
@@ -77,6 +79,10 @@ def _count(
     owners: dict[tuple[int, int], list[int]] = {}
     for row, target in enumerate(targets.tolist()):
         owners.setdefault((target // columns, row // ROWS), []).append(row)
+    # Sent to the device at once: each sending waits for what the device is doing.
+    all_rows = torch.tensor([*chain(*owners.values())], device=targets.device)
+    numbers = [len(rows) for rows in owners.values()]
+    owned = dict(zip(owners, all_rows.split(numbers), strict=True))
     reached = torch.zeros_like(score, dtype=torch.float)
     equal, found = reached.clone(), torch.full_like(score, torch.nan)
     parts = [tuple(x.split(ROWS)) for x in (hidden, score.unsqueeze(1), reached, equal)]
@@ -91,9 +97,8 @@ def _count(
             tile = scores[: shape[0] * shape[1]].view(shape)
             mark = marks[: shape[0] * shape[1]].view(shape)
             torch.addmm(offset, states, items, out=tile)
-            own = owners.get((left // columns, number))
-            if own:
-                rows = torch.tensor(own, device=targets.device)
+            rows = owned.get((left // columns, number))
+            if rows is not None:
                 found[rows] = tile[rows - number * ROWS, targets[rows] - left]
             above += torch.ge(tile, threshold, out=mark).sum(1)
             same += tile.eq_(threshold).sum(1, dtype=torch.float)

@@ -147,7 +147,7 @@ class _Rows(torch.autograd.Function):
                 rows[None], grad, ctx.shape, check_invariants=False
             )
         else:
-            grad = grad.new_zeros(ctx.shape).index_add_(0, rows, grad)
+            grad = _add_rows(grad.new_zeros(ctx.shape), rows, grad)
         return grad, None, None
 
 
@@ -263,8 +263,8 @@ class _ColumnTiles(torch.autograd.Function):
         grad_hidden *= grad[:, None]
         if not ctx.exclude:
             grad_hidden -= weight[columns] * grad[:, None]
-            grad_weight.index_add_(0, columns, scaled.to(bias.dtype), alpha=-1)
-            grad_bias.index_add_(0, columns, grad, alpha=-1)
+            _add_rows(grad_weight, columns, -scaled.to(bias.dtype))
+            _add_rows(grad_bias, columns, -grad)
         return (
             grad_hidden.to(hidden.dtype),
             grad_weight.to(weight.dtype),
@@ -296,7 +296,21 @@ def _tiles(
             yield some, block, buffer[: shape[0] * shape[1]].view(shape)
 
 
+def _add_rows(
+    table: torch.Tensor, rows: torch.Tensor, values: torch.Tensor
+) -> torch.Tensor:
+    """``table[rows] += values``, rows that repeat included, in the same order each time."""
+    if table.device.type == "cpu":
+        return table.index_add_(0, rows, values)
+    return table.index_put_((rows,), values, accumulate=True)  # sorts; atomics do not
+
+
 def _leave_out(tile: torch.Tensor, columns: torch.Tensor, block: slice) -> None:
-    """Set each row's own column, where it is in this block of columns, to ``-inf``."""
-    rows = ((columns >= block.start) & (columns < block.stop)).nonzero().squeeze(1)
-    tile[rows, columns[rows] - block.start] = -torch.inf
+    """Set each row's own column, where it is in this block of columns, to ``-inf``.
+
+    Other rows write back what they read: looking for those that have one would make a GPU wait.
+    """
+    inside = (columns >= block.start) & (columns < block.stop)
+    place = torch.where(inside, columns - block.start, 0).unsqueeze(1)
+    here = tile.gather(1, place).masked_fill_(inside.unsqueeze(1), -torch.inf)
+    tile.scatter_(1, place, here)

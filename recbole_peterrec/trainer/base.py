@@ -291,7 +291,9 @@ def has_bf16(device: torch.device) -> bool:
     """Whether products in bfloat16 run on a device without being emulated."""
     if device.type == "cpu":
         return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return False
 
 
 def in_one_pass(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:

@@ -26,10 +26,14 @@ def random_states() -> dict[str, Any]:
 
 
 def restore_random_states(states: dict[str, Any]) -> None:
-    """Put the generators where :func:`random_states` found them."""
+    """Put the generators where :func:`random_states` found them.
+
+    A GPU's stays as it is if there was none, and is passed over if there is none now.
+    """
     torch.set_rng_state(states["torch"].cpu())
     if torch.cuda.is_available():
-        torch.cuda.set_rng_state(states["cuda"][0].cpu())
+        for state in states["cuda"]:
+            torch.cuda.set_rng_state(state.cpu())
     kind, keys, *rest = states["numpy"]
     np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
     version, internal, gauss_next = states["python"]

@@ -59,6 +59,7 @@ def _update(
     rows, values = grad.indices()[0], grad.values()
     # A row that was read, but on which no loss depends, is not touched.
     moved = values.flatten(1).any(1) if values.dim() > 1 else values != 0
+    moved = moved.nonzero().squeeze(1)  # a GPU is waited for once, not for each mask
     rows, values = rows[moved], values[moved]
     tables = table, state["exp_avg"], state["exp_avg_sq"]
     weight, first, second = (whole.index_select(0, rows) for whole in tables)

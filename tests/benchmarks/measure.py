@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
+CPU = torch.device("cpu")
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
 DEFAULT_TRIM, DEFAULT_MMAPS = 2**17, 2**16
 
@@ -23,28 +26,37 @@ class Row:
     Attributes:
         what: what was measured.
         value: the figure, mostly a ratio.
-        target: what it should reach.
+        target: what it should reach; None if nothing was set.
         at_most: whether it should stay below the target instead.
         note: absolute values, and anything that a reader of the ratio must know.
     """
 
     what: str
     value: float
-    target: float
+    target: float | None = None
     at_most: bool = False
     note: str = ""
 
     def record(self) -> dict[str, Any]:
         """Plain data for the report."""
-        met = self.value <= self.target if self.at_most else self.value >= self.target
-        sign = "≤" if self.at_most else "≥"
         return {
             "what": self.what,
             "measured": f"{self.value:.3g}",
-            "target": f"{sign} {self.target:g}",
-            "verdict": "met" if met else "missed",
+            "target": self._sought(),
+            "verdict": self._verdict(),
             "note": self.note,
         }
+
+    def _sought(self) -> str:
+        if self.target is None:
+            return "-"
+        return f"{'≤' if self.at_most else '≥'} {self.target:g}"
+
+    def _verdict(self) -> str:
+        if self.target is None:
+            return "-"
+        met = self.value <= self.target if self.at_most else self.value >= self.target
+        return "met" if met else "missed"
 
 
 def medians(repeats: int, **contestants: Callable[[], Any]) -> dict[str, float]:
@@ -54,9 +66,16 @@ def medians(repeats: int, **contestants: Callable[[], Any]) -> dict[str, float]:
         for name, function in contestants.items():
             start = time.perf_counter()
             function()
+            wait_for_gpu()
             if turn:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def wait_for_gpu() -> None:
+    """Until all that was begun on a GPU has ended; nothing where none was used."""
+    if torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def milliseconds(times: dict[str, float]) -> str:
@@ -64,9 +83,15 @@ def milliseconds(times: dict[str, float]) -> str:
     return ", ".join(f"{name} {1e3 * value:.3g} ms" for name, value in times.items())
 
 
-def peak_bytes(function: Callable[[], Any]) -> int:
-    """Most memory that a call has beyond what was there before it (Linux only)."""
+def peak_bytes(function: Callable[[], Any], device: torch.device = CPU) -> int:
+    """Most memory that a call has beyond what was there before it, of a GPU or (Linux only)
+    of the process."""
     gc.collect()
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        function()
+        return torch.cuda.max_memory_allocated() - before
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
     before = memory("VmRSS")

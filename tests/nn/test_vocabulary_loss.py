@@ -236,3 +236,25 @@ def test_draws_are_distinct_and_every_item_is_as_likely(items, samples):
     share = samples / items
     error = math.sqrt(trials * share * (1 - share))
     assert ((counts - trials * share).abs() <= 5 * error).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("kind", ["columns", "sampled"])
+def test_on_a_gpu_repeated_targets_give_the_same_bytes_each_time(kind, tiles):
+    if kind == "columns":
+        tiles(kind)
+    inputs = [x.detach().cuda() for x in example(5000, 50, 8, dtype=torch.float)]
+    *inputs, targets = inputs
+    for x in inputs:
+        x.requires_grad_()
+    found = []
+    for _ in range(3):
+        if kind == "columns":
+            loss = linear_cross_entropy(*inputs, targets)
+        else:
+            generator = torch.Generator("cuda").manual_seed(0)
+            hidden, weight, bias = inputs
+            loss = sampled_softmax_loss(hidden, targets, weight, bias, 20, generator)
+        found.append(gradients(loss, *inputs))
+    for again in found[1:]:
+        assert all(map(torch.equal, found[0], again))

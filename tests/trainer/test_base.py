@@ -8,6 +8,7 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
 from recbole_peterrec.trainer.base import BackboneTrainer
+from recbole_peterrec.trainer.progress import random_states, restore_random_states
 
 
 @pytest.fixture
@@ -96,3 +97,20 @@ def test_a_trained_stage_keeps_no_gradients_and_no_moments(toy_config):
     trainer.let_go()
     assert trainer.optimizer is None
     assert all(p.grad is None for p in model.parameters())
+
+
+@pytest.mark.parametrize("had_gpu", [False, True])
+@pytest.mark.parametrize("has_gpu", [False, True])
+def test_generators_go_on_on_a_machine_with_other_devices(
+    monkeypatch, had_gpu, has_gpu
+):
+    state, taken = torch.arange(16, dtype=torch.uint8), []
+    monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: state)
+    monkeypatch.setattr(torch.cuda, "set_rng_state", taken.append)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: had_gpu)
+    before = random_states()
+    drawn = torch.rand(3)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    restore_random_states(before)
+    assert torch.equal(torch.rand(3), drawn)
+    assert len(taken) == (had_gpu and has_gpu)

@@ -63,6 +63,14 @@ def test_a_machine_without_bf16_is_told_once(training, monkeypatch):
     ]
 
 
+def test_bf16_that_a_gpu_only_emulates_does_not_count(monkeypatch):
+    def supported(including_emulation=True):
+        return including_emulation
+
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", supported)
+    assert not base.has_bf16(torch.device("cuda"))
+
+
 @pytest.mark.parametrize(("key", "value"), [("amp", "fp16"), ("compile", "maybe")])
 def test_other_values_are_refused(toy_config, key, value):
     with pytest.raises(ConfigError, match=key):

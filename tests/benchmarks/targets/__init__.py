@@ -7,8 +7,10 @@ from collections.abc import Callable
 from measure import Row
 
 from targets import (
+    best,
     blocks,
     conure,
+    device,
     patches,
     processes,
     source,
@@ -30,4 +32,9 @@ TARGETS: dict[str, Callable[[], list[Row]]] = {
     "conure": conure.conure_step,
     "evaluation": source.sampled_evaluation,
     "processes": processes.processes,
+}
+
+NAMED: dict[str, Callable[[], list[Row]]] = {  # measured only when named
+    "best": best.time_to_best,  # half an hour
+    "device": device.shares,  # of a GPU where there is one
 }
