@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
 import pickle
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
@@ -22,21 +23,32 @@ TRAINING = "training"  # folder of what a run needs to go on, there until it has
 UNFINISHED = ".unfinished"  # ends the names of temporary files
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, whole, at any moment.
+@contextlib.contextmanager
+def written_atomically(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes its name when the block ends: at any moment there is either
+    the old one or the new one, whole.
 
-    Of several processes, the first writes; the others leave it to it.
+    Raises:
+        CheckpointError: the system refuses, say because the disk is full.
     """
-    if not group.is_first():
-        return
     path = Path(path)
+    try:
+        yield from _renamed_at_the_end(path)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointError(
+            f"{path} cannot be written: {reason}; a run that is stopped so goes on with --resume"
+        ) from error
+
+
+def _renamed_at_the_end(path: Path) -> Iterator[BinaryIO]:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED
     )
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
@@ -44,6 +56,16 @@ def write_atomically(path: str | Path, content: bytes) -> None:
     except BaseException:
         os.unlink(temporary)
         raise
+
+
+def write_atomically(path: str | Path, content: bytes) -> None:
+    """Write a file as :func:`written_atomically` does.
+
+    Of several processes, the first writes; the others leave it to it.
+    """
+    if group.is_first():
+        with written_atomically(path) as file:
+            file.write(content)
 
 
 def remove_unfinished_writes(folder: str | Path) -> None:
@@ -102,13 +124,22 @@ def load_json(path: str | Path) -> dict[str, Any]:
 
 
 def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
-    """Write the state of a training: tensors, numbers, strings, lists and dicts of them."""
+    """Write the state of a training: tensors, numbers, strings, lists and dicts of them.
+
+    It is written as it goes, without a copy of it in memory, by the first of the processes.
+    """
     if group.is_first():
-        write_atomically(path, pack(state))
+        with written_atomically(path) as file:
+            try:
+                torch.save(dict(state), file)
+            except RuntimeError as error:  # torch's own, while it ends a file cut short
+                if isinstance(error.__context__, OSError):
+                    raise error.__context__ from None
+                raise
 
 
 def pack(state: Mapping[str, Any]) -> bytes:
-    """The bytes of a state, as :func:`save_state` writes them."""
+    """The bytes of a state."""
     buffer = io.BytesIO()
     torch.save(dict(state), buffer)
     return buffer.getvalue()

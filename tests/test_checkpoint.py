@@ -1,5 +1,8 @@
 """Files are whole or absent, and reading one runs nothing."""
 
+import contextlib
+import errno
+import io
 import os
 import pickle
 
@@ -36,7 +39,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space"):
+    with pytest.raises(CheckpointError, match="no space"):
         checkpoint.save_json(path, {"new": 2})
     assert checkpoint.load_json(path) == {"old": 1}
     assert os.listdir(tmp_path) == ["x.json"]
@@ -73,3 +76,31 @@ def test_code_in_a_state_is_refused_and_never_run(tmp_path):
     with pytest.raises(CheckpointError):
         checkpoint.load_state(path)
     assert not (tmp_path / "made").exists()
+
+
+class Full(io.BytesIO):
+    """A file on a disk with room for ten thousand bytes."""
+
+    def write(self, content):
+        if self.tell() + len(content) > 10_000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(content)
+
+
+def test_a_disk_that_fills_while_a_state_is_written_is_told_and_leaves_the_old_one(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "state.pt"
+    checkpoint.save_state(path, {"w": torch.zeros(3)})
+
+    @contextlib.contextmanager
+    def opened(handle, mode):
+        os.close(handle)
+        yield Full()
+
+    monkeypatch.setattr(os, "fdopen", opened)
+    with pytest.raises(CheckpointError, match="state.pt.*No space left"):
+        checkpoint.save_state(path, {"w": torch.zeros(300, 100)})
+    monkeypatch.undo()
+    assert torch.equal(checkpoint.load_state(path)["w"], torch.zeros(3))
+    assert os.listdir(tmp_path) == ["state.pt"]
