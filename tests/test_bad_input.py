@@ -313,6 +313,12 @@ def test_task_that_cannot_be_is_refused_by_name(case, tasks, words):
     holds(case.error(tasks=tasks), *words)
 
 
+def test_split_that_leaves_a_part_empty_names_its_task_once(case):
+    split = {"eval_args": {"split": {"RS": [1, 0, 0]}}}
+    message = case.error(tasks=[{**GENDER, **split}])
+    assert message.startswith("task 'gender': 60/0/0 instances in train/valid/test")
+
+
 # --- names and values of keys
 
 

@@ -174,7 +174,7 @@ class TaskDataset(Dataset):
         if not all(len(part) for part in parts):
             sizes = "/".join(str(len(part)) for part in parts)
             raise DataError(
-                f"{self.where}: {sizes} instances in train/valid/test; eval_args "
+                f"{sizes} instances in train/valid/test; eval_args "
                 f"{self.config['eval_args']['split']} needs more data"
             )
         return parts
