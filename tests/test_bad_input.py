@@ -277,7 +277,8 @@ def test_task_name_that_is_no_folder_name_is_refused(case, name):
 @pytest.mark.parametrize(
     ("tasks", "words"),
     [
-        ([], ("tasks", "list")),
+        ([], ("tasks", "empty list", "--model=NextItNetAR pretrains")),
+        (None, ("tasks must be a list", "got None", "name: gender")),
         ({"name": "gender"}, ("tasks", "list")),
         (["gender"], ("entry 1", "name")),
         ([{"kind": "profile", "field": "gender"}], ("entry 1", "name")),
