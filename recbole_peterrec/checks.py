@@ -85,6 +85,10 @@ RULES: dict[str, Rule] = {
         ),
         "empty or a list of tasks' names",
     ),
+    "train_share": (
+        lambda value: _number(value, 0, 1) and value > 0,
+        "above 0 and at most 1",
+    ),
     "table_updates": (lambda value: value in ("dense", "rows"), "dense or rows"),
     "window_overlap": PROBABILITY,
     "recent_interactions": COUNT_OR_NONE,

@@ -45,7 +45,8 @@ from recbole_peterrec.tasks import read_tasks
 class ContinualRun:
     """Learns the source and then every task, or further tasks on a saved learner.
 
-    Everything that can be wrong shows in the constructor, before anything is trained.
+    Without tasks it learns the source alone, for runs that continue from it. Everything that can
+    be wrong shows in the constructor, before anything is trained.
 
     Args:
         config: of the run.
@@ -57,6 +58,10 @@ class ContinualRun:
     def __init__(self, config: Config) -> None:
         self.config = config
         tasks = read_tasks(config)
+        if config["continue_from"] and not tasks:
+            raise ConfigError(
+                "continue_from learns further tasks, and there are none; give at least one in tasks"
+            )
         epochs = config["pretrain_epochs"] or config["epochs"]
         self.source = SequentialStage(
             config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),

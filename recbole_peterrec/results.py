@@ -42,9 +42,11 @@ def table(results: dict[str, Any]) -> str:
     fills is left out.
     """
     pretrain = results["pretrain"]
+    # A learner's first task is what tasks build on, those of later runs as well.
+    carried = results["tasks"] or "capacity_free" in pretrain
     rows = [
         {
-            "stage": "pretraining" if results["tasks"] else results["model"],
+            "stage": "pretraining" if carried else results["model"],
             "valid": _metrics(pretrain["valid"]),
             "test": _metrics(pretrain["test"]),
             **_continual(pretrain),

@@ -88,7 +88,7 @@ class Task:
 
 
 def read_tasks(config: Config) -> list[Task]:
-    """The tasks of a run, in the order in which they are learned.
+    """The tasks of a run, in the order in which they are learned; none if the list is empty.
 
     A key's value is, first found: the task's own, of a user's list; the run's, where a user gave
     one and the key is not of the protocol; the task's own, of a property file's list;
@@ -99,10 +99,10 @@ def read_tasks(config: Config) -> list[Task]:
             kind, a value that RecBole refuses, or an order of tasks that there are not.
     """
     definitions = config["tasks"]
-    if not isinstance(definitions, list) or not definitions:
+    if not isinstance(definitions, list):
         raise ConfigError(
-            f"tasks must be a list of at least one task, got {definitions!r}; give them in a yaml "
-            f"file: tasks: [{{name: gender, kind: profile, field: gender}}]"
+            f"tasks must be a list of tasks, got {definitions!r}; give them in a yaml file: "
+            f"tasks: [{{name: gender, kind: profile, field: gender}}]"
         )
     tasks: list[Task] = []
     for number, definition in enumerate(definitions, 1):
@@ -134,9 +134,9 @@ def _in_order(tasks: list[Task], names: list[str] | None) -> list[Task]:
         if name not in by_name:
             raise ConfigError(
                 f"task_order: no task {name!r}{did_you_mean(str(name), by_name)} "
-                f"(there are {', '.join(by_name)})"
+                f"(there are {', '.join(by_name) or 'none'})"
             )
-    if not names or len(set(names)) < len(names):
+    if len(set(names)) < len(names):
         raise ConfigError(f"task_order must name tasks once each, got {names!r}")
     return [by_name[name] for name in names]
 

@@ -38,6 +38,8 @@ class TransferRun:
                     f"{key} trains the whole network: it needs tuning all, got {config['tuning']}"
                 )
         tasks = read_tasks(config)
+        if not tasks:
+            raise ConfigError(_pretraining_alone(config))
         epochs = config["pretrain_epochs"] or config["epochs"]
         self.pretraining = SequentialStage(
             config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
@@ -106,3 +108,14 @@ class TransferRun:
     def _pretraining_record(self, outcome: Outcome) -> dict[str, Any]:
         parameters = sum(p.numel() for p in self.pretraining.model.parameters())
         return outcome.record() | {"trainable_parameters": parameters}
+
+
+def _pretraining_alone(config: Config) -> str:
+    """What to tell a user without tasks: the command that pretrains and does no more."""
+    flags = f"--model={config['backbone']}"
+    if config["protocol"]:
+        flags += f" --protocol={config['protocol']}"
+    return (
+        f"{config['model']} learns tasks, and tasks or task_order is an empty list; {flags} "
+        f"pretrains and saves the backbone alone, for pretrained_path"
+    )

@@ -277,7 +277,8 @@ def test_task_name_that_is_no_folder_name_is_refused(case, name):
 @pytest.mark.parametrize(
     ("tasks", "words"),
     [
-        ([], ("tasks", "list")),
+        ([], ("tasks", "empty list", "--model=NextItNetAR pretrains")),
+        (None, ("tasks must be a list", "got None", "name: gender")),
         ({"name": "gender"}, ("tasks", "list")),
         (["gender"], ("entry 1", "name")),
         ([{"kind": "profile", "field": "gender"}], ("entry 1", "name")),
@@ -311,6 +312,12 @@ def test_task_name_that_is_no_folder_name_is_refused(case, name):
 )
 def test_task_that_cannot_be_is_refused_by_name(case, tasks, words):
     holds(case.error(tasks=tasks), *words)
+
+
+def test_split_that_leaves_a_part_empty_names_its_task_once(case):
+    split = {"eval_args": {"split": {"RS": [1, 0, 0]}}}
+    message = case.error(tasks=[{**GENDER, **split}])
+    assert message.startswith("task 'gender': 60/0/0 instances in train/valid/test")
 
 
 # --- names and values of keys

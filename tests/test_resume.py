@@ -165,6 +165,24 @@ def test_a_learner_that_goes_on_is_resumed_from_its_first_epoch(folder, tmp_path
     assert left_by(runs[1]) == left_by(runs[0])
 
 
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.7, 0.95])
+def test_a_first_task_alone_ends_with_the_same_bytes(folder, tmp_path, share):
+    whole, stopped = (
+        config(folder, "Conure", tmp_path / name) | {"tasks": []}
+        for name in ("whole", "stopped")
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        writes = counting(None)
+        patch.setattr(os, "replace", writes)
+        run("Conure", "toy", config_dict=whole)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", counting(max(2, int(share * writes.count))))
+        with pytest.raises(Stopped):
+            run("Conure", "toy", config_dict=stopped)
+    run(config_dict={"resume": str(tmp_path / "stopped"), "state": "ERROR"})
+    assert left_by(tmp_path / "stopped") == left_by(tmp_path / "whole")
+
+
 def test_a_run_stopped_while_it_tidies_up_has_ended(folder, tmp_path, monkeypatch):
     run_dir = tmp_path / "run"
     rmtree = quick_start.shutil.rmtree

@@ -11,6 +11,7 @@ from recbole.data.utils import create_samplers
 from recbole_peterrec.data.samplers import CandidateSampler, RankSampler
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.sharing import EvaluationLoader, SharedTrainDataLoader
+from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import DataError
 
@@ -98,7 +99,9 @@ def make_loaders(
 ) -> tuple[TrainDataLoader, EvaluationLoader, EvaluationLoader]:
     """Split a dataset by its ``eval_args`` and make the loaders of train, valid and test.
 
-    In a run of several processes, batches of training are shared between them.
+    In a run of several processes, batches of training are shared between them. Where
+    ``train_share`` leaves out training instances of a task, negatives and candidates are drawn as
+    if it did not.
 
     Args:
         config: RecBole config.
@@ -106,7 +109,7 @@ def make_loaders(
 
     Raises:
         ConfigError: more negatives asked for than there are.
-        DataError: a user for whom every item is a positive has none.
+        DataError: a user for whom every item is a positive has none; a share of no instance.
     """
     datasets = dataset.build()
     for part in datasets:
@@ -115,8 +118,11 @@ def make_loaders(
     sampler = None
     if config["train_neg_sample_args"]["distribution"] != "none":
         sampler = _negative_sampler(config, dataset, datasets)
+    train = datasets[0]
+    if isinstance(train, TaskDataset):
+        train = train.learned()
     return (
-        _training_loader(config, datasets[0], sampler),
+        _training_loader(config, train, sampler),
         _evaluation_loader(config, datasets, "valid"),
         _evaluation_loader(config, datasets, "test"),
     )

@@ -14,6 +14,7 @@ from recbole.utils.enum_type import FeatureSource, FeatureType
 
 from recbole_peterrec.data.atomic import reading, require_columns
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.train_share import learned_rows
 from recbole_peterrec.errors import ConfigError, DataError
 
 PROFILE = "profile"
@@ -173,10 +174,31 @@ class TaskDataset(Dataset):
         if not all(len(part) for part in parts):
             sizes = "/".join(str(len(part)) for part in parts)
             raise DataError(
-                f"{self.where}: {sizes} instances in train/valid/test; eval_args "
+                f"{sizes} instances in train/valid/test; eval_args "
                 f"{self.config['eval_args']['split']} needs more data"
             )
         return parts
+
+    def learned(self) -> TaskDataset:
+        """Of this training split, the instances that are learned: ``train_share`` of them.
+
+        The split itself still has all positives: a dropped one is no negative.
+
+        Raises:
+            DataError: none is left.
+        """
+        share, rows = self.config["train_share"], len(self)
+        kept = learned_rows(rows, share, self.config["seed"])
+        if len(kept) == rows:
+            return self
+        if not len(kept):
+            raise DataError(
+                f"train_share {share:g} of {rows} training instances is none; use a larger one"
+            )
+        self.logger.info(
+            f"{self.where}: learns {len(kept)} of {rows} training instances"
+        )
+        return self.copy(self.inter_feat[kept])
 
     def _change_feat_format(self) -> None:
         super()._change_feat_format()
