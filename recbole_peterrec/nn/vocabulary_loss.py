@@ -218,9 +218,8 @@ class _ColumnTiles(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, bias, columns, exclude):
         rows = len(hidden)
-        lowest = torch.finfo(
-            bias.dtype
-        ).min  # not -inf, whose differences are no numbers
+        # Not -inf, whose differences are no numbers.
+        lowest = torch.finfo(bias.dtype).min
         highest = bias.new_full((rows, 1), lowest)
         total, base = bias.new_zeros(rows, 1), bias * UNITS
         for some, block, tile in _tiles(hidden, weight, bias):
@@ -232,9 +231,9 @@ class _ColumnTiles(torch.autograd.Function):
             total[some] *= (highest[some] - now).exp2_()
             total[some] += tile.sub_(now).exp2_().sum(1, keepdim=True)
             highest[some] = now
-        sums = (highest + total.log2()) / UNITS
+        sums = highest + total.log2()
         ctx.save_for_backward(hidden, weight, bias, columns, sums)
-        ctx.exclude = exclude
+        ctx.exclude, sums = exclude, sums / UNITS
         if exclude:
             return sums.squeeze(1)
         own = (hidden.to(bias.dtype) * weight[columns]).sum(-1) + bias[columns]
@@ -250,7 +249,7 @@ class _ColumnTiles(torch.autograd.Function):
         # Rows are scaled outside the tiles: the states in the weight's gradient, the
         # products in the states'.
         scaled = (hidden * grad[:, None]).to(hidden.dtype)
-        base, sums = bias * UNITS, sums * UNITS
+        base = bias * UNITS
         for some, block, tile in _tiles(hidden, weight, bias):
             torch.sub(base[block], sums[some], out=tile)
             add_product(tile, hidden[some], weight[block].t(), UNITS)

@@ -143,6 +143,25 @@ def test_large_logits_neither_overflow_nor_vanish(kind, tiles):
 
 
 @pytest.mark.parametrize("kind", ["rows", "columns"])
+def test_gradients_of_one_item_far_above_the_others_keep_float32_s_digits(kind, tiles):
+    tiles(kind)
+    exact = example(300, 70, 16)
+    single = [x.detach().float().requires_grad_() for x in exact[:3]]
+    scales = (1000.0, 250.0, 1.0)
+
+    def gradients(inputs, loss):
+        hidden, weight, bias = (x * s for x, s in zip(inputs, scales, strict=True))
+        return torch.autograd.grad(loss(hidden, weight, bias, exact[3]), inputs)
+
+    def naive(hidden, weight, bias, targets):
+        return F.cross_entropy(F.linear(hidden, weight, bias), targets)
+
+    wanted = gradients(exact[:3], naive)
+    for got, true in zip(gradients(single, linear_cross_entropy), wanted, strict=True):
+        assert (got - true).abs().max() < 1e-5 * true.abs().max()
+
+
+@pytest.mark.parametrize("kind", ["rows", "columns"])
 def test_what_is_not_a_number_stays_visible(kind, tiles):
     tiles(kind)
     hidden, weight, bias, targets = example()
