@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import json
 import os
@@ -17,54 +18,63 @@ import torch
 from safetensors import SafetensorError
 
 from recbole_peterrec.distributed import group
-from recbole_peterrec.errors import CheckpointError
+from recbole_peterrec.errors import CheckpointError, WriteError
 
 TRAINING = "training"  # folder of what a run needs to go on, there until it has ended
 UNFINISHED = ".unfinished"  # ends the names of temporary files
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
-def written_atomically(path: str | Path) -> Iterator[BinaryIO]:
+def writing(path: str | Path) -> Iterator[None]:
+    """What the system refuses while a path is written, as one clear line.
+
+    Raises:
+        WriteError: the path, the reason and what to mend; whoever knows how to go on after that
+            adds it.
+    """
+    try:
+        yield
+    except OSError as error:
+        mend = "free space there" if error.errno in FULL else "mend that"
+        raise WriteError(
+            f"{path} cannot be written: {error.strerror or error}; {mend}"
+        ) from error
+
+
+@contextlib.contextmanager
+def _written_atomically(path: str | Path) -> Iterator[BinaryIO]:
     """A file to write, which takes its name when the block ends: at any moment there is either
     the old one or the new one, whole.
 
     Raises:
-        CheckpointError: the system refuses, say because the disk is full.
+        WriteError: the system refuses.
     """
     path = Path(path)
-    try:
-        yield from _renamed_at_the_end(path)
-    except OSError as error:
-        reason = error.strerror or error
-        raise CheckpointError(
-            f"{path} cannot be written: {reason}; a run that is stopped so goes on with --resume"
-        ) from error
-
-
-def _renamed_at_the_end(path: Path) -> Iterator[BinaryIO]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(
-        dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED
-    )
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED
+        )
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
 
 
 def write_atomically(path: str | Path, content: bytes) -> None:
-    """Write a file as :func:`written_atomically` does.
+    """Write a file; at any moment there is either the old one or the new one, whole.
 
     Of several processes, the first writes; the others leave it to it.
     """
     if group.is_first():
-        with written_atomically(path) as file:
+        with _written_atomically(path) as file:
             file.write(content)
 
 
@@ -77,10 +87,14 @@ def remove_unfinished_writes(folder: str | Path) -> None:
 
 def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
     """Write named tensors as safetensors."""
-    plain = {
-        name: tensor.detach().cpu().contiguous().clone()
-        for name, tensor in tensors.items()  # clone: the format has no shared tensors
-    }
+    plain: dict[str, torch.Tensor] = {}
+    places = set()
+    for name, tensor in tensors.items():
+        tensor = tensor.detach().cpu().contiguous()
+        place = tensor.untyped_storage().data_ptr()
+        # The format has no shared tensors, so a second one of a storage is copied.
+        plain[name] = tensor.clone() if place in places else tensor
+        places.add(place)
     write_atomically(path, safetensors.torch.save(plain))
 
 
@@ -129,7 +143,7 @@ def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
     It is written as it goes, without a copy of it in memory, by the first of the processes.
     """
     if group.is_first():
-        with written_atomically(path) as file:
+        with _written_atomically(path) as file:
             try:
                 torch.save(dict(state), file)
             except RuntimeError as error:  # torch's own, while it ends a file cut short

@@ -60,7 +60,8 @@ class ContinualRun:
         tasks = read_tasks(config)
         if config["continue_from"] and not tasks:
             raise ConfigError(
-                "continue_from learns further tasks, and there are none; give at least one in tasks"
+                "continue_from learns further tasks, and tasks or task_order is an empty list; "
+                "name at least one"
             )
         epochs = config["pretrain_epochs"] or config["epochs"]
         self.source = SequentialStage(

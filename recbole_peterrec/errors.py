@@ -22,6 +22,10 @@ class CheckpointError(UserError):
     """A saved file that is missing, damaged, foreign or does not fit."""
 
 
+class WriteError(CheckpointError):
+    """A file that the system refuses to write, say because the disk is full."""
+
+
 class TrainingError(UserError):
     """Training that cannot go on, such as a NaN loss."""
 

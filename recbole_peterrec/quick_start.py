@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +16,13 @@ from recbole_peterrec.checkpoint import (
     load_json,
     remove_unfinished_writes,
     write_atomically,
+    writing,
 )
 from recbole_peterrec.config import Config
 from recbole_peterrec.continual_run import ContinualRun
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import launch, plan_of
-from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.errors import ConfigError, WriteError
 from recbole_peterrec.literals import read_yaml
 from recbole_peterrec.model.conure import Conure
 from recbole_peterrec.model.peterrec import PeterRec
@@ -98,7 +101,8 @@ def _run(config: Config) -> dict[str, Any]:
             "tasks": {},
         }
         histories: dict[str, list] = {}
-        prepared.execute(run_dir, log, results, histories)
+        with _then(_resumption(run_dir)):
+            prepared.execute(run_dir, log, results, histories)
         exchange.barrier()  # nobody reads there any more
         if group.is_first():
             _end(run_dir)
@@ -138,6 +142,19 @@ def _end(run_dir: Path) -> None:
     if training.is_dir():
         training.rename(ended)
     shutil.rmtree(ended, ignore_errors=True)
+
+
+def _resumption(run_dir: Path) -> str:
+    return f"go on with --resume={run_dir}"
+
+
+@contextlib.contextmanager
+def _then(advice: str) -> Iterator[None]:
+    """Say what to do when what a write has met is mended."""
+    try:
+        yield
+    except WriteError as error:
+        raise WriteError(f"{error}, then {advice}") from error
 
 
 def _outcome(config: Config, results: dict[str, Any], run_dir: Path) -> dict[str, Any]:
@@ -196,17 +213,15 @@ def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
             f"run_dir {run_dir} already holds results; name another, or resume an unfinished run "
             f"with --resume={run_dir}"
         )
-    try:
-        log.open_file(run_dir)
-    except OSError as error:
-        raise ConfigError(
-            f"run_dir {run_dir} cannot be written: {error.strerror}"
-        ) from error
-    if config["resume"] and group.is_first():
-        remove_unfinished_writes(run_dir)
-    elif not config["resume"]:
-        if group.is_first():
-            (run_dir / TRAINING).mkdir(exist_ok=True)
+    with _then(_resumption(run_dir) if config["resume"] else "start again"):
+        with writing(f"run_dir {run_dir}"):
+            log.open_file(run_dir)
+            if group.is_first():
+                (run_dir / TRAINING).mkdir(exist_ok=True)
+        if config["resume"]:
+            if group.is_first():
+                remove_unfinished_writes(run_dir)
+            return run_dir
         text = yaml.safe_dump(
             config.resolved() | definitions, sort_keys=True, allow_unicode=True
         )

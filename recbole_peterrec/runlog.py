@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import re
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,24 @@ class _Plain(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return COLOUR.sub("", super().format(record))
+
+
+class _RunFile(logging.FileHandler):
+    """A log that no run stops for: a file that cannot be written is given up with a warning."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        logger = logging.getLogger()
+        logger.removeHandler(self)
+        with contextlib.suppress(OSError):  # it would write what it still has
+            self.close()
+        logger.warning(
+            f"{self.baseFilename} cannot be written: {error.strerror or error}; the log goes on "
+            f"here alone"
+        )
 
 
 def new_run_dir(config) -> Path:
@@ -89,7 +108,7 @@ class RunLog:
         if not group.is_first():
             return
         run_dir.mkdir(parents=True, exist_ok=True)
-        file = logging.FileHandler(run_dir / "run.log", encoding="utf-8")
+        file = _RunFile(run_dir / "run.log", encoding="utf-8")
         file.setFormatter(
             _Plain("%(asctime)-15s %(levelname)s  %(message)s", "%d %b %Y %H:%M:%S")
         )

@@ -9,6 +9,7 @@ from recbole_peterrec.checkpoint import save_json, save_tensors
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.vocabulary import describe, item_tokens
+from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
@@ -27,6 +28,10 @@ class SequentialRun:
     """
 
     def __init__(self, config: Config) -> None:
+        if config["train_share"] != 1:
+            raise ConfigError(
+                f"train_share is for tasks; {config['model']} has none; leave it out"
+            )
         self.stage = SequentialStage(config)
 
     def definitions(self) -> dict[str, Any]:

@@ -66,10 +66,15 @@ class UserModel:
 
     @property
     def tasks(self) -> list[str]:
-        """Names of the tasks that the run has learned."""
-        return sorted(
-            path.parent.name for path in self.run_dir.glob("tasks/*/task.json")
-        )
+        """Names of the tasks that the run has learned, in the order in which it learned them.
+
+        Where results.json does not tell the order, or is missing, it is that of their names.
+        """
+        saved = {path.parent.name for path in self.run_dir.glob("tasks/*/task.json")}
+        file = self.run_dir / "results.json"
+        order = load_json(file).get("tasks", {}) if file.is_file() else {}
+        learned = [name for name in order if name in saved]
+        return learned + sorted(saved.difference(learned))
 
     def labels(self, task: str) -> list[str]:
         """Tokens of a task's labels, in the order of the columns of :meth:`scores`."""

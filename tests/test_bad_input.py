@@ -377,7 +377,8 @@ def test_patch_reduction_that_does_not_divide_the_width_is_refused(case):
 
 @pytest.mark.parametrize("count", [0, 3, "two"])
 def test_patch_count_that_no_figure_has_is_refused(case, count):
-    holds(case.error(patch_count=count), "patch_count", "1 or 2")
+    keys = {"patch_count": count, "patch_insertion": "serial_before_norm"}
+    holds(case.error(**keys), "patch_count", "1 or 2")
 
 
 def test_token_at_the_start_is_refused_with_the_paper_s_reason(case):

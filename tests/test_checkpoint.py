@@ -7,10 +7,11 @@ import os
 import pickle
 
 import pytest
+import safetensors.torch
 import torch
 
 from recbole_peterrec import checkpoint
-from recbole_peterrec.errors import CheckpointError
+from recbole_peterrec.errors import CheckpointError, WriteError
 
 
 class Trap:
@@ -29,6 +30,23 @@ def test_tensors_come_back_bit_for_bit(tmp_path):
     loaded = checkpoint.load_tensors(tmp_path / "x.safetensors")
     assert loaded.keys() == tensors.keys()
     assert all(torch.equal(loaded[name], tensors[name]) for name in tensors)
+
+
+def test_tensors_of_one_storage_are_written_as_copies_are(tmp_path):
+    whole = torch.randn(6, 4)
+    tensors = {
+        "whole": whole,
+        "again": whole,
+        "part": whole[2:],
+        "turned": whole.T,
+        "empty": torch.empty(0, 3),
+        "other": torch.arange(5),
+        "none": torch.empty(0),
+    }
+    checkpoint.save_tensors(tmp_path / "x.safetensors", tensors)
+    copies = {name: tensor.clone().contiguous() for name, tensor in tensors.items()}
+    expected = safetensors.torch.save(copies)
+    assert (tmp_path / "x.safetensors").read_bytes() == expected
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
@@ -56,6 +74,12 @@ def test_a_missing_or_foreign_file_is_one_clear_line(tmp_path, load, content):
     with pytest.raises(CheckpointError, match="file") as caught:
         load(path)
     assert "\n" not in str(caught.value)
+
+
+def test_a_place_that_cannot_be_written_is_told_apart_from_a_full_disk(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match=r"File exists; mend that$"):
+        checkpoint.save_json(tmp_path / "file" / "x.json", {})
 
 
 @pytest.mark.parametrize("cut", [1, 100, 1000])
@@ -99,7 +123,7 @@ def test_a_disk_that_fills_while_a_state_is_written_is_told_and_leaves_the_old_o
         yield Full()
 
     monkeypatch.setattr(os, "fdopen", opened)
-    with pytest.raises(CheckpointError, match="state.pt.*No space left"):
+    with pytest.raises(CheckpointError, match="state.pt.*No space left.*; free space"):
         checkpoint.save_state(path, {"w": torch.zeros(300, 100)})
     monkeypatch.undo()
     assert torch.equal(checkpoint.load_state(path)["w"], torch.zeros(3))

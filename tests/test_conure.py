@@ -144,7 +144,7 @@ def test_auto_takes_the_largest_ratio_that_keeps_the_valid_metric(folder, tmp_pa
 
 def test_learning_goes_on_later_without_earlier_labels(learner, continued):
     before, after = UserModel(learner), UserModel(continued)
-    assert after.tasks == ["age", "buy", "gender"]
+    assert after.tasks == ["buy", "gender", "age"]
     for task in ("pretraining", "buy", "gender"):
         for _ in range(2):  # whatever was viewed in between
             old, new = before.scores(task, HISTORIES), after.scores(task, HISTORIES)
@@ -155,6 +155,12 @@ def test_learning_goes_on_later_without_earlier_labels(learner, continued):
     assert told["tasks"]["gender"] == results(learner)["tasks"]["gender"]
     free = told["tasks"]["age"]["capacity_free"]
     assert free == pytest.approx(0.7 * 0.8**3, abs=0.02)
+
+
+def test_without_results_tasks_are_in_the_order_of_their_names(continued, tmp_path):
+    copied = shutil.copytree(continued, tmp_path / "run")
+    (copied / "results.json").unlink()
+    assert UserModel(copied).tasks == ["age", "buy", "gender"]
 
 
 def test_continuing_leaves_the_saved_learner_as_it_was(folder, learner, tmp_path):

@@ -99,8 +99,9 @@ def test_tasks_learned_later_are_those_of_one_run_bit_for_bit(folder, alone, tmp
 
 
 def test_learning_no_further_task_is_refused(folder, alone, tmp_path):
-    with pytest.raises(ConfigError, match="continue_from learns further tasks"):
-        learn(folder, tmp_path / "run", tasks=[], continue_from=str(alone))
+    for key in ("tasks", "task_order"):
+        with pytest.raises(ConfigError, match="tasks or task_order is an empty list"):
+            learn(folder, tmp_path / "run", continue_from=str(alone), **{key: []})
     assert not (tmp_path / "run").exists()
 
 

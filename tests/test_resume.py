@@ -13,7 +13,15 @@ import yaml
 from recbole_peterrec import quick_start, run
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.trainer.transfer import TransferTrainer
-from tests.toy import TARGET, TASKS, command_line, python, settings, write_toy
+from tests.toy import (
+    TARGET,
+    TASKS,
+    command_line,
+    left_by,
+    python,
+    settings,
+    write_toy,
+)
 
 MODELS = ("PeterRec", "Conure", "GRec", "GRU4Rec")
 # What has a state of its own beside these: the keys that switch it on.
@@ -42,26 +50,6 @@ def config(folder, model, run_dir):
     if model == "GRU4Rec":  # it has no tasks, and names its width as it likes
         del keys["tasks"]
     return keys
-
-
-def without_seconds(content):
-    if isinstance(content, dict):
-        return {k: without_seconds(v) for k, v in content.items() if k != "seconds"}
-    return content
-
-
-def left_by(run_dir) -> dict:
-    """Contents of all files that a run leaves and that must not depend on its interruptions."""
-    files = {
-        str(path.relative_to(run_dir)): path.read_bytes()
-        for path in run_dir.rglob("*")
-        if path.suffix in (".safetensors", ".csv", ".png")
-    }
-    files["results.json"] = without_seconds(
-        json.loads((run_dir / "results.json").read_text())
-    )
-    assert not (run_dir / "training").exists()
-    return files
 
 
 @pytest.fixture(scope="module")

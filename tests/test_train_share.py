@@ -10,7 +10,7 @@ import yaml
 from recbole_peterrec import run
 from recbole_peterrec.cli import main
 from recbole_peterrec.config import Config
-from recbole_peterrec.errors import UserError
+from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.transfer_run import TransferRun
 from tests.toy import (
@@ -96,6 +96,15 @@ def test_joint_training_learns_the_whole_source_beside_the_share(folder, tmp_pat
     keys = settings(folder, tasks=[TARGET, GENDER], train_share=0.2, state="ERROR")
     told = run("MTL", "toy", config_dict={**keys, "run_dir": str(tmp_path / "run")})
     assert all(task["test"] for task in told["results"]["tasks"].values())
+
+
+@pytest.mark.parametrize("model", ["NextItNetAR", "SASRec"])
+def test_a_model_without_tasks_refuses_a_share_of_them(folder, tmp_path, model):
+    keys = settings(folder, run_dir=str(tmp_path / "run"), train_share=0.3)
+    del keys["tasks"]
+    with pytest.raises(ConfigError, match=f"^train_share is for tasks; {model} has"):
+        run(model, "toy", config_dict={**keys, "state": "ERROR"})
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

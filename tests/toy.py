@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 import random
 import subprocess
@@ -175,3 +176,24 @@ def files_below(folder: Path) -> set[str]:
     return {
         str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()
     }
+
+
+def without_seconds(content: Any) -> Any:
+    """Results without what a clock told."""
+    if isinstance(content, dict):
+        return {k: without_seconds(v) for k, v in content.items() if k != "seconds"}
+    return content
+
+
+def left_by(run_dir: Path) -> dict[str, Any]:
+    """Contents of all files that a run leaves and that must not depend on its interruptions."""
+    files = {
+        str(path.relative_to(run_dir)): path.read_bytes()
+        for path in run_dir.rglob("*")
+        if path.suffix in (".safetensors", ".csv", ".png")
+    }
+    files["results.json"] = without_seconds(
+        json.loads((run_dir / "results.json").read_text())
+    )
+    assert not (run_dir / "training").exists()
+    return files

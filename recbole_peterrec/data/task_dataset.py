@@ -188,9 +188,9 @@ class TaskDataset(Dataset):
             DataError: none is left.
         """
         share, rows = self.config["train_share"], len(self)
-        kept = learned_rows(rows, share, self.config["seed"])
-        if len(kept) == rows:
+        if share == 1:
             return self
+        kept = learned_rows(rows, share, self.config["seed"])
         if not len(kept):
             raise DataError(
                 f"train_share {share:g} of {rows} training instances is none; use a larger one"

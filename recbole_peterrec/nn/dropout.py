@@ -14,8 +14,15 @@ class Dropout(nn.Dropout):
 
     torch draws a number for each element there, which can be a seventh of a training step.
     Sixteen bits an element make the probability right to ``2 ** -17``, and what is kept is
-    scaled by just the share that is kept.
+    scaled by just the share that is kept. While it trains on a CPU, second derivatives and
+    ``torch.func``'s transforms (vmap, grad, ...) raise.
+
+    Args:
+        p: probability of an element to be dropped.
     """
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__(p)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``x`` with elements dropped while training, the others scaled up; any shape."""
@@ -31,7 +38,8 @@ class _Drop(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, x, dropped):
-        numbers = torch.empty((x.numel() + 3) // 4, dtype=torch.int64)
+        count = (x.numel() + 3) // 4
+        numbers = torch.empty(count, dtype=torch.int64, device=x.device)
         lowest = torch.iinfo(torch.int16).min
         bits = numbers.random_(torch.iinfo(torch.int64).min, None).view(torch.int16)
         kept = (bits[: x.numel()] >= dropped + lowest).view(x.shape)

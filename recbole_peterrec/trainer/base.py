@@ -12,23 +12,18 @@ from typing import Any
 
 import torch
 from recbole.trainer import Trainer
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from recbole_peterrec.checkpoint import TRAINING, load_state, save_state
-from recbole_peterrec.distributed import exchange, group
+from recbole_peterrec.distributed import exchange
 from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
+from recbole_peterrec.trainer.event_file import EventFile
 from recbole_peterrec.trainer.progress import ProgressMixin
 from recbole_peterrec.trainer.ranking import RankingMixin
 from recbole_peterrec.trainer.rate import RateBar, product_rate
 from recbole_peterrec.trainer.row_updates import update_rows
-from recbole_peterrec.trainer.sharing import (
-    SharingMixin,
-    Unwritten,
-    draw_apart,
-    total_loss,
-)
+from recbole_peterrec.trainer.sharing import SharingMixin, draw_apart, total_loss
 
 
 class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
@@ -52,11 +47,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
             with _elsewhere():  # RecBole's trainer creates ./log_tensorboard
                 super().__init__(config, model)
                 self.tensorboard.close()
-            self.tensorboard = (
-                SummaryWriter(Path(self.run_dir, "tensorboard", self.stage))
-                if group.is_first()
-                else Unwritten()
-            )
+            self.tensorboard = EventFile(Path(self.run_dir, "tensorboard", self.stage))
             self.saved_model_file = str(
                 Path(self.run_dir, TRAINING, self.stage, "best.pt")
             )

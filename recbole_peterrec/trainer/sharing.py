@@ -18,19 +18,6 @@ from recbole_peterrec.distributed.gradients import GradientSum
 Loss = Callable[[Any], Any]  # from a batch to a loss, or to several that are summed
 
 
-class Unwritten:
-    """A TensorBoard writer of a process that does not write."""
-
-    def add_scalar(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing."""
-
-    def add_hparams(self, *args: Any, **kwargs: Any) -> None:
-        """Nothing."""
-
-    def close(self) -> None:
-        """Nothing."""
-
-
 class SharingMixin:
     """Put before a RecBole trainer class, it makes each step that of one process.
 

@@ -137,7 +137,7 @@ STAGES = {
     "training": train,
     "evaluation": evaluate,
     "checkpoint": checkpoint,
-    "resumption": resume,  # of the checkpoint
+    "resumption": resume,  # by itself it needs --cache with the files of a checkpoint
 }
 
 

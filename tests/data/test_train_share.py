@@ -8,6 +8,7 @@ from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from recbole_peterrec.config import Config
+from recbole_peterrec.data import task_dataset
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
@@ -110,6 +111,12 @@ def test_a_dropped_positive_is_no_negative(loaders_of, rho, share):
             instances(loader), loader.candidates.tolist(), strict=True
         ):
             assert not dropped & {(user, item) for item in candidates}
+
+
+def test_the_whole_share_is_the_split_itself_without_a_draw(loaders_of, monkeypatch):
+    monkeypatch.setattr(task_dataset, "learned_rows", None)
+    whole = loaders_of(TASKS[0], train_share=1.0)[0]._dataset
+    assert whole.learned() is whole
 
 
 def test_a_share_of_no_instance_is_refused(loaders_of):

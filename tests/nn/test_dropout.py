@@ -64,6 +64,24 @@ def test_evaluation_drops_nothing_and_draws_nothing():
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_numbers_are_drawn_where_the_input_is():
+    x = torch.ones(9)
+    with torch.device("meta"):
+        assert Dropout(0.5)(x).device == x.device
+
+
+def test_what_it_does_not_do_raises():
+    with pytest.raises(TypeError, match="inplace"):
+        Dropout(0.5, inplace=True)
+    x = torch.rand(3, 4, requires_grad=True)
+    with pytest.raises(RuntimeError, match="vmap"):
+        torch.vmap(Dropout(0.5), randomness="different")(x)
+    y = Dropout(0.5)(x).square().sum()
+    (first,) = torch.autograd.grad(y, x, create_graph=True)
+    with pytest.raises(RuntimeError):
+        torch.autograd.grad(first.sum(), x)
+
+
 def test_it_is_found_as_torch_s_dropout_and_keeps_the_input_s_type():
     assert isinstance(Dropout(0.5), nn.Dropout)
     assert Dropout(0.5)(torch.ones(9, dtype=torch.bfloat16)).dtype == torch.bfloat16
