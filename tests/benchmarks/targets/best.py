@@ -11,8 +11,8 @@ from recbole.utils import init_seed
 from recbole_peterrec.config import Config
 from recbole_peterrec.stages import SequentialStage
 
-PATIENCE = 3  # epochs without a better one after which the opponent is at its best
-MOST_EPOCHS = 25  # of the opponent, 79 s each on one thread of a Xeon
+PATIENCE = 10  # epochs without a better one after which the opponent is at its best
+MOST_EPOCHS = 15  # of the opponent, 79 s each; more could only find its best later
 THEIRS = {
     "train_batch_size": 2048,
     "epochs": MOST_EPOCHS,
