@@ -22,11 +22,12 @@ EXACT_ITEMS, TTL_ITEMS, SAMPLES = 54_000, 646_000, 4096
 def shares() -> list[Row]:
     """Forward and backward of a block, the exact and the sampled loss, at each batch size."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    return [
+    measured = [
         make(device, batch * LENGTH)
         for make in (block, exact, sampled)
         for batch in BATCHES[device.type]
     ]
+    return [*measured, repeated(device)]
 
 
 def block(device: torch.device, positions: int) -> Row:
@@ -79,6 +80,19 @@ def sampled(device: torch.device, positions: int) -> Row:
 
     case = f"sampled CE, {SAMPLES} of {TTL_ITEMS // 1000} K, k {WIDTH}"
     return _share(device, case, positions, step, SAMPLES)
+
+
+def repeated(device: torch.device) -> Row:
+    """Whether gradients are the same bytes again, where many rows share few targets."""
+    hidden, weight, bias, targets = _layer(device, 5000, EXACT_ITEMS)
+    inputs, targets = (hidden, weight, bias), targets % 50
+    first, *others = (
+        torch.autograd.grad(linear_cross_entropy(*inputs, targets), inputs)
+        for _ in range(3)
+    )
+    same = all(all(map(torch.equal, first, other)) for other in others)
+    case = "gradients of repeated targets changed by a repetition (0 no, 1 yes)"
+    return Row(case, float(not same), 0, at_most=True)
 
 
 def linear_layer(device: torch.device, rows: int, outputs: int) -> Callable[[], None]:
