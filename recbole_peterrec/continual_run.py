@@ -286,9 +286,8 @@ class ContinualRun:
                 )
             self.config[key] = has
         self.pretrain_record = header["pretrain"]
-        self.max_length = header[
-            "max_length"
-        ]  # of the first task, which stays as it is
+        # Of the first task, which stays as it is.
+        self.max_length = header["max_length"]
         return learner
 
     # --- what a run tells and writes

@@ -66,9 +66,8 @@ def saved_positions(architecture: Architecture, length: int, last: bool) -> int:
 
 def trained_copies(config: Mapping[str, Any]) -> int:
     """Copies of a table that training holds: itself, its gradient and the optimiser's moments."""
-    dense = (
-        config["table_updates"] != "rows"
-    )  # by rows, a gradient is as small as its batch
+    # By rows, a gradient is as small as its batch.
+    dense = config["table_updates"] != "rows"
     moments = 2 if config["learner"] in ("adam", "adamw") else 0
     return 1 + dense + moments
 

@@ -19,10 +19,8 @@ from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.placement import insert_patches
 from recbole_peterrec.nn.pooling import READ_LAST, add_tokens, check_pooling, pool
 
-PARTS, SMALLEST_PART = (
-    4,
-    8,
-)  # of a batch that are encoded apart: how many, rows at least
+PARTS = 4  # of a batch that are encoded apart
+SMALLEST_PART = 8  # rows
 
 
 @dataclass(frozen=True)
