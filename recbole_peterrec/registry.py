@@ -8,6 +8,7 @@ import pkgutil
 import sys
 from pathlib import Path
 
+import torch
 import yaml
 from recbole.utils import get_model
 
@@ -79,12 +80,15 @@ def model_class(name: str) -> type:
     known = _known_models()
     if name not in known:
         raise ConfigError(f"unknown model {name!r}{did_you_mean(name, known)}")
+    anomalies = torch.is_anomaly_enabled()
     try:
         return get_model(name)
     except ImportError as error:
         raise ConfigError(
             f"model {name} needs a package that is missing: {error}"
         ) from error
+    finally:  # importing RecBole's SINE, and so any, slows all of the process's training
+        torch.autograd.set_detect_anomaly(anomalies)
 
 
 def require_backbone(name: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,11 @@ def test_models_of_recbole_stay_its_own(told):
 
 def test_property_files_are_ours_for_our_models_only(told):
     assert told["stock_keys"] == []
+
+
+def test_a_model_of_recbole_leaves_torch_s_anomaly_mode_off():
+    code = (
+        "import torch; from recbole_peterrec.registry import model_class; "
+        "model_class('SASRec'); assert not torch.is_anomaly_enabled()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
