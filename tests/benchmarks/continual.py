@@ -1,9 +1,10 @@
 """The Conure paper's comparisons on the synthetic set, over several seeds, with paired t-tests.
 
 A generated set is learned by every model with the same splits of a seed. The backbone is
-pretrained once a seed and given to all that start from it. The recipes below were chosen on seed
-11, which is none of those that are reported. Results that are there are not made again: delete
-them when the package has changed.
+pretrained once a seed and given to all that start from it. Conure learns one task a run and goes
+on from the learner of the run before, so that `few_likes`, a quarter of the likes, takes the
+place of `like` after the same clicks. Results that are there are not made again: delete them
+when the package has changed.
 
     python tests/benchmarks/continual.py --seeds 1 2 3 4 5
     python tests/benchmarks/continual.py --preset tiny --seeds 1 2 --models Conure PeterRec
@@ -20,94 +21,45 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from continual_recipes import (
+    NETWORK,
+    SOURCE_EPOCHS,
+    SOURCE_RETRAINED,
+    TASKS,
+    task_settings,
+)
 from report import machine, mean_and_error, write_report
 from scipy.stats import ttest_rel
 
 from recbole_peterrec import run
 from recbole_peterrec.data.synthetic import PRESETS, generate
 
+LEARNER, WITHOUT_T2, UNPROTECTED = "Conure", "Conure_noT2", "Unprotected"
 MODELS = (
     "PeterRec",
+    LEARNER,
+    WITHOUT_T2,
     "STL",
     "FineSmax",
     "SinMo",
+    UNPROTECTED,
     "MTL",
-    "Conure",
-    "Conure_noT2",
-    "Unprotected",
 )
-NETWORK = {"embedding_size": 64, "softmax_samples": 0.2, "learning_rate": 0.002}
-EPOCHS = {"epochs": 20, "retrain_epochs": 4}  # of the source
-RECOMMENDATION = {
-    "head_weight_decay": 0.001,
-    "head_learning_rate": 0.001,
-    "epochs": 15,
-    "retrain_epochs": 8,
-}
-PROFILE = {
-    "head_weight_decay": 0.001,
-    "patch_weight_decay": 0.0001,  # of 16,000 users, less than of ml-100k's 755
-    "head_learning_rate": 0.003,
-    "train_batch_size": 256,
-    "epochs": 8,
-    "retrain_epochs": 4,
-}
-# Steps of what is trained beside the head: pretrained weights move less than new ones.
-STEPS = {
-    "PeterRec": (0.001, 0.003),
-    "Conure": (0.0003, 0.0005),
-    "STL": (0.0001, 0.0003),
-    "Unprotected": (0.0001, 0.0003),
-    "SinMo": (0.001, 0.001),
-    "MTL": (0.001, 0.001),
-    "FineSmax": (0.001, 0.003),
-}
-TASKS = {
-    task["name"]: task
-    for task in (
-        {"name": "click", "kind": "recommendation", "dataset": "synthetic_click"},
-        {"name": "like", "kind": "recommendation", "dataset": "synthetic_like"},
-        {"name": "gender", "kind": "profile", "field": "gender"},
-        {"name": "life_status", "kind": "profile", "field": "life_status"},
-    )
-}
 SCRATCH = ("SinMo", "MTL")  # all others get a pretrained network
-FIRST = "pretraining"
-BEFORE = "Conure-"
-# Claims of the papers: the first is at least so many times the second, on a task or on all.
+T3 = ("like", "few_likes")  # two forms of one task: a learner learns either
+FIRST = "T1"
+BEFORE = f"{LEARNER}-"
+# Claims of the papers: the first is at least so many times the second, on these tasks or on all.
 CLAIMS = (
     ("STL", "SinMo", 1, None),
     ("PeterRec", "SinMo", 1, None),
     ("PeterRec", "STL", 0.99, None),
-    (BEFORE, "PeterRec", 1, "like"),
-    (BEFORE, "Conure_noT2-", 1, "like"),
-    ("Conure", BEFORE, 0.99, None),
+    (BEFORE, "PeterRec", 1, T3),
+    (BEFORE, f"{WITHOUT_T2}-", 1, T3),
+    (LEARNER, BEFORE, 0.99, None),
     ("PeterRec", "FineSmax", 1, None),
 )
 MOST_LEFT = 0.5  # of the first task's metric, of the unprotected sequence
-
-
-def settings_of(model: str, seed: int, preset: str, tasks: Sequence[str]) -> dict:
-    """All that a run's results depend on; ``Conure_noT2`` leaves out what is before ``like``."""
-    if model == "Conure_noT2":
-        tasks = ["like"]
-    name = model.partition("_")[0]
-    step, profile_step = STEPS[name]
-    recipes = {
-        "recommendation": RECOMMENDATION | {"learning_rate": step},
-        "profile": PROFILE | {"learning_rate": profile_step},
-    }
-    source = {"pretrain_epochs": EPOCHS["epochs"]}
-    if name == "Conure":
-        source["retrain_epochs"] = EPOCHS["retrain_epochs"]
-    return NETWORK | {
-        **source,
-        "model": name,
-        "preset": preset,
-        "protocol": "conure",
-        "seed": seed,
-        "tasks": [TASKS[task] | recipes[TASKS[task]["kind"]] for task in tasks],
-    }
 
 
 class Experiment:
@@ -116,43 +68,93 @@ class Experiment:
     Args:
         data: folder of the generated set.
         out: folder of the results; of settings that are as they were, they are not made again.
+        seed: of splits, weights and training.
+        tasks: names of the tasks, in the order of the learners.
     """
 
-    def __init__(self, data: Path, out: Path) -> None:
-        self.out = out
+    def __init__(self, data: Path, out: Path, seed: int, tasks: Sequence[str]) -> None:
+        self.out, self.seed, self.tasks = out, seed, tasks
+        self.data = data
         out.mkdir(parents=True, exist_ok=True)
-        self.keys = {
-            "data_path": str(data),
-            "show_progress": False,
-            "state": "ERROR",
-        }
 
-    def results(self, model: str, settings: dict[str, Any]) -> dict[str, Any]:
-        """``results.json`` of a model."""
-        file = self.out / f"{settings['preset']}-{settings['seed']}-{model}.json"
+    def stages(self, model: str) -> dict[str, dict[str, Any]]:
+        """What ``results.json`` has of T1 (of learners) and of each task that a model learns."""
+        if model == UNPROTECTED:
+            return self._unprotected()
+        if model in (LEARNER, WITHOUT_T2):
+            return self._learned(model)
+        return {task: self._alone(model, task)["tasks"][task] for task in self.tasks}
+
+    def _learned(self, model: str) -> dict[str, dict[str, Any]]:
+        found = {FIRST: self._learner([])["pretrain"]}
+        order = [task for task in self.tasks if task != "few_likes"]
+        for task in self.tasks:
+            before = order[: order.index("like" if task in T3 else task)]
+            if model == WITHOUT_T2:
+                if task not in T3:
+                    continue
+                before = []
+            found[task] = self._learner([*before, task])["tasks"][task]
+        if model == WITHOUT_T2:
+            del found[FIRST]  # that of the other learner
+        return found
+
+    def _learner(self, tasks: list[str]) -> dict[str, Any]:
+        """Results of a learner of these tasks, which is kept."""
+        if not tasks:
+            own = {"pretrained_path": self.backbone(), "tasks": []}
+            own |= {"retrain_epochs": SOURCE_RETRAINED}
+        else:
+            self._learner(tasks[:-1])
+            own = {
+                "continue_from": str(self._folder(LEARNER, *tasks[:-1])),
+                "tasks": [task_settings(LEARNER, tasks[-1])],
+            }
+        return self._results(LEARNER, own, *tasks)
+
+    def _alone(self, model: str, task: str) -> dict[str, Any]:
+        own: dict[str, Any] = {"tasks": [task_settings(model, task)]}
+        if model not in SCRATCH:
+            own["pretrained_path"] = self.backbone()
+        return self._results(model, own, task)
+
+    def _unprotected(self) -> dict[str, dict[str, Any]]:
+        order = [task for task in self.tasks if task != "few_likes"]
+        own = {
+            "tasks": [task_settings(UNPROTECTED, task) for task in order],
+            "pretrained_path": self.backbone(),
+        }
+        results = self._results(UNPROTECTED, own)
+        return {FIRST: results["pretrain"], **results["tasks"]}
+
+    def backbone(self) -> str:
+        """Run directory of the seed's pretrained network."""
+        name = "NextItNetAR"
+        self._results(name, {"epochs": SOURCE_EPOCHS})
+        return str(self._folder(name))
+
+    def _folder(self, *names: str) -> Path:
+        return self.out / "-".join([str(self.seed), *names])
+
+    def _results(self, model: str, own: dict[str, Any], *names: str) -> dict[str, Any]:
+        """``results.json`` of a run; run directories that others go on from are kept."""
+        settings = NETWORK | own | {"seed": self.seed, "protocol": "conure"}
+        settings["pretrain_epochs"] = SOURCE_EPOCHS
+        folder = self._folder(model, *names)
+        file = folder.with_name(f"{folder.name}.json")
         if file.exists():
             kept = json.loads(file.read_text())
             if kept["settings"] == settings:
                 return kept["results"]
-        own = {k: v for k, v in settings.items() if k not in ("model", "preset")}
-        if model not in SCRATCH:
-            own["pretrained_path"] = str(self.backbone(settings))
-        outcome = run(settings["model"], "synthetic", config_dict=own | self.keys)
-        shutil.rmtree(outcome["run_dir"])
-        kept = {"settings": settings, "results": outcome["results"]}
+        shutil.rmtree(folder, ignore_errors=True)
+        keys = {"data_path": str(self.data), "run_dir": str(folder)}
+        keys |= {"show_progress": False, "state": "ERROR"}
+        results = run(model, "synthetic", config_dict=settings | keys)["results"]
+        if model not in (LEARNER, "NextItNetAR"):
+            shutil.rmtree(folder)
+        kept = {"settings": settings, "results": results}
         file.write_text(json.dumps(kept, indent=1))
-        return outcome["results"]
-
-    def backbone(self, settings: dict[str, Any]) -> Path:
-        """Run directory of a seed's pretrained network."""
-        preset, seed = settings["preset"], settings["seed"]
-        folder = self.out / f"{preset}-{seed}-backbone"
-        if not (folder / "results.json").exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            own = {"protocol": "conure", "seed": seed, "epochs": EPOCHS["epochs"]}
-            keys = NETWORK | own | self.keys | {"run_dir": str(folder)}
-            run("NextItNetAR", "synthetic", config_dict=keys)
-        return folder
+        return results
 
 
 def main() -> None:
@@ -168,27 +170,22 @@ def main() -> None:
     folder = args.data / args.preset
     if not folder.exists():
         generate(folder, "synthetic", PRESETS[args.preset], seed=2020)
-    experiment = Experiment(folder, args.out)
     scores: dict[str, dict[str, list[float]]] = {}
     forgotten = []
     for seed in args.seeds:
+        experiment = Experiment(folder, args.out / args.preset, seed, args.tasks)
         for model in args.models:
-            settings = settings_of(model, seed, args.preset, args.tasks)
-            results = experiment.results(model, settings)
-            collect(scores, model, results)
-            if model == "Unprotected":
-                last = [
-                    task["pretrain_test"]["mrr@5"] for task in results["tasks"].values()
-                ]
-                forgotten.append((results["pretrain"]["test"]["mrr@5"], last))
+            stages = experiment.stages(model)
+            collect(scores, model, stages)
+            if model == UNPROTECTED:
+                first = stages.pop(FIRST)
+                last = [task["pretrain_test"]["mrr@5"] for task in stages.values()]
+                forgotten.append((first["test"]["mrr@5"], last))
             report(args, scores, forgotten)
 
 
-def collect(scores: dict, model: str, results: dict[str, Any]) -> None:
-    """Add a run's test metrics, those before pruning under a name of their own."""
-    stages = dict(results["tasks"])
-    if model == "Conure":
-        stages[FIRST] = results["pretrain"]
+def collect(scores: dict, model: str, stages: dict[str, dict[str, Any]]) -> None:
+    """Add a model's test metrics, those before pruning under a name of their own."""
     for name, stage in stages.items():
         metric = next(iter(stage["test"]))
         found = {model: stage["test"][metric]}
@@ -209,7 +206,7 @@ def report(args: argparse.Namespace, scores: dict, forgotten: list) -> None:
         rows.append(row)
     caption = (
         f"synthetic {args.preset}, {len(args.seeds)} seeds, mean ± standard error of test MRR@5 "
-        f"(click, like) and accuracy; {machine()}"
+        f"(T1 and items) and accuracy; {machine()}"
     )
     write_report(args.out, rows, caption)
     claims = []
@@ -217,7 +214,7 @@ def report(args: argparse.Namespace, scores: dict, forgotten: list) -> None:
         first = scores.get(better, {}).get(task, [])
         second = scores.get(worse, {}).get(task, [])
         number = min(len(first), len(second))
-        if (only not in (None, task)) or number < 2:
+        if (only and task not in only) or number < 2:
             continue
         first, second = np.array(first[:number]), np.array(second[:number])
         ratio = first.mean() / second.mean()
@@ -235,7 +232,7 @@ def report(args: argparse.Namespace, scores: dict, forgotten: list) -> None:
         claims.append(
             {
                 "claim": f"the unprotected sequence leaves at most {MOST_LEFT:.0%} of T1",
-                "task": "pretraining",
+                "task": FIRST,
                 "ratio": ", ".join(f"{share:.2f}" for share in left),
                 "p (paired t)": "-",
                 "verdict": "met" if max(left) <= MOST_LEFT else "missed",
