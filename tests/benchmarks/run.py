@@ -3,6 +3,7 @@
     python tests/benchmarks/run.py              # all rows, about ten minutes
     python tests/benchmarks/run.py block exact  # some of them
     python tests/benchmarks/run.py best         # half an hour, so only when it is named
+    python tests/benchmarks/run.py compile      # what compile: true gains, minutes
     python tests/benchmarks/run.py device       # shares of bf16; by itself where there is a GPU
 
 Contestants of a row run in turn in one process; ratios are those of medians. Each name
@@ -31,8 +32,8 @@ def main() -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"{', '.join(TARGETS)}; only when named: best (half an hour), device (with a GPU "
-        f"it is one of all)",
+        help=f"{', '.join(TARGETS)}; only when named: best (half an hour), compile "
+        f"(minutes), device (with a GPU it is one of all)",
     )
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/targets"))

@@ -9,6 +9,7 @@ from measure import Row
 from targets import (
     best,
     blocks,
+    compiled,
     conure,
     device,
     patches,
@@ -36,5 +37,6 @@ TARGETS: dict[str, Callable[[], list[Row]]] = {
 
 NAMED: dict[str, Callable[[], list[Row]]] = {  # measured only when named
     "best": best.time_to_best,  # half an hour
+    "compile": compiled.compiled_step,  # minutes of compiling
     "device": device.shares,  # of a GPU where there is one
 }

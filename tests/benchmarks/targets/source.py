@@ -21,7 +21,8 @@ QUIET = {"show_progress": False, "state": "ERROR", "use_gpu": False}
 NETWORK = {"embedding_size": 64, "kernel_size": 3, "dilations": [1, 4], "block_num": 5}
 
 
-def _stage(model: str, **settings: Any) -> SequentialStage:
+def make_stage(model: str, **settings: Any) -> SequentialStage:
+    """Model and loaders of a run on ml-100k."""
     return SequentialStage(Config(model, "ml-100k", config_dict=QUIET | settings))
 
 
@@ -55,12 +56,12 @@ def epoch() -> list[Row]:
     As RecBole ships them, its models train in torch's anomaly mode, which importing any of
     them turns on, with Adam's default kernel; as we run them, without, with the fused one.
     """
-    stage = _stage("NextItNetAR", **NETWORK)
+    stage = make_stage("NextItNetAR", **NETWORK)
     ours = _epoch(stage, in_one_pass(Adam(stage.model.parameters())), 30)
     note = "extrapolated from 30 and {} batches; ours {:.3g} s, theirs {:.3g} s"
     rows = []
     for model, count, target in (("NextItNet", 2, 40), ("GRU4Rec", 4, 15)):
-        stage = _stage(model, train_batch_size=2048, MAX_ITEM_LIST_LENGTH=50)
+        stage = make_stage(model, train_batch_size=2048, MAX_ITEM_LIST_LENGTH=50)
         case = f"epoch on ml-100k against RecBole's {model}"
         optimiser = Adam(stage.model.parameters())
         with torch.autograd.set_detect_anomaly(True):
@@ -76,7 +77,7 @@ def epoch() -> list[Row]:
 def sampled_evaluation() -> list[Row]:
     """Ranking against 99 negatives: each row encoded once, or once a candidate."""
     arguments = {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "uni99"}
-    stage = _stage("NextItNetAR", **NETWORK, eval_args=arguments)
+    stage = make_stage("NextItNetAR", **NETWORK, eval_args=arguments)
     model, loader = stage.model.eval(), stage.loaders[2]
 
     @torch.no_grad()
