@@ -47,6 +47,10 @@ STEPS = {
     "FineSmax": {"recommendation": 0.001, "profile": 0.003},
 }
 STEPS["Unprotected"] = STEPS["STL"]
+OWN = {
+    ("SinMo", "profile"): {"epochs": 8},  # from scratch, more of them overfit
+    ("STL", "click"): {"learning_rate": 0.0001, "dropout_prob": 0.0},
+}
 DROPOUT = {"PeterRec": 0.0, "FineSmax": 0.0}  # of recommendation tasks
 DROPOUT_OF_OTHERS = 0.2
 
@@ -59,4 +63,6 @@ def task_settings(strategy: str, name: str) -> dict[str, Any]:
     recipe = KINDS[kind] | {"name": name, "learning_rate": step}
     if kind == "recommendation":
         recipe["dropout_prob"] = DROPOUT.get(strategy, DROPOUT_OF_OTHERS)
+    for key in (kind, name):
+        recipe |= OWN.get((strategy, key), {})
     return recipe | task
