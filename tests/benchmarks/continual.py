@@ -86,17 +86,17 @@ class Experiment:
         return {task: self._alone(model, task)["tasks"][task] for task in self.tasks}
 
     def _learned(self, model: str) -> dict[str, dict[str, Any]]:
-        found = {FIRST: self._learner([])["pretrain"]}
-        order = [task for task in self.tasks if task != "few_likes"]
-        for task in self.tasks:
-            before = order[: order.index("like" if task in T3 else task)]
-            if model == WITHOUT_T2:
-                if task not in T3:
-                    continue
-                before = []
-            found[task] = self._learner([*before, task])["tasks"][task]
         if model == WITHOUT_T2:
-            del found[FIRST]  # that of the other learner
+            return {
+                task: self._learner([task])["tasks"][task]
+                for task in self.tasks
+                if task in T3
+            }
+        found = {FIRST: self._learner([])["pretrain"]}
+        for place, task in enumerate(self.tasks):
+            left_out = T3 if task in T3 else T3[1:]
+            before = [name for name in self.tasks[:place] if name not in left_out]
+            found[task] = self._learner([*before, task])["tasks"][task]
         return found
 
     def _learner(self, tasks: list[str]) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class Experiment:
         return self._results(model, own, task)
 
     def _unprotected(self) -> dict[str, dict[str, Any]]:
-        order = [task for task in self.tasks if task != "few_likes"]
+        order = [task for task in self.tasks if task not in T3[1:]]
         own = {
             "tasks": [task_settings(UNPROTECTED, task) for task in order],
             "pretrained_path": self.backbone(),
