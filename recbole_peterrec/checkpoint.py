@@ -7,8 +7,8 @@ import errno
 import io
 import json
 import os
-import pickle
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -130,7 +130,7 @@ def load_json(path: str | Path) -> dict[str, Any]:
         content = json.loads(Path(path).read_bytes())
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path} is truncated or not JSON ({error})") from error
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} does not hold a JSON object")
@@ -171,17 +171,16 @@ def load_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str
         CheckpointError: no such file, damaged, or with anything but plain data in it.
     """
     try:
-        return torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of foreign pickles
+            state = torch.load(path, map_location=device, weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        ValueError,
-        KeyError,
-    ) as error:
+    except Exception as error:  # a damaged file leads torch's reader to any of them
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(
             f"{path} is damaged or not of this program ({reason})"
         ) from error
+    if not isinstance(state, dict):
+        raise CheckpointError(f"{path} is not of this program (it holds no state)")
+    return state

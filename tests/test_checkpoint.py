@@ -6,12 +6,16 @@ import io
 import os
 import pickle
 
+import hypothesis
 import pytest
 import safetensors.torch
 import torch
+from hypothesis import strategies
 
 from recbole_peterrec import checkpoint
 from recbole_peterrec.errors import CheckpointError, WriteError
+
+booleans = strategies.booleans()
 
 
 class Trap:
@@ -66,7 +70,10 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
 @pytest.mark.parametrize(
     "load", [checkpoint.load_tensors, checkpoint.load_json, checkpoint.load_state]
 )
-@pytest.mark.parametrize("content", [None, b"", b"no such format", b"\x80\x04N."])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"no such format", b"\x80\x02N.", b"\x80\x04N.", b"[" * 100_000],
+)
 def test_a_missing_or_foreign_file_is_one_clear_line(tmp_path, load, content):
     path = tmp_path / "file"
     if content is not None:
@@ -89,6 +96,25 @@ def test_a_truncated_state_is_refused(tmp_path, cut):
     path.write_bytes(path.read_bytes()[:-cut])
     with pytest.raises(CheckpointError):
         checkpoint.load_state(path)
+
+
+@hypothesis.given(strategies.data())
+@hypothesis.settings(
+    max_examples=200,
+    suppress_health_check=[hypothesis.HealthCheck.function_scoped_fixture],
+)
+def test_a_damaged_state_is_refused_whatever_became_of_its_bytes(tmp_path, data):
+    buffer = io.BytesIO()
+    state = {"w": torch.ones(5), "steps": [1, 2]}
+    torch.save(state, buffer, _use_new_zipfile_serialization=data.draw(booleans))
+    content = bytearray(buffer.getvalue())
+    places = strategies.integers(0, len(content) - 1)
+    for place in data.draw(strategies.lists(places, min_size=1, max_size=20)):
+        content[place] = data.draw(strategies.integers(0, 255))
+    path = tmp_path / "state.pt"
+    path.write_bytes(content)
+    with contextlib.suppress(CheckpointError):
+        assert isinstance(checkpoint.load_state(path), dict)
 
 
 def test_code_in_a_state_is_refused_and_never_run(tmp_path):
