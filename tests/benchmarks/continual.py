@@ -34,7 +34,8 @@ from scipy.stats import ttest_rel
 from recbole_peterrec import run
 from recbole_peterrec.data.synthetic import PRESETS, generate
 
-LEARNER, WITHOUT_T2, UNPROTECTED = "Conure", "Conure_noT2", "Unprotected"
+BACKBONE, LEARNER = "NextItNetAR", "Conure"
+WITHOUT_T2, UNPROTECTED = "Conure_noT2", "Unprotected"
 MODELS = (
     "PeterRec",
     LEARNER,
@@ -129,9 +130,8 @@ class Experiment:
 
     def backbone(self) -> str:
         """Run directory of the seed's pretrained network."""
-        name = "NextItNetAR"
-        self._results(name, {"epochs": SOURCE_EPOCHS})
-        return str(self._folder(name))
+        self._results(BACKBONE, {"epochs": SOURCE_EPOCHS})
+        return str(self._folder(BACKBONE))
 
     def _folder(self, *names: str) -> Path:
         return self.out / "-".join([str(self.seed), *names])
@@ -146,11 +146,14 @@ class Experiment:
             kept = json.loads(file.read_text())
             if kept["settings"] == settings:
                 return kept["results"]
+        made = str(self.seed) if model == BACKBONE else folder.name
+        for later in self.out.glob(f"{made}-*.json"):  # they went on from the old one
+            later.unlink()
         shutil.rmtree(folder, ignore_errors=True)
         keys = {"data_path": str(self.data), "run_dir": str(folder)}
         keys |= {"show_progress": False, "state": "ERROR"}
         results = run(model, "synthetic", config_dict=settings | keys)["results"]
-        if model not in (LEARNER, "NextItNetAR"):
+        if model not in (LEARNER, BACKBONE):
             shutil.rmtree(folder)
         kept = {"settings": settings, "results": results}
         file.write_text(json.dumps(kept, indent=1))

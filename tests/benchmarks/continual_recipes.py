@@ -37,32 +37,41 @@ KINDS = {
         "retrain_epochs": 8,
     },
 }
-# Steps of what is trained beside the head, by task or by its kind.
-STEPS = {
-    "PeterRec": {"recommendation": 0.003, "few_likes": 0.001, "profile": 0.003},
-    "Conure": {"recommendation": 0.001, "profile": 0.0005},
-    "STL": {"recommendation": 0.0003, "profile": 0.0003},
-    "SinMo": {"recommendation": 0.001, "profile": 0.001},
-    "MTL": {"recommendation": 0.001, "profile": 0.001},
-    "FineSmax": {"recommendation": 0.001, "profile": 0.003},
+DROPOUT = {"dropout_prob": 0.2}
+TRAINS_ALL = {
+    "recommendation": DROPOUT | {"learning_rate": 0.0003},
+    "profile": {"learning_rate": 0.0003},
 }
-STEPS["Unprotected"] = STEPS["STL"]
-OWN = {
-    ("SinMo", "profile"): {"epochs": 8},  # from scratch, more of them overfit
-    ("STL", "click"): {"learning_rate": 0.0001, "dropout_prob": 0.0},
+# What a strategy sets for a kind of task, or for a task: steps of what is trained beside the head.
+STRATEGIES: dict[str, dict[str, dict[str, Any]]] = {
+    "PeterRec": {
+        "recommendation": {"learning_rate": 0.003, "dropout_prob": 0.0},
+        "few_likes": {"learning_rate": 0.001},
+        "profile": {"learning_rate": 0.003},
+    },
+    "Conure": {
+        "recommendation": DROPOUT | {"learning_rate": 0.001},
+        "profile": {"learning_rate": 0.0005},
+    },
+    "STL": TRAINS_ALL | {"click": {"learning_rate": 0.0001, "dropout_prob": 0.0}},
+    "Unprotected": TRAINS_ALL,
+    "SinMo": {
+        "recommendation": DROPOUT | {"learning_rate": 0.001},
+        "profile": {"learning_rate": 0.001, "epochs": 8},  # more of them overfit
+    },
+    "MTL": {
+        "recommendation": DROPOUT | {"learning_rate": 0.001},
+        "profile": {"learning_rate": 0.001},
+    },
+    "FineSmax": {
+        "recommendation": {"learning_rate": 0.001, "dropout_prob": 0.0},
+        "profile": {"learning_rate": 0.003},
+    },
 }
-DROPOUT = {"PeterRec": 0.0, "FineSmax": 0.0}  # of recommendation tasks
-DROPOUT_OF_OTHERS = 0.2
 
 
 def task_settings(strategy: str, name: str) -> dict[str, Any]:
     """The entry of a run's list of tasks."""
-    task = TASKS[name]
-    kind, steps = task["kind"], STEPS[strategy]
-    step = steps.get(name, steps[kind])
-    recipe = KINDS[kind] | {"name": name, "learning_rate": step}
-    if kind == "recommendation":
-        recipe["dropout_prob"] = DROPOUT.get(strategy, DROPOUT_OF_OTHERS)
-    for key in (kind, name):
-        recipe |= OWN.get((strategy, key), {})
-    return recipe | task
+    task, own = TASKS[name], STRATEGIES[strategy]
+    kind = task["kind"]
+    return {"name": name} | KINDS[kind] | own[kind] | own.get(name, {}) | task

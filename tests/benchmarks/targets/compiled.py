@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -11,7 +10,7 @@ from measure import Row, medians, milliseconds
 from torch.optim import Adam
 
 from recbole_peterrec.trainer.base import in_one_pass
-from targets.source import NETWORK, make_stage
+from targets.source import NETWORK, make_stage, training_step
 
 STEPS = 6
 REPEATS = 5
@@ -41,17 +40,13 @@ def _steps(
 ) -> Callable[[], None]:
     """Some steps with Adam; the first call of what compiles takes up to a minute."""
     stage = make_stage("NextItNetAR", **keys, dropout_prob=dropout)
-    model, batches = stage.model.train(), list(stage.loaders[0])[:STEPS]
-    optimiser = in_one_pass(Adam(model.parameters()))
+    model, batches = stage.model, list(stage.loaders[0])[:STEPS]
+    step = training_step(model, in_one_pass(Adam(model.parameters())), in_bf16)
     if compiles:
         model.encoder.compile()
 
     def steps() -> None:
         for batch in batches:
-            optimiser.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16) if in_bf16 else nullcontext():
-                loss = model.calculate_loss(batch)
-            loss.backward()
-            optimiser.step()
+            step(batch)
 
     return steps

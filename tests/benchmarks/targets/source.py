@@ -37,17 +37,26 @@ def _seconds_a_batch(
     return (time.perf_counter() - start) / done
 
 
-def _epoch(stage: SequentialStage, optimiser: Adam, count: int) -> float:
-    """Seconds of an epoch, extrapolated from `count` batches."""
-    stage.model.train()
+def training_step(
+    model: torch.nn.Module, optimiser: Adam, in_bf16: bool = False
+) -> Callable[[Any], None]:
+    """What learns from a batch, on a CPU."""
+    model.train()
 
-    def work(batch) -> None:
+    def step(batch) -> None:
         optimiser.zero_grad()
-        stage.model.calculate_loss(batch).backward()
+        with torch.autocast("cpu", torch.bfloat16, enabled=in_bf16):
+            loss = model.calculate_loss(batch)
+        loss.backward()
         optimiser.step()
 
-    train = stage.loaders[0]
-    return len(train) * _seconds_a_batch(train, work, count)
+    return step
+
+
+def _epoch(stage: SequentialStage, optimiser: Adam, count: int) -> float:
+    """Seconds of an epoch, extrapolated from `count` batches."""
+    step, train = training_step(stage.model, optimiser), stage.loaders[0]
+    return len(train) * _seconds_a_batch(train, step, count)
 
 
 def epoch() -> list[Row]:
