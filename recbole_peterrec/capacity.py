@@ -30,8 +30,13 @@ def retraining_epochs(config: Config) -> int:
     return config["retrain_epochs"] or config["epochs"]
 
 
-def require_retraining(task: str, config: Config) -> None:
+def require_retraining(task: str, config: Config, validated: int) -> None:
     """Refuse before the run what would stop it after a task's first training.
+
+    Args:
+        task: its name.
+        config: of its training.
+        validated: batches of its validation.
 
     Raises:
         ConfigError: a bound of retraining that its other keys do not allow, or ``auto`` without
@@ -41,9 +46,10 @@ def require_retraining(task: str, config: Config) -> None:
         config.derive(epochs=retraining_epochs(config), repeatable=True)
     except ConfigError as error:
         raise ConfigError(f"task {task!r}: retrain_epochs: {error}") from error
-    if config["prune_ratio"] == AUTO and not config["eval_step"]:
+    if config["prune_ratio"] == AUTO and not (config["eval_step"] and validated):
         raise ConfigError(
-            f"task {task!r}: prune_ratio auto compares validation metrics; eval_step must not be 0"
+            f"task {task!r}: prune_ratio auto compares validation metrics; it needs validation "
+            f"rows (eval_args) and an eval_step above 0"
         )
 
 

@@ -152,6 +152,15 @@ def save_state(path: str | Path, state: Mapping[str, Any]) -> None:
                 raise
 
 
+def alike(one: Mapping[str, torch.Tensor], other: Mapping[str, torch.Tensor]) -> bool:
+    """Whether two states have the same names with the same shapes and types."""
+    described = [
+        {name: (tensor.shape, tensor.dtype) for name, tensor in state.items()}
+        for state in (one, other)
+    ]
+    return described[0] == described[1]
+
+
 def pack(state: Mapping[str, Any]) -> bytes:
     """The bytes of a state."""
     buffer = io.BytesIO()
@@ -176,6 +185,8 @@ def load_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str
             state = torch.load(path, map_location=device, weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
+    except (MemoryError, torch.OutOfMemoryError):  # the file is as it was
+        raise
     except Exception as error:  # a damaged file leads torch's reader to any of them
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(

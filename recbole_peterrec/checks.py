@@ -2,37 +2,57 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from recbole.evaluator import metric_types
-
-from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.evaluation.collector import RANKING
+from recbole_peterrec.errors import ConfigError
 
 _NUMBER = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
 _INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
 
 
-def _number(value: Any, low: float, high: float = float("inf")) -> bool:
+def number(value: Any, low: float, high: float = float("inf")) -> bool:
+    """Whether a value is a number in a range; True and False are none."""
     real = isinstance(value, (int, float)) and not isinstance(value, bool)
     return real and low <= value <= high
 
 
-def _whole(value: Any, low: int) -> bool:
+def whole(value: Any, low: int) -> bool:
+    """Whether a value is a whole number of at least `low`."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= low
 
 
 def _probability(value: Any) -> bool:
-    return _number(value, 0) and value < 1
+    return number(value, 0) and value < 1
 
 
 def _share(value: Any) -> bool:
-    return _number(value, 0) and 0 < value < 1
+    return number(value, 0) and 0 < value < 1
 
 
-LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam")
+def _samples(value: Any) -> bool:
+    """Whether a value is RecBole's description of negatives, none of them excepted."""
+    if not isinstance(value, dict) or not set(NEGATIVES).issuperset(value):
+        return False
+    none = value.get("distribution", "uniform") in (None, "none", "None")
+    return none or whole(value.get("sample_num", 1), 1)
+
+
+def _clips(value: Any) -> bool:
+    """Whether a value is a mapping that ``torch.nn.utils.clip_grad_norm_`` takes."""
+    return (
+        isinstance(value, dict)
+        and set(CLIPPING).issuperset(value)
+        and number(value.get("max_norm"), 0)
+        and number(value.get("norm_type", 2), 0)
+    )
+
+
+LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop")
+NEGATIVES = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
+CLIPPING = ("max_norm", "norm_type", "error_if_nonfinite", "foreach")
 SWITCHES = (
     "pretrained",
     "carry_encoder",
@@ -44,18 +64,19 @@ SWITCHES = (
 
 
 Rule = tuple[Callable[[Any], bool], str]
-COUNT: Rule = (lambda value: _whole(value, 1), "a whole number of at least 1")
+COUNT: Rule = (lambda value: whole(value, 1), "a whole number of at least 1")
+NATURAL: Rule = (lambda value: whole(value, 0), "a whole number of at least 0")
 COUNT_OR_NONE: Rule = (
-    lambda value: value is None or _whole(value, 1),
+    lambda value: value is None or whole(value, 1),
     "empty or a whole number of at least 1",
 )
-NOT_NEGATIVE: Rule = (lambda value: _number(value, 0), "a number of at least 0")
+NOT_NEGATIVE: Rule = (lambda value: number(value, 0), "a number of at least 0")
 PROBABILITY: Rule = (_probability, "a number of at least 0 and below 1")
 
 RULES: dict[str, Rule] = {
-    "learning_rate": (lambda value: _number(value, 0) and value > 0, "above 0"),
+    "learning_rate": (lambda value: number(value, 0) and value > 0, "above 0"),
     "head_learning_rate": (
-        lambda value: value is None or _number(value, 0) and value > 0,
+        lambda value: value is None or number(value, 0) and value > 0,
         "empty or above 0",
     ),
     "weight_decay": NOT_NEGATIVE,
@@ -65,10 +86,10 @@ RULES: dict[str, Rule] = {
     "epochs": COUNT,
     "pretrain_epochs": COUNT_OR_NONE,
     "finetune_epochs": COUNT_OR_NONE,
-    "stopping_step": (lambda value: _whole(value, 0), "a whole number of at least 0"),
-    "eval_step": (lambda value: _whole(value, 0), "a whole number of at least 0"),
+    "stopping_step": NATURAL,
+    "eval_step": NATURAL,
     "seed": (
-        lambda value: _whole(value, 0) and value < 2**31,
+        lambda value: whole(value, 0) and value < 2**31,
         "a whole number from 0 to 2147483647",
     ),
     "train_batch_size": COUNT,
@@ -86,18 +107,18 @@ RULES: dict[str, Rule] = {
         "empty or a list of tasks' names",
     ),
     "train_share": (
-        lambda value: _number(value, 0, 1) and value > 0,
+        lambda value: number(value, 0, 1) and value > 0,
         "above 0 and at most 1",
     ),
     "table_updates": (lambda value: value in ("dense", "rows"), "dense or rows"),
     "window_overlap": PROBABILITY,
     "recent_interactions": COUNT_OR_NONE,
     "source_cache": (
-        lambda value: value is None or _number(value, 0),
+        lambda value: value is None or number(value, 0),
         "empty or a number of MiB of at least 0",
     ),
     "rank_rho": (
-        lambda value: value is None or _number(value, 0) and value > 0,
+        lambda value: value is None or number(value, 0) and value > 0,
         "empty or above 0",
     ),
     "retrain_epochs": COUNT_OR_NONE,
@@ -109,8 +130,20 @@ RULES: dict[str, Rule] = {
     "joint_coefficient": NOT_NEGATIVE,
     "prune_tolerance": PROBABILITY,
     "train_neg_sample_args": (
-        lambda value: value is None or isinstance(value, dict),
+        lambda value: value is None or _samples(value),
         "empty or a mapping such as {distribution: uniform, sample_num: 1}",
+    ),
+    "clip_grad_norm": (
+        lambda value: value is None or _clips(value),
+        "empty or a mapping such as {max_norm: 5}",
+    ),
+    "worker": NATURAL,
+    "metric_decimal_place": NATURAL,
+    "loss_decimal_place": NATURAL,
+    "field_separator": (lambda value: isinstance(value, str) and value, "a text"),
+    "log_wandb": (
+        lambda value: not value or importlib.util.find_spec("wandb") is not None,
+        "False where the package wandb is not installed (pip install wandb)",
     ),
     "load_col": (
         lambda value: value is None or isinstance(value, dict),
@@ -118,7 +151,7 @@ RULES: dict[str, Rule] = {
     ),
     "learner": (
         lambda value: value in LEARNERS,
-        "adam, adamw, sgd, adagrad, rmsprop or sparse_adam",
+        "adam, adamw, sgd, adagrad or rmsprop",
     ),
     **{
         key: (lambda value: isinstance(value, bool), "True or False")
@@ -128,15 +161,15 @@ RULES: dict[str, Rule] = {
     "softmax_samples": NOT_NEGATIVE,
     "nproc": COUNT,
     "world_size": (
-        lambda value: value in (None, -1) or _whole(value, 1),
+        lambda value: value in (None, -1) or whole(value, 1),
         "empty, -1 or a whole number of at least 1",
     ),
     "ip": (lambda value: isinstance(value, str) and bool(value), "a host's name or IP"),
     "port": (
-        lambda value: value is None or _whole(value, 1) and value < 2**16,
+        lambda value: value is None or whole(value, 1) and value < 2**16,
         "empty or a whole number from 1 to 65535",
     ),
-    "group_offset": (lambda value: _whole(value, 0), "a whole number of at least 0"),
+    "group_offset": NATURAL,
     "patch_reduction": COUNT,
     "patch_cardinality": COUNT,
     "tune_layers": COUNT,
@@ -145,13 +178,17 @@ OURS: dict[str, Rule] = {  # RecBole's models use these names for other things
     "dropout_prob": PROBABILITY,
     "embedding_size": COUNT,
     "kernel_size": COUNT,
-    "embedding_scale": (lambda value: _number(value, 0) and value > 0, "above 0"),
+    "embedding_scale": (lambda value: number(value, 0) and value > 0, "above 0"),
     "block_num": COUNT,
+    "transform": (
+        lambda value: value is None,
+        "empty: windows are not changed by RecBole's transforms",
+    ),
     "dilations": (
         lambda value: (
             isinstance(value, list)
             and bool(value)
-            and all(_whole(dilation, 1) for dilation in value)
+            and all(whole(dilation, 1) for dilation in value)
         ),
         "a list of whole numbers of at least 1",
     ),
@@ -186,13 +223,6 @@ def check_values(config: Mapping[str, Any], ours: bool) -> None:
     for key in ("user_inter_num_interval", "item_inter_num_interval"):
         if config.get(key) is not None:
             _check_interval(key, config[key])
-    if config.get("clip_grad_norm") is not None and not isinstance(
-        config["clip_grad_norm"], dict
-    ):
-        raise ConfigError(
-            f"clip_grad_norm must be a mapping such as {{max_norm: 5}}, "
-            f"got {config['clip_grad_norm']!r}"
-        )
     if config.get("table_updates") == "rows":
         _check_row_updates(config, ours)
     if config.get("select_epoch") == "last" and config["epochs"] % max(
@@ -232,90 +262,3 @@ def _check_interval(key: str, text: Any) -> None:
             raise ConfigError(
                 f"{key} must be an interval such as '[5,inf)', got {text!r}"
             )
-
-
-EVAL_ARGS = ("split", "order", "group_by", "mode")
-MODE = re.compile(r"full|(?:uni|pop)[1-9]\d*")
-
-
-def check_eval_args(given: Any) -> None:
-    """Refuse what RecBole would replace by its own defaults without a word.
-
-    Raises:
-        ConfigError: not a mapping, unknown parts, or a mode that ranks nothing.
-    """
-    if not isinstance(given, dict):
-        raise ConfigError(f"eval_args must map {', '.join(EVAL_ARGS)}, got {given!r}")
-    for key in given:
-        if key not in EVAL_ARGS:
-            raise ConfigError(
-                f"eval_args: unknown key {key!r}{did_you_mean(str(key), EVAL_ARGS)}"
-            )
-    if "split" in given and not _is_split(given["split"]):
-        raise ConfigError(
-            f"eval_args: split must be {{RS: [train, valid, test]}} or {{LS: valid_and_test}}, "
-            f"got {given['split']!r}"
-        )
-    for key, known in (("order", ("RO", "TO")), ("group_by", ("user", "none", None))):
-        if key in given and given[key] not in known:
-            raise ConfigError(
-                f"eval_args: {key} must be one of {', '.join(map(str, known))}, "
-                f"got {given[key]!r}"
-            )
-    mode = given.get("mode", "full")
-    for name in mode.values() if isinstance(mode, dict) else [mode]:
-        if not MODE.fullmatch(str(name)):
-            raise ConfigError(
-                f"eval_args: mode must be full, uniN or popN with N of at least 1, got {name!r}"
-            )
-
-
-def _is_split(split: Any) -> bool:
-    """Whether a split gives a training, a validation and a test part."""
-    if not isinstance(split, dict) or len(split) != 1:
-        return False
-    if "LS" in split:
-        return split["LS"] == "valid_and_test"
-    shares = split.get("RS")
-    return (
-        isinstance(shares, list)
-        and len(shares) == 3
-        and all(_number(share, 0) for share in shares)
-        and shares[0] > 0
-    )
-
-
-def check_metrics(config: Mapping[str, Any]) -> None:
-    """Refuse unknown metrics and a ``valid_metric`` that is not among those evaluated.
-
-    Raises:
-        ConfigError: with the nearest metric.
-    """
-    metrics, topk = config["metrics"], config["topk"]
-    metrics = [metrics] if isinstance(metrics, str) else metrics
-    topk = [topk] if isinstance(topk, int) else topk
-    if not isinstance(metrics, list) or not metrics:
-        raise ConfigError(f"metrics must be a list of names, got {metrics!r}")
-    if not isinstance(topk, list) or not topk or not all(_whole(k, 1) for k in topk):
-        raise ConfigError(
-            f"topk must be whole numbers of at least 1, got {config['topk']!r}"
-        )
-    for metric in metrics:
-        if str(metric).lower() in set(metric_types) - RANKING:
-            raise ConfigError(
-                f"metrics: {metric} is not a measure of one target's rank; use "
-                f"{', '.join(sorted(RANKING))}"
-            )
-    chosen = str(config["valid_metric"])
-    name = chosen.partition("@")[0]
-    named = [("metrics", metric, metric) for metric in metrics]
-    for key, value, metric in [*named, ("valid_metric", chosen, name)]:
-        if str(metric).lower() not in metric_types:
-            near = did_you_mean(str(metric).lower(), metric_types)
-            raise ConfigError(f"{key}: unknown metric {value!r}{near}")
-    evaluated = [f"{metric}@{k}".lower() for metric in metrics for k in topk]
-    if chosen.lower() not in evaluated:
-        raise ConfigError(
-            f"valid_metric {chosen!r} is not evaluated: metrics and topk give "
-            f"{', '.join(evaluated)}{did_you_mean(chosen.lower(), evaluated)}"
-        )

@@ -20,10 +20,10 @@ Without flags: the main job, PeterRec on MovieLens-100K (-m and -d are short for
 
 
 def _value(
-    arguments: list[str], names: tuple[str, ...], default: str
-) -> tuple[str, list[str]]:
+    arguments: list[str], names: tuple[str, ...]
+) -> tuple[str | None, list[str]]:
     """Take ``--name=value``, ``--name value`` or ``-n value`` out of the arguments."""
-    rest, value = [], default
+    rest, value = [], None
     waiting = iter(arguments)
     for argument in waiting:
         name, equals, given = argument.partition("=")
@@ -62,10 +62,10 @@ def _run(arguments: list[str]) -> str:
     from recbole_peterrec.quick_start import run
     from recbole_peterrec.results import table
 
-    model, arguments = _value(arguments, ("--model", "-m"), "PeterRec")
-    dataset, arguments = _value(arguments, ("--dataset", "-d"), "ml-100k")
-    files, arguments = _value(arguments, ("--config_files",), "")
-    outcome = run(model, dataset, files.split(), arguments=arguments)
+    model, arguments = _value(arguments, ("--model", "-m"))
+    dataset, arguments = _value(arguments, ("--dataset", "-d"))
+    files, arguments = _value(arguments, ("--config_files",))
+    outcome = run(model, dataset, (files or "").split(), arguments=arguments)
     return f"\n{table(outcome['results'])}\n\nrun directory: {outcome['run_dir']}"
 
 

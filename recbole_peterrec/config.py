@@ -12,11 +12,13 @@ from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType, argument_list
 
 from recbole_peterrec import registry
-from recbole_peterrec.checks import check_metrics, check_values
+from recbole_peterrec.checks import check_values
 from recbole_peterrec.defaults import merged_eval_args, merged_task_defaults
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.literals import Loader, parse_literal, read_yaml
+from recbole_peterrec.eval_checks import check_metrics
+from recbole_peterrec.literals import Loader, parse_literal, plain, read_yaml
 
+MAIN_JOB = {"model": "PeterRec", "dataset": "ml-100k"}
 # Keys of RecBole that no property file of it names.
 RECBOLE_EXTRA = (
     "benchmark_filename",
@@ -64,13 +66,17 @@ TEXT = (
 )
 
 
+# Keys that hold paths, relative to where the program was started.
+PATHS = ("checkpoint_dir", "continue_from", "data_path", "pretrained_path")
+
+
 class Config(RecBoleConfig):
     """RecBole's ``Config``; flags win over the dict, the dict over files, files over defaults.
 
     Args:
         model: name of a model of ours, of one of our property files that ``extends`` one, or of
-            RecBole's.
-        dataset: name of the dataset.
+            RecBole's. None takes that of the files or the dict, or the main job's.
+        dataset: name of the dataset; None as for the model.
         config_file_list: yaml files, later ones win.
         config_dict: keys from Python.
         arguments: flags ``--key=value``; the process's own are not looked at.
@@ -81,8 +87,8 @@ class Config(RecBoleConfig):
 
     def __init__(
         self,
-        model: str,
-        dataset: str,
+        model: str | None = None,
+        dataset: str | None = None,
         config_file_list: list[str] | None = None,
         config_dict: dict[str, Any] | None = None,
         arguments: list[str] | None = None,
@@ -104,7 +110,7 @@ class Config(RecBoleConfig):
         return {
             key: parse_literal(value)
             if isinstance(value, str) and (key not in TEXT or value == "~")
-            else value
+            else plain(value, f"configuration: {key}")
             for key, value in config_dict.items()
         }
 
@@ -120,6 +126,9 @@ class Config(RecBoleConfig):
         return self._convert_config_dict(flags)
 
     def _get_model_and_dataset(self, model, dataset):
+        given = self.external_config_dict
+        model = str(model or given.get("model") or MAIN_JOB["model"])
+        dataset = str(dataset or given.get("dataset") or MAIN_JOB["dataset"])
         return model, registry.model_class(model), dataset
 
     def _load_internal_config_dict(self, model, model_class, dataset):
@@ -148,6 +157,8 @@ class Config(RecBoleConfig):
             self.internal_config_dict.update(content)
         self.internal_config_dict.pop("extends", None)
         self.reject_unknown(given)
+        if given.get("stage") is not None:
+            raise ConfigError("stage is set by the program; leave it out")
         if "eval_args" in given:
             given["eval_args"] = merged_eval_args(
                 self.internal_config_dict["eval_args"], given["eval_args"]
@@ -193,6 +204,9 @@ class Config(RecBoleConfig):
         if values["MODEL_TYPE"] == ModelType.SEQUENTIAL:
             self._load_what_sequences_need()
         super()._set_default_parameters()
+        own = os.path.join(self._data_root, self.dataset)
+        if os.path.isdir(own):  # RecBole reads its own ml-100k, whatever there is
+            values["data_path"] = own
 
     def _settle_training_negatives(self) -> None:
         """Cross entropy has no sampled negatives, BPR must; RecBole's default fits neither."""
@@ -209,11 +223,13 @@ class Config(RecBoleConfig):
             )
 
     def _load_what_sequences_need(self) -> None:
-        """RecBole's default loads users and items only; order and filters need more."""
+        """RecBole's default loads user_id and item_id only; order and filters need more."""
         values = self.final_config_dict
         columns = (values.get("load_col") or {}).get("inter")
         if isinstance(columns, list):
-            needed = [values["TIME_FIELD"], *(values.get("val_interval") or {})]
+            keys = "USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD"
+            needed = [values[key] for key in keys]
+            needed += values.get("val_interval") or {}
             columns = list(dict.fromkeys([*columns, *needed]))
             values["load_col"] = {**values["load_col"], "inter": columns}
 
@@ -250,13 +266,15 @@ class Config(RecBoleConfig):
 
     def resolved(self) -> dict[str, Any]:
         """Keys and values for ``config.yaml``; given as a config file, they run again."""
-        plain = (str, int, float, bool, list, dict, type(None))
         resolved = {
             key: value
             for key, value in sorted(self.final_config_dict.items())
-            if isinstance(value, plain) and key not in DERIVED
+            if key not in DERIVED
         }
-        resolved["data_path"] = os.path.normpath(self._data_root)
+        resolved["data_path"] = self._data_root
+        for key in PATHS:  # they hold wherever the file is used
+            if resolved.get(key):
+                resolved[key] = os.path.abspath(resolved[key])
         if resolved.get("loss_type") == "CE":
             resolved["train_neg_sample_args"] = None
         return resolved

@@ -40,6 +40,7 @@ from recbole_peterrec.saved_learner import (
 from recbole_peterrec.saved_model import PRETRAINING, load_backbone, require_fit
 from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
 from recbole_peterrec.tasks import read_tasks
+from recbole_peterrec.unread import TUNING, tell_unread
 
 
 class ContinualRun:
@@ -57,6 +58,7 @@ class ContinualRun:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        tell_unread(config, ("pretrained", *TUNING))
         tasks = read_tasks(config)
         if config["continue_from"] and not tasks:
             raise ConfigError(
@@ -97,12 +99,13 @@ class ContinualRun:
                     f"task {stage.task.name!r}: the learner already has a task of this name; give "
                     f"the new one another"
                 )
-        lessons = [(stage.task.name, stage.config) for stage in self.tasks]
+        lessons = {stage.task.name: stage for stage in self.tasks}
         if self.pretrain_record is None:
-            lessons.insert(0, (PRETRAINING, self.source.config))
-        for name, own in lessons:
-            require_retraining(name, own)
-        self.scarce = plan_capacity(self.learner, lessons)
+            lessons = {PRETRAINING: self.source} | lessons
+        for name, stage in lessons.items():
+            require_retraining(name, stage.config, validated=len(stage.loaders[1]))
+        plan = [(name, stage.config) for name, stage in lessons.items()]
+        self.scarce = plan_capacity(self.learner, plan)
 
     def definitions(self) -> dict[str, Any]:
         """The tasks with their defaults written out, for ``config.yaml``."""

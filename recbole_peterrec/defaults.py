@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from recbole_peterrec.checks import check_eval_args
 from recbole_peterrec.errors import ConfigError, did_you_mean
+from recbole_peterrec.eval_checks import check_eval_args
 
 
 def merged_eval_args(defaults: dict[str, Any], given: Any) -> dict[str, Any]:
@@ -16,13 +16,21 @@ def merged_eval_args(defaults: dict[str, Any], given: Any) -> dict[str, Any]:
         ConfigError: unknown parts or values.
     """
     check_eval_args(given)
-    return {**defaults, **given}
+    merged = {**defaults, **given}
+    if "mode" in given and "mode" in defaults:
+        merged["mode"] = _by_split(defaults["mode"]) | _by_split(given["mode"])
+    return merged
+
+
+def _by_split(mode: str | dict[str, str]) -> dict[str, str]:
+    """How each split is ranked; RecBole takes one for both."""
+    return mode if isinstance(mode, dict) else {"valid": mode, "test": mode}
 
 
 def merged_task(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A task's keys over its defaults; its ``eval_args`` part by part."""
     merged = {**defaults, **given}
-    if given.get("eval_args") is not None and "eval_args" in defaults:
+    if "eval_args" in given and "eval_args" in defaults:
         merged["eval_args"] = merged_eval_args(
             defaults["eval_args"], given["eval_args"]
         )

@@ -91,6 +91,7 @@ def score_digest(lesson: Lesson) -> str:
     model = lesson.model.eval()
     for interaction, *_ in lesson.stage.loaders[2]:
         states = model.user_states(interaction.to(lesson.config["device"]))
+        states = states[: CHECKED_ROWS - rows]
         weight, bias = model.label_layer()
         for some in states.split(max(1, SCORES_AT_ONCE // len(bias))):
             scores = nn.functional.linear(some, weight, bias)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import ast
 import copy
+import os
 import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from recbole_peterrec.errors import ConfigError
@@ -48,6 +50,32 @@ def parse_literal(text: str) -> Any:
     return text
 
 
+def plain(value: Any, where: str) -> Any:
+    """A value as a file holds it: paths as text, NumPy's numbers as Python's, tuples as lists.
+
+    Args:
+        value: from Python or yaml.
+        where: its key, for the message.
+
+    Raises:
+        ConfigError: something that no property file can hold.
+    """
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, (list, tuple)):
+        return [plain(part, where) for part in value]
+    if isinstance(value, dict):
+        return {plain(key, where): plain(part, where) for key, part in value.items()}
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    raise ConfigError(
+        f"{where}: {value!r} is a {type(value).__name__}; a config holds text (in quotes, if it "
+        f"looks like a date), numbers, True or False, lists and mappings"
+    )
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """A property file as a dict.
 
@@ -64,4 +92,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"config file {path} is not yaml: {line}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"config file {path} must hold key: value lines")
-    return content
+    return {
+        key: plain(value, f"config file {path}: {key}")
+        for key, value in content.items()
+    }

@@ -29,7 +29,7 @@ class Need:
         what: what it is, with its shape.
         bytes: its size.
         key: the setting that it grows with.
-        value: that setting's value; its size is about proportional to it.
+        value: that setting's value; its size is at least proportional to it.
     """
 
     what: str
@@ -90,6 +90,14 @@ def table_needs(
         f"with what training keeps of them,"
     )
     return [Need(what, FLOAT * rows * k, "embedding_size", k)]
+
+
+def kernel_needs(architecture: Architecture, copies: int) -> list[Need]:
+    """Kernels of the convolutions, of which ``copies`` are held; see :func:`trained_copies`."""
+    k, layers = architecture.embedding_size, 2 * len(architecture.dilations)
+    what = f"kernels of {layers} convolutions of {k} channels, with what training keeps of them,"
+    size = FLOAT * layers * architecture.kernel_size * k * k * copies
+    return [Need(what, size, "embedding_size", k)]
 
 
 def vector_needs(architecture: Architecture, users: int) -> list[Need]:

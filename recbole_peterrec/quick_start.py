@@ -34,14 +34,14 @@ from recbole_peterrec.version import __version__
 ENDED = f".{TRAINING}.ended"  # the same, being deleted
 PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
 FREE_TO_RESUME = {
-    *("resume", "show_progress", "state", "model", "dataset"),
+    *("resume", "show_progress", "state", "model", "dataset", "data_path"),
     *PROCESSES,
 }
 
 
 def run(
-    model: str = "PeterRec",
-    dataset: str = "ml-100k",
+    model: str | None = None,
+    dataset: str | None = None,
     config_file_list: list[str] | None = None,
     config_dict: dict[str, Any] | None = None,
     arguments: list[str] | None = None,
@@ -50,8 +50,9 @@ def run(
 
     Args:
         model: ``PeterRec`` or a strategy of it (``FineAll``, ...), a backbone (``NextItNetAR``,
-            ``GRec``), or any sequential model of RecBole.
-        dataset: name of a RecBole dataset.
+            ``GRec``), or any sequential model of RecBole. None takes the key ``model`` of the
+            files or the dict, or ``PeterRec``.
+        dataset: name of a RecBole dataset; None takes the key, or ``ml-100k``.
         config_file_list: yaml files, later ones win.
         config_dict: keys from Python; win over files.
         arguments: flags ``--key=value``; win over all.
@@ -144,7 +145,7 @@ def _end(run_dir: Path) -> None:
     shutil.rmtree(ended, ignore_errors=True)
 
 
-def _resumption(run_dir: Path) -> str:
+def _resumption(run_dir: str | Path) -> str:
     return f"go on with --resume={run_dir}"
 
 
@@ -198,27 +199,41 @@ def _resumed(config: Config) -> Config:
     if not all(isinstance(content.get(key), str) for key in ("model", "dataset")):
         raise ConfigError(f"resume: {file} names no model and dataset")
     settings = {"run_dir": str(run_dir), "resume": str(run_dir)}
-    for key in ("show_progress", "state", *PROCESSES):
+    for key in ("show_progress", "state", "data_path", *PROCESSES):
         if key in config.external_config_dict:
             settings[key] = config[key]
     return Config(content["model"], content["dataset"], [str(file)], settings)
 
 
-def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
-    """Make the run directory with its log and its resolved config, or go on in it."""
-    run_dir = new_run_dir(config)
-    taken = exchange.of_first((run_dir / "results.json").exists())
-    if taken and not config["resume"]:
+def _require_unused(run_dir: Path) -> None:
+    """Refuse a directory in which a run has begun: its states are not the new run's."""
+    files = [
+        name for name in ("results.json", "config.yaml") if (run_dir / name).exists()
+    ]
+    if exchange.of_first(files):
         raise ConfigError(
-            f"run_dir {run_dir} already holds results; name another, or resume an unfinished run "
-            f"with --resume={run_dir}"
+            f"run_dir {run_dir.absolute()} already holds a run; name another, or go on with that "
+            f"one by --resume={run_dir.absolute()}"
         )
-    with _then(_resumption(run_dir) if config["resume"] else "start again"):
-        with writing(f"run_dir {run_dir}"):
+
+
+def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
+    """Make the run directory with its log and its resolved config, or go on in it.
+
+    Raises:
+        ConfigError: another run has begun there.
+        WriteError: the system refuses.
+    """
+    going_on = bool(config["resume"])
+    if config["run_dir"] and not going_on:
+        _require_unused(Path(config["run_dir"]))
+    with _then(_resumption(config["run_dir"]) if going_on else "start again"):
+        with writing(f"run_dir {config['run_dir'] or config['checkpoint_dir']}"):
+            run_dir = new_run_dir(config)
             log.open_file(run_dir)
             if group.is_first():
                 (run_dir / TRAINING).mkdir(exist_ok=True)
-        if config["resume"]:
+        if going_on:
             if group.is_first():
                 remove_unfinished_writes(run_dir)
             return run_dir

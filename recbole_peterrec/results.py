@@ -102,7 +102,7 @@ def write_results(
 
     Args:
         run_dir: where.
-        results: the contract of DESIGN section 5.
+        results: of the run, as README's "What a run leaves" tells them.
         histories: validated epochs of each stage, in order.
     """
     save_json(run_dir / "results.json", results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import re
 import sys
@@ -44,23 +45,30 @@ class _RunFile(logging.FileHandler):
 
 
 def new_run_dir(config) -> Path:
-    """The directory of a new run, not made yet: ``run_dir``, or a fresh one by name and time.
+    """The directory of a run, there from now on: ``run_dir``, or a fresh one by name and time.
 
-    All processes get the first one's.
+    All processes get the first one's. Of runs that start at once, each gets its own.
+
+    Raises:
+        OSError: it cannot be made.
     """
-    return Path(exchange.of_first(str(_new_run_dir(config))))
-
-
-def _new_run_dir(config) -> Path:
     if config["run_dir"]:
-        return Path(config["run_dir"]).absolute()
+        path = Path(config["run_dir"]).absolute()
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+    fresh = str(_fresh_run_dir(config)) if group.is_first() else ""
+    return Path(exchange.of_first(fresh))
+
+
+def _fresh_run_dir(config) -> Path:
     root = Path(config["checkpoint_dir"]).absolute()
+    root.mkdir(parents=True, exist_ok=True)
     name = f"{config['model']}-{config['dataset']}-{get_local_time()}"
-    for number in range(1, 1000):
+    for number in itertools.count(1):
         path = root / (name if number == 1 else f"{name}-{number}")
-        if not path.exists():
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
             return path
-    raise FileExistsError(f"{root / name} and 999 more exist")
 
 
 class RunLog:
@@ -107,7 +115,6 @@ class RunLog:
         """Log into ``run_dir/run.log`` from here on."""
         if not group.is_first():
             return
-        run_dir.mkdir(parents=True, exist_ok=True)
         file = _RunFile(run_dir / "run.log", encoding="utf-8")
         file.setFormatter(
             _Plain("%(asctime)-15s %(levelname)s  %(message)s", "%d %b %Y %H:%M:%S")

@@ -10,6 +10,7 @@ from torch import nn
 
 from recbole_peterrec.checkpoint import (
     TRAINING,
+    alike,
     load_tensors,
     save_json,
     save_tensors,
@@ -131,8 +132,7 @@ def _open(
     told = header["learner"]
     try:
         names, prints = list(told["tasks"]), dict(told["fingerprints"])
-        shape = header["architecture"]
-        shape = Architecture(**{**shape, "dilations": tuple(shape["dilations"])})
+        shape = Architecture.of(header["architecture"])
         learner = Learner(
             DilatedEncoder(shape), tuple(told["kinds"]), told["layernorm_per_task"]
         )
@@ -200,11 +200,7 @@ def _copy(
     state: dict[str, torch.Tensor], given: dict[str, torch.Tensor], path: Path
 ) -> None:
     """Copy tensors into others of the same names, shapes and types."""
-    described = [
-        {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-        for tensors in (state, given)
-    ]
-    if described[0] != described[1]:
+    if not alike(state, given):
         raise CheckpointError(f"{path} does not fit the learner beside it")
     with torch.no_grad():
         for name, value in given.items():

@@ -7,7 +7,13 @@ from typing import Any
 
 from torch import nn
 
-from recbole_peterrec.checkpoint import load_json, load_tensors, save_json, save_tensors
+from recbole_peterrec.checkpoint import (
+    alike,
+    load_json,
+    load_tensors,
+    save_json,
+    save_tensors,
+)
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.model.task_network import TaskNetwork, Tuning, tuned_network
@@ -95,14 +101,26 @@ def read_header(path: Path, needed: dict[str, type]) -> dict[str, Any]:
     return header
 
 
-def _is_record(pretrain: dict[str, Any]) -> bool:
-    """Whether a saved record of pretraining has the metrics that results.json needs."""
+def _require_pretrained(run_dir: Path, pretrain: dict[str, Any]) -> None:
+    """Refuse a saved record of pretraining that tells of none, or not what results.json needs.
+
+    Metrics of a split without rows are missing; with neither metrics nor epochs, the weights are
+    random.
+    """
     splits = [pretrain.get(split) for split in ("valid", "test")]
-    return all(splits) and all(
+    usable = all(
         isinstance(metrics, dict)
         and all(isinstance(value, (int, float)) for value in metrics.values())
         for metrics in splits
     )
+    if not usable:
+        raise CheckpointError(
+            f"{run_dir}: backbone.json has no usable metrics of pretraining"
+        )
+    if not pretrain.get("epochs") and not any(splits):
+        raise CheckpointError(
+            f"{run_dir}: by its backbone.json, nothing was pretrained there"
+        )
 
 
 def load_backbone(
@@ -137,11 +155,7 @@ def load_backbone(
         run_dir / "backbone.json",
         {"model": str, "architecture": dict, "vocabulary": dict, "pretrain": dict},
     )
-    if not _is_record(header["pretrain"]):
-        raise CheckpointError(
-            f"{run_dir}: backbone.json has no metrics of pretraining, so nothing was pretrained "
-            f"there"
-        )
+    _require_pretrained(run_dir, header["pretrain"])
     require_fit(run_dir, header, name, encoder.architecture, vocabulary)
     load_exactly(encoder, run_dir / "backbone.safetensors")
     if output is not None:
@@ -192,9 +206,7 @@ def open_backbone(run_dir: str | Path) -> tuple[DilatedEncoder, dict[str, Any]]:
     path = Path(run_dir) / "backbone.json"
     header = read_header(path, {"architecture": dict, "vocabulary": dict})
     try:
-        shape = dict(header["architecture"])
-        shape["dilations"] = tuple(shape["dilations"])
-        encoder = DilatedEncoder(Architecture(**shape))
+        encoder = DilatedEncoder(Architecture.of(header["architecture"]))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{path} describes no backbone ({error})") from error
     load_exactly(encoder, Path(run_dir) / "backbone.safetensors")
@@ -221,8 +233,7 @@ def open_task(
             f"{path} describes no task of this backbone ({error})"
         ) from error
     weights = load_tensors(folder / "weights.safetensors")
-    expected = {key: value.shape for key, value in network.trained_state().items()}
-    if {key: value.shape for key, value in weights.items()} != expected:
+    if not alike(weights, network.trained_state()):
         raise CheckpointError(
             f"{folder}: weights.safetensors does not fit its task.json"
         )
@@ -230,28 +241,38 @@ def open_task(
     return network, header
 
 
-def open_next_item(run_dir: str | Path, encoder: DilatedEncoder) -> TaskNetwork:
+def open_next_item(
+    run_dir: str | Path, encoder: DilatedEncoder
+) -> tuple[TaskNetwork, dict[str, Any]]:
     """The network of the pretraining, which scores padding (column 0) and every source item.
 
+    Returns:
+        The network and the backbone's header.
+
     Raises:
-        CheckpointError: its classification layer is missing, damaged or does not fit.
+        CheckpointError: nothing was pretrained, or its classification layer is missing, damaged
+            or does not fit.
     """
+    run_dir = Path(run_dir)
+    header = read_header(
+        run_dir / "backbone.json", {"max_length": int, "pretrain": dict}
+    )
+    _require_pretrained(run_dir, header["pretrain"])
     causal = encoder.architecture.causal
     pooling = "last" if causal else "tcl_end"  # GRec predicts at a mask after the end
     network = TaskNetwork(encoder, pooling, encoder.architecture.items)
-    load_exactly(network.head, Path(run_dir) / NEXT_ITEM_HEAD)
-    return network
+    load_exactly(network.head, run_dir / NEXT_ITEM_HEAD)
+    return network, header
 
 
 def load_exactly(module: nn.Module, path: Path) -> None:
-    """Load a whole state; names and shapes must be the module's own.
+    """Load a whole state; names, shapes and types must be the module's own.
 
     Raises:
         CheckpointError: missing, damaged, or of another module.
     """
     tensors = load_tensors(path)
-    expected = {key: value.shape for key, value in module.state_dict().items()}
-    if {key: value.shape for key, value in tensors.items()} != expected:
+    if not alike(tensors, module.state_dict()):
         raise CheckpointError(
             f"{path} does not hold the weights that the backbone.json beside it describes"
         )

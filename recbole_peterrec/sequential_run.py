@@ -15,6 +15,7 @@ from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import save_backbone
 from recbole_peterrec.stages import SequentialStage
+from recbole_peterrec.unread import tell_unread
 
 
 class SequentialRun:
@@ -28,6 +29,8 @@ class SequentialRun:
     """
 
     def __init__(self, config: Config) -> None:
+        # What belongs to tasks may stand in a file that several models share.
+        tell_unread(config, ("continue_from", "pretrained_path"))
         if config["train_share"] != 1:
             raise ConfigError(
                 f"train_share is for tasks; {config['model']} has none; leave it out"

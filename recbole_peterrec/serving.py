@@ -18,7 +18,6 @@ from recbole_peterrec.saved_model import (
     open_backbone,
     open_next_item,
     open_task,
-    read_header,
 )
 
 
@@ -70,6 +69,8 @@ class UserModel:
 
         Where results.json does not tell the order, or is missing, it is that of their names.
         """
+        if self._learner is not None:
+            return list(self._headers)
         saved = {path.parent.name for path in self.run_dir.glob("tasks/*/task.json")}
         file = self.run_dir / "results.json"
         order = load_json(file).get("tasks", {}) if file.is_file() else {}
@@ -93,12 +94,20 @@ class UserModel:
             ``[users, labels]``; of a profile task, ``softmax`` makes them probabilities.
 
         Raises:
-            DataError: a history without any known item.
+            DataError: no user, a text instead of a history, or one without any known item.
             CheckpointError: no such task, or damaged files.
         """
+        if isinstance(histories, str) or not len(histories):
+            raise DataError(
+                f"histories must be lists of item tokens, got {histories!r}"
+            )
         served = self._open(task)
         rows = []
         for number, history in enumerate(histories):
+            if isinstance(history, str):  # whose letters may be items too
+                raise DataError(
+                    f"history {number} must be a list of item tokens, got {history!r}"
+                )
             ids = [
                 self._ids[str(token)] for token in history if str(token) in self._ids
             ]
@@ -116,7 +125,21 @@ class UserModel:
     def top(
         self, task: str, history: Sequence[str], number: int = 5
     ) -> list[tuple[str, float]]:
-        """The best labels of one user with their scores, best first."""
+        """The best labels of one user with their scores, best first.
+
+        Args:
+            task: as of :meth:`scores`.
+            history: the user's item tokens.
+            number: of labels, at least 1; fewer where there are not so many.
+
+        Raises:
+            DataError: a number below 1, or as of :meth:`scores`.
+            CheckpointError: as of :meth:`scores`.
+        """
+        if not isinstance(number, int) or number < 1:
+            raise DataError(
+                f"number must be a whole number of at least 1, got {number!r}"
+            )
         scores = self.scores(task, [history])[0]
         best = scores.topk(min(number, len(scores)))
         labels = self.labels(task)
@@ -139,8 +162,7 @@ class UserModel:
 
     def _load(self, task: str) -> _Served:
         if task == PRETRAINING:
-            header = read_header(self.run_dir / "backbone.json", {"max_length": int})
-            network = open_next_item(self.run_dir, self._encoder)
+            network, header = open_next_item(self.run_dir, self._encoder)
             return _Served(network.eval(), list(self._ids), header["max_length"])
         if self._learner is not None:
             header = self._headers[task]

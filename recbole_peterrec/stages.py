@@ -21,6 +21,7 @@ from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.evaluation.label_cs import LabelCounts
 from recbole_peterrec.memory import (
+    kernel_needs,
     out_of_memory,
     require_stage,
     table_needs,
@@ -113,7 +114,8 @@ class SequentialStage:
         if self.ours:
             self._require_memory(trained)
         init_seed(config["seed"], config["reproducibility"])
-        self.model = self._build().to(config["device"])
+        with out_of_memory(config["stage"] or config["model"]):
+            self.model = self._build().to(config["device"])
         self.trainer: RunMixin | None = None
 
     def _require_memory(self, trained: bool) -> None:
@@ -124,7 +126,8 @@ class SequentialStage:
             config["stage"] or "training",
             config,
             architecture,
-            table_needs(architecture, items, copies, copies),
+            table_needs(architecture, items, copies, copies)
+            + kernel_needs(architecture, copies),
             _largest_splits(self.loaders),
             int(self.dataset.sequences.lengths.max()),
             passed=trained,
@@ -166,6 +169,7 @@ class SequentialStage:
             self.config["field_separator"],
             "source",
             self.config["encoding"],
+            tokens=columns[:2],
         )
         name = f"{self.config['model']}Dataset"
         default = recbole_datasets.SequentialDataset

@@ -14,7 +14,7 @@ from recbole_peterrec.saved_model import PRETRAINING
 
 OWN_KEYS = ("name", "kind", "dataset", "field", "bins")
 RESERVED = (PRETRAINING,)
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}")  # of a folder
 # What a task is measured by and made of: set by task_defaults or by the task itself. A run's own
 # value of such a key is meant for the source.
 PROTOCOL = frozenset(
@@ -113,7 +113,7 @@ def read_tasks(config: Config) -> list[Task]:
         name = definition["name"]
         if not NAME.fullmatch(name):
             raise ConfigError(
-                f"task {name!r}: a name is letters, digits, '_', '-' and '.' only"
+                f"task {name!r}: a name is up to 100 letters, digits, '_', '-' and '.'"
             )
         if name in RESERVED:
             raise ConfigError(
@@ -170,7 +170,7 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
         raise ConfigError(f"{where}: {error}") from error
     for key in ("name", "field"):
         overrides.pop(key, None)
-    overrides.setdefault("dataset", config["dataset"])
+    overrides["dataset"] = str(overrides.get("dataset") or config["dataset"])
     overrides.setdefault("bins", None)
     for key in ("bins", "field"):
         if kind != PROFILE and definition.get(key) is not None:
@@ -184,9 +184,8 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
             )
         overrides["ITEM_ID_FIELD"] = definition["field"]
     explicit = {"name": name, **overrides, "kind": kind}
-    explicit.pop("ITEM_ID_FIELD", None)
     if kind == PROFILE:
-        explicit["field"] = definition["field"]
+        explicit["field"] = explicit.pop("ITEM_ID_FIELD")
     overrides.update(task=name, stage=name)
     if overrides.get("finetune_epochs") or config["finetune_epochs"]:
         overrides["epochs"] = (

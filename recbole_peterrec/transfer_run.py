@@ -14,7 +14,8 @@ from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import PRETRAINING, load_backbone
 from recbole_peterrec.sequential_run import write_backbone
 from recbole_peterrec.stages import JoinedSource, Outcome, SequentialStage, TaskStage
-from recbole_peterrec.tasks import read_tasks
+from recbole_peterrec.tasks import Task, read_tasks
+from recbole_peterrec.unread import PRUNING, tell_unread
 
 
 class TransferRun:
@@ -32,14 +33,13 @@ class TransferRun:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        for key in ("carry_encoder", "joint_coefficient"):
-            if config[key] and config["tuning"] != "all":
-                raise ConfigError(
-                    f"{key} trains the whole network: it needs tuning all, got {config['tuning']}"
-                )
+        tell_unread(config, ("continue_from", *PRUNING))
         tasks = read_tasks(config)
         if not tasks:
             raise ConfigError(_pretraining_alone(config))
+        for key in ("carry_encoder", "joint_coefficient"):
+            if config[key]:
+                _require_whole_tuning(key, tasks)
         epochs = config["pretrain_epochs"] or config["epochs"]
         self.pretraining = SequentialStage(
             config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
@@ -53,6 +53,7 @@ class TransferRun:
                 config["backbone"],
                 self.encoder,
                 describe(self.pretraining.dataset),
+                self.pretraining.model.output,
             )
         self.tasks = [
             TaskStage(task, self.pretraining.dataset, self.encoder.architecture)
@@ -83,7 +84,7 @@ class TransferRun:
             self.config["backbone"],
             self.pretraining.model,
             self.pretraining.dataset,
-            results["pretrain"],
+            self.loaded or results["pretrain"],
         )
         encoder = self.encoder
         for stage in self.tasks:
@@ -108,6 +109,15 @@ class TransferRun:
     def _pretraining_record(self, outcome: Outcome) -> dict[str, Any]:
         parameters = sum(p.numel() for p in self.pretraining.model.parameters())
         return outcome.record() | {"trainable_parameters": parameters}
+
+
+def _require_whole_tuning(key: str, tasks: list[Task]) -> None:
+    for task in tasks:
+        if task.config["tuning"] != "all":
+            raise ConfigError(
+                f"task {task.name!r}: {key} trains the whole network: it needs tuning all, got "
+                f"{task.config['tuning']}"
+            )
 
 
 def _pretraining_alone(config: Config) -> str:

@@ -89,6 +89,24 @@ def test_a_place_that_cannot_be_written_is_told_apart_from_a_full_disk(tmp_path)
         checkpoint.save_json(tmp_path / "file" / "x.json", {})
 
 
+@pytest.mark.parametrize("error", [MemoryError, torch.OutOfMemoryError])
+def test_a_lack_of_memory_is_no_damage(tmp_path, monkeypatch, error):
+    def no_memory(*_, **__):
+        raise error
+
+    checkpoint.save_state(tmp_path / "state.pt", {"w": torch.ones(1)})
+    monkeypatch.setattr(torch, "load", no_memory)
+    with pytest.raises(error):
+        checkpoint.load_state(tmp_path / "state.pt")
+
+
+def test_states_are_alike_in_names_shapes_and_types():
+    one = {"w": torch.zeros(2, 3)}
+    assert checkpoint.alike(one, {"w": torch.ones(2, 3)})
+    for other in ({"v": one["w"]}, {"w": torch.zeros(3, 2)}, {"w": one["w"].half()}):
+        assert not checkpoint.alike(one, other)
+
+
 @pytest.mark.parametrize("cut", [1, 100, 1000])
 def test_a_truncated_state_is_refused(tmp_path, cut):
     path = tmp_path / "state.pt"

@@ -157,10 +157,22 @@ def test_learning_goes_on_later_without_earlier_labels(learner, continued):
     assert free == pytest.approx(0.7 * 0.8**3, abs=0.02)
 
 
-def test_without_results_tasks_are_in_the_order_of_their_names(continued, tmp_path):
+def test_tasks_are_those_that_the_learner_has_kept(continued, tmp_path):
+    """A run that was killed may have written of a task that its learner does not know."""
     copied = shutil.copytree(continued, tmp_path / "run")
-    (copied / "results.json").unlink()
-    assert UserModel(copied).tasks == ["age", "buy", "gender"]
+    (copied / "results.json").write_text("damaged")
+    shutil.copytree(copied / "tasks/age", copied / "tasks/later")
+    model = UserModel(copied)
+    assert model.tasks == ["buy", "gender", "age"]
+    with pytest.raises(CheckpointError, match="no task 'later'"):
+        model.scores("later", HISTORIES)
+
+
+def test_the_ratio_that_keeps_a_metric_needs_rows_to_measure_it_on(folder, tmp_path):
+    whole = {"order": "RO", "split": {"RS": [0.9, 0, 0.1]}}
+    with pytest.raises(ConfigError, match="it needs validation rows"):
+        learn(folder, tmp_path / "run", prune_ratio="auto", eval_args=whole)
+    assert not (tmp_path / "run").exists()
 
 
 def test_continuing_leaves_the_saved_learner_as_it_was(folder, learner, tmp_path):

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import recbole_peterrec
+from recbole_peterrec import UserModel
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
+from recbole_peterrec.errors import CheckpointError, ConfigError, DataError
 from recbole_peterrec.tasks import read_tasks
 from tests.toy import TARGET, TASKS, settings, user_rows, write_toy
 
@@ -130,10 +132,64 @@ def test_saved_backbone_learns_a_new_task_without_being_trained(run, first):
 def test_backbone_can_be_handed_on_twice(run, first):
     second = run(tasks=[AGE], pretrained_path=first["run_dir"])
     third = run(tasks=[GENDER], pretrained_path=second["run_dir"])
-    assert file_of(third, "backbone.safetensors") == file_of(
-        first, "backbone.safetensors"
-    )
+    for name in ("backbone.safetensors", "pretraining_head.safetensors"):
+        assert file_of(third, name) == file_of(first, name)
     assert third["test_result"] == first["test_result"]
+
+
+def test_a_sequence_of_networks_starts_from_the_saved_next_item_layer(run, first):
+    """With steps of next to nothing, the source is forgotten by next to nothing."""
+    outcome = run(
+        "Unprotected",
+        tasks=[GENDER],
+        pretrained_path=first["run_dir"],
+        learning_rate=1e-12,
+        head_learning_rate=1e-12,
+    )
+    record = outcome["results"]["tasks"]["gender"]
+    assert record["pretrain_test"] == outcome["results"]["pretrain"]["test"]
+
+
+def test_a_backbone_without_test_users_can_be_handed_on(run):
+    whole = {"order": "RO", "split": {"RS": [9, 1, 0]}}
+    first = run("NextItNetAR", eval_args=whole)
+    assert first["test_result"] == {}
+    outcome = run(tasks=[GENDER], pretrained_path=first["run_dir"], eval_args=whole)
+    assert file_of(outcome, "pretraining_head.safetensors") == file_of(
+        first, "pretraining_head.safetensors"
+    )
+
+
+def test_random_weights_are_no_backbone_to_hand_on_or_to_ask_for_items(run):
+    outcome = run("PeterZero", tasks=[GENDER])
+    with pytest.raises(CheckpointError, match="nothing was pretrained"):
+        run(tasks=[GENDER], pretrained_path=outcome["run_dir"])
+    with pytest.raises(CheckpointError, match="nothing was pretrained"):
+        UserModel(outcome["run_dir"]).top("pretraining", ["i1"])
+
+
+def test_networks_that_are_carried_on_are_trained_whole(run):
+    with pytest.raises(ConfigError, match="task 'age': carry_encoder .* tuning all"):
+        run("Unprotected", tasks=[GENDER, {**AGE, "tuning": "head"}])
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"histories": ["i1", "i2"]}, "history 0 must be a list"),
+        ({"histories": "i1"}, "histories must be lists"),
+        ({"histories": []}, "histories must be lists"),
+        ({"history": "i1"}, "history 0 must be a list"),
+        ({"history": ["i1"], "number": 0}, "number must be"),
+        ({"history": ["i1"], "number": 2.5}, "number must be"),
+    ],
+    ids=str,
+)
+def test_a_text_is_no_history(first, asked, message):
+    model = UserModel(first["run_dir"])
+    ask = model.top if "history" in asked else model.scores
+    with pytest.raises(DataError, match=message):
+        ask("gender", **asked)
 
 
 @pytest.mark.parametrize(

@@ -157,9 +157,10 @@ def test_property_files_are_ours_for_our_models_only(told):
     assert told["stock_keys"] == []
 
 
-def test_a_model_of_recbole_leaves_torch_s_anomaly_mode_off():
+@pytest.mark.parametrize("call", ["model_class('SASRec')", "register()"])
+def test_looking_for_models_leaves_torch_s_anomaly_mode_off(call):
     code = (
-        "import torch; from recbole_peterrec.registry import model_class; "
-        "model_class('SASRec'); assert not torch.is_anomaly_enabled()"
+        f"import torch; from recbole_peterrec.registry import *; {call}; "
+        f"assert not torch.is_anomaly_enabled()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

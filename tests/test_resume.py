@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import json
 import os
@@ -227,6 +228,37 @@ def test_resuming_a_finished_run_gives_its_results(folder, tmp_path):
     first = run("GRec", "toy", config_dict=config(folder, "GRec", run_dir))
     again = run(config_dict={"resume": str(run_dir), "state": "ERROR"})
     assert again["results"] == first["results"]
+
+
+def test_another_run_does_not_begin_where_one_has_begun(folder, tmp_path, monkeypatch):
+    """Its states would be taken up by whoever goes on there."""
+    run_dir = tmp_path / "run"
+    keys = config(folder, "PeterRec", run_dir)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(os, "replace", counting(4))
+        run("PeterRec", "toy", config_dict=keys)
+    assert (run_dir / "training").is_dir()
+    with pytest.raises(ConfigError, match="already holds a run"):
+        run("PeterRec", "toy", config_dict={**keys, "learning_rate": 0.1})
+
+
+def test_a_run_goes_on_elsewhere_with_the_paths_it_was_given(
+    folder, tmp_path, monkeypatch, undisturbed
+):
+    run("PeterRec", "toy", config_dict=config(folder, "PeterRec", tmp_path / "first"))
+    results = []
+    for name, stop_at in (("whole", None), ("stopped", 6)):
+        monkeypatch.chdir(tmp_path)
+        keys = config(os.path.relpath(folder), "PeterRec", tmp_path / name)
+        keys["pretrained_path"] = Path("first")
+        with monkeypatch.context() as patch, contextlib.suppress(Stopped):
+            patch.setattr(os, "replace", counting(stop_at))
+            run("PeterRec", "toy", config_dict=keys)
+        (tmp_path / "elsewhere").mkdir(exist_ok=True)
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        run(config_dict={"resume": f"../{name}", "state": "ERROR"})
+        results.append(left_by(tmp_path / name))
+    assert results[0] == results[1]
 
 
 def test_resume_refuses_a_changed_configuration_and_an_empty_place(folder, tmp_path):

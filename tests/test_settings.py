@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import re
+from pathlib import Path
 
+import numpy as np
 import pytest
+import yaml
 
 from recbole_peterrec import run
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import UserError
 from recbole_peterrec.tasks import read_tasks
+from recbole_peterrec.unread import PRUNING, TUNING, tell_unread
 from tests.toy import TARGET, settings, write_toy
 
 
@@ -24,9 +29,33 @@ from tests.toy import TARGET, settings, write_toy
         ("eval_args", {"order": "XX"}, "order must be one of RO, TO"),
         ("metrics", ["ItemCoverage"], "not a measure of one target's rank"),
         ("valid_metric", "Hit", "is not evaluated"),
-        ("clip_grad_norm", 3, "clip_grad_norm must be a mapping"),
+        ("clip_grad_norm", 3, "clip_grad_norm must be empty or a mapping"),
+        ("clip_grad_norm", {"max_nrom": 5}, "clip_grad_norm must be"),
+        ("clip_grad_norm", {"max_norm": "x"}, "clip_grad_norm must be"),
         ("load_col", 3, "load_col must be"),
+        ("eval_args", {"mode": {"tset": "full"}}, "mode is one for both"),
+        ("stage", "../../elsewhere", "stage is set by the program"),
+        ("worker", -1, "worker must be"),
+        ("worker", "two", "worker must be"),
+        ("transform", "crop_itemseq", "transform must be empty"),
+        ("field_separator", "", "field_separator must be"),
+        ("metric_decimal_place", "x", "metric_decimal_place must be"),
+        ("learner", "sparse_adam", "learner must be adam"),
+        ("seed", datetime.date(2020, 1, 1), "is a date; a config holds text"),
+        ("continue_from", "nowhere", "take --model=Conure"),
+        ("tasks", [{**TARGET, "eval_args": None}], "eval_args must map"),
+        ("tasks", [{**TARGET, "name": "n" * 300}], "a name is up to 100"),
         ("train_neg_sample_args", 3, "train_neg_sample_args must be"),
+        (
+            "tasks",
+            [{**TARGET, "train_neg_sample_args": {"sample_nm": 3}}],
+            "train_neg_sample_args must be",
+        ),
+        (
+            "tasks",
+            [{**TARGET, "train_neg_sample_args": {"sample_num": 0}}],
+            "train_neg_sample_args must be",
+        ),
         ("learner", "adaam", "learner must be adam"),
         ("source_cache", -1, "source_cache must be empty or a number of MiB"),
         ("source_cache", "yes", "source_cache must be empty or a number of MiB"),
@@ -82,3 +111,90 @@ def test_a_part_of_eval_args_keeps_the_rest_of_the_protocol(tmp_path):
     assert read_tasks(config)[0].config["eval_args"]["split"] == {
         "RS": [0.7, 0.03, 0.27]
     }
+
+
+@pytest.mark.parametrize(
+    ("given", "valid", "test"),
+    [
+        ({"valid": "uni5"}, "uni5", "full"),
+        ({"test": "uni5"}, "full", "uni5"),
+        ("uni5", "uni5", "uni5"),
+    ],
+    ids=str,
+)
+def test_a_mode_of_one_split_leaves_the_other_its_own(tmp_path, given, valid, test):
+    keys = settings(write_toy(tmp_path / "data"), eval_args={"mode": given})
+    config = Config("PeterRec", "toy", config_dict=keys)
+    assert config["eval_args"]["mode"] == {"valid": valid, "test": test}
+
+
+def test_paths_and_numpy_s_numbers_are_kept_as_text_and_numbers(tmp_path):
+    keys = settings(
+        write_toy(tmp_path / "data"),
+        pretrained_path=Path("saved", "one"),
+        learning_rate=np.float64(0.01),
+        seed=np.int64(3),
+        dilations=(1, 2),
+    )
+    resolved = Config("PeterRec", "toy", config_dict=keys).resolved()
+    assert resolved["pretrained_path"] == str(Path("saved", "one").absolute())
+    kept = yaml.safe_load(yaml.safe_dump(resolved))
+    assert (kept["learning_rate"], kept["seed"]) == (0.01, 3)
+    assert kept["dilations"] == [1, 2]
+
+
+def test_model_and_dataset_may_stand_in_a_file_and_a_flag_wins(tmp_path):
+    file = tmp_path / "mine.yaml"
+    keys = settings(write_toy(tmp_path / "data"), model="NextItNetAR", dataset="toy")
+    file.write_text(yaml.safe_dump(keys))
+    config = Config(config_file_list=[str(file)])
+    assert (config["model"], config["dataset"]) == ("NextItNetAR", "toy")
+    assert Config("GRec", config_file_list=[str(file)])["model"] == "GRec"
+    assert Config()["dataset"] == "ml-100k"
+
+
+def test_a_folder_of_one_s_own_goes_before_recbole_s_ml_100k(tmp_path):
+    recbole_s = Config("NextItNetAR", "ml-100k")["data_path"]
+    own = {"data_path": str(tmp_path)}
+    assert Config("NextItNetAR", "ml-100k", config_dict=own)["data_path"] == recbole_s
+    (tmp_path / "ml-100k").mkdir()
+    config = Config("NextItNetAR", "ml-100k", config_dict=own)
+    assert config["data_path"] == str(tmp_path / "ml-100k")
+
+
+def test_the_item_column_of_a_target_is_kept_for_going_on(tmp_path):
+    task = {**TARGET, "ITEM_ID_FIELD": "product"}
+    keys = settings(write_toy(tmp_path / "data"), tasks=[task])
+    (read,) = read_tasks(Config("PeterRec", "toy", config_dict=keys))
+    assert read.definition["ITEM_ID_FIELD"] == "product"
+
+
+@pytest.mark.parametrize(
+    ("model", "keys", "unread", "told"),
+    [
+        ("PeterRec", {"prune_ratio": 0.5}, PRUNING, "prune_ratio"),
+        ("Conure", {"tuning": "head"}, TUNING, "patch_reduction, tuning"),
+    ],
+    ids=str,
+)
+def test_keys_of_another_kind_of_run_are_told(
+    tmp_path, caplog, model, keys, unread, told
+):
+    config = settings(write_toy(tmp_path / "data"), **keys)
+    tell_unread(Config(model, "toy", config_dict=config), unread)
+    messages = [record.message for record in caplog.records]
+    assert messages == [f"{model} does not read {told}"]
+
+
+def test_defaults_of_a_saved_config_are_not_told(tmp_path, caplog):
+    config = Config("PeterRec", "toy", config_dict=settings(write_toy(tmp_path)))
+    again = Config("PeterRec", "toy", config_dict=config.resolved())
+    tell_unread(again, (*PRUNING, "pretrained", "pretrained_path"))
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize("model", ["NextItNetAR", "SASRec"])
+def test_a_model_without_tasks_takes_no_weights_of_another_run(tmp_path, model):
+    keys = settings(write_toy(tmp_path), pretrained_path="nowhere", state="ERROR")
+    with pytest.raises(UserError, match="starts from random weights"):
+        run(model, "toy", config_dict=keys)

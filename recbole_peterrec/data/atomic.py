@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from recbole_peterrec.errors import DataError, did_you_mean
 
@@ -17,8 +17,9 @@ def require_columns(
     separator: str,
     where: str,
     encoding: str | None = None,
+    tokens: Collection[str] = (),
 ) -> None:
-    """Check that ``folder/dataset.suffix`` exists and has the fields.
+    """Check that ``folder/dataset.suffix`` exists and has the fields, each with one value a row.
 
     Args:
         folder: path of the dataset.
@@ -28,9 +29,11 @@ def require_columns(
         separator: RecBole's ``field_separator``.
         where: who asks, for the message, such as ``task 'gender'``.
         encoding: of the file; UTF-8 if None.
+        tokens: those of the fields that must be tokens.
 
     Raises:
-        DataError: folder, file or column missing, or a header that is not RecBole's.
+        DataError: folder, file or column missing, of another type, or a header that is not
+            RecBole's.
     """
     if not os.path.isdir(folder):
         raise DataError(
@@ -40,12 +43,18 @@ def require_columns(
     path = os.path.join(folder, f"{dataset}.{suffix}")
     if not os.path.isfile(path):
         raise DataError(f"{where}: file {path} not found")
-    names = [name for name, _ in read_header(path, separator, encoding, where)]
+    kinds = dict(read_header(path, separator, encoding, where))
     for field in fields:
-        if field not in names:
+        if field not in kinds:
             raise DataError(
-                f"{where}: {path} has no column {field!r}{did_you_mean(field, names)} "
-                f"(it has {', '.join(names)})"
+                f"{where}: {path} has no column {field!r}{did_you_mean(field, kinds)} "
+                f"(it has {', '.join(kinds)})"
+            )
+        usable = ("token",) if field in tokens else ("token", "float")
+        if kinds[field] not in usable:
+            raise DataError(
+                f"{where}: {path}: column {field!r} has type {kinds[field]}; here it must be "
+                f"{' or '.join(usable)}"
             )
 
 

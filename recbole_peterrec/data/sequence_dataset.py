@@ -69,6 +69,7 @@ class SequenceDataset(WholeSource, SequentialDataset):
             config["field_separator"],
             "source",
             config["encoding"],
+            tokens=fields[:2],
         )
         with reading("source", config):
             super().__init__(config)
@@ -183,7 +184,8 @@ class SequenceDataset(WholeSource, SequentialDataset):
             )
         users = np.flatnonzero(self.sequences.lengths > 1)
         users = np.random.default_rng(self.config["seed"]).permutation(users)
-        cuts = self._calcu_split_ids(tot=len(users), ratios=split["RS"])
+        shares = [share / sum(split["RS"]) for share in split["RS"]]  # as RecBole's
+        cuts = self._calcu_split_ids(tot=len(users), ratios=shares)
         return held_out_users(self.sequences, *np.split(users, cuts))
 
     def _split_by_recbole(self) -> list[SequenceDataset]:

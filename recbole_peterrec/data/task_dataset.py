@@ -52,6 +52,8 @@ class TaskDataset(Dataset):
         suffix = "user" if self.kind == PROFILE else "inter"
         fields = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
         fields += list(config["val_interval"] or {})
+        if config["eval_args"]["order"] == "TO":
+            fields.append(config["TIME_FIELD"])
         folder, name = config["data_path"], config["dataset"]
         require_columns(
             folder,
@@ -61,6 +63,7 @@ class TaskDataset(Dataset):
             config["field_separator"],
             self.where,
             config["encoding"],
+            tokens=fields[: 1 if self.kind == PROFILE else 2],
         )
         with reading(self.where, config, suffix):
             super().__init__(config)
@@ -76,15 +79,17 @@ class TaskDataset(Dataset):
 
     def _get_load_and_unload_col(self, source) -> tuple[set[str], None]:
         fields = {self.uid_field, self.iid_field, *(self.config["val_interval"] or {})}
-        if self.kind == RECOMMENDATION and self.config["eval_args"]["order"] == "TO":
+        if self.config["eval_args"]["order"] == "TO":  # recommendation only
             fields.add(self.time_field)
         return fields, None
 
     def _data_filtering(self) -> None:
         """RecBole's filters, then brackets, then users that the source knows."""
         super()._data_filtering()
+        needed = self.uid_field, self.iid_field, self.time_field
         for field in self.config["val_interval"] or {}:
-            self._del_col(self.inter_feat, field)  # it has served
+            if field not in needed:
+                self._del_col(self.inter_feat, field)  # it has served
         if self.kind == PROFILE:
             self._bracket()
         users = self.inter_feat[self.uid_field].astype(str)

@@ -42,6 +42,15 @@ class Architecture:
         """Plain data for JSON."""
         return {**asdict(self), "dilations": list(self.dilations)}
 
+    @classmethod
+    def of(cls, saved: dict) -> Architecture:
+        """From the plain data of :meth:`as_dict`.
+
+        Raises:
+            KeyError, TypeError: a field is missing, unknown or no list.
+        """
+        return cls(**{**saved, "dilations": tuple(saved["dilations"])})
+
 
 class DilatedEncoder(nn.Module):
     """Item sequences to hidden states (PeterRec, section 3.2).

@@ -14,7 +14,13 @@ import torch
 from recbole.trainer import Trainer
 from tqdm import tqdm
 
-from recbole_peterrec.checkpoint import TRAINING, load_state, save_state
+from recbole_peterrec.checkpoint import (
+    TRAINING,
+    alike,
+    load_state,
+    save_state,
+    writing,
+)
 from recbole_peterrec.distributed import exchange
 from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
@@ -44,7 +50,8 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         if self.run_dir is None:
             super().__init__(config, model)
         else:
-            with _elsewhere():  # RecBole's trainer creates ./log_tensorboard
+            # RecBole's trainer makes checkpoint_dir, and writes to ./log_tensorboard.
+            with writing("a temporary folder, or checkpoint_dir,"), _elsewhere():
                 super().__init__(config, model)
                 self.tensorboard.close()
             self.tensorboard = EventFile(Path(self.run_dir, "tensorboard", self.stage))
@@ -222,11 +229,8 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
             raise CheckpointError(
                 f"{path} was not written by a training of {self.config['model']}"
             )
-        expected = self._trained_state()
         given = state["state_dict"]
-        if {k: v.shape for k, v in expected.items()} != {
-            k: v.shape for k, v in given.items()
-        }:
+        if not alike(given, self._trained_state()):
             raise CheckpointError(
                 f"{path} is of another architecture than this config describes"
             )

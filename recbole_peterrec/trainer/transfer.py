@@ -55,6 +55,12 @@ class TransferTrainer(RunMixin, Trainer):
             self.average.use()
         return super()._valid_epoch(*args, **kwargs)
 
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        # With eval_step 0, no validation has put it in place.
+        if self.average is not None:
+            self.average.use()
+        super()._save_checkpoint(*args, **kwargs)
+
     def _progress(self, epoch: int, train_data) -> dict[str, Any]:
         progress = super()._progress(epoch, train_data)
         if self.average is not None:

@@ -109,6 +109,16 @@ def test_held_out_users_are_whole_and_ranked_on_their_last_item(toy_config):
     assert groups[1] == set(again[1].inter_feat["user_id"].tolist())
 
 
+def test_shares_of_users_may_be_any_numbers(toy_config):
+    """As RecBole's: what counts is their proportion."""
+    sizes = []
+    for shares in ([0.7, 0.2, 0.1], [7, 2, 1], [0.35, 0.1, 0.05]):
+        split = {"split": {"RS": shares}, "order": "RO", "mode": "full"}
+        parts = SequenceDataset(toy_config(eval_args=split)).build()
+        sizes.append([part.inter_feat["user_id"].unique().numel() for part in parts])
+    assert sizes == [[42, 12, 6]] * 3
+
+
 def test_histories_are_the_most_recent_items_in_order(uneven_config):
     dataset = SequenceDataset(uneven_config())
     dataset.build()

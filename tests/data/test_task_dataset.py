@@ -84,6 +84,55 @@ def test_a_recommendation_task_has_its_own_items_and_intervals(task, tmp_path):
     assert len(dataset.inter_feat) == len(kept) < len(rows)
 
 
+@pytest.mark.parametrize(
+    ("interval", "kept"),
+    [
+        ({"item_id": ["p1", "p2"]}, lambda row: row[1] in ("p1", "p2")),
+        ({"timestamp": "[20000,inf)"}, lambda row: float(row[3]) >= 20000),
+        ({"user_id": ["u1", "u2", "u3"]}, lambda row: row[0] in ("u1", "u2", "u3")),
+    ],
+    ids=str,
+)
+def test_an_interval_of_a_column_that_is_needed_leaves_it(
+    task, tmp_path, interval, kept
+):
+    by_time = {**TARGET["eval_args"], "order": "TO"}
+    dataset = task({**TARGET, "val_interval": interval, "eval_args": by_time})
+    rows = (tmp_path / "data/shop/shop.inter").read_text().splitlines()[1:]
+    assert len(dataset.inter_feat) == sum(kept(row.split("\t")) for row in rows)
+    assert sum(map(len, dataset.build())) == len(dataset.inter_feat)
+
+
+def test_an_interval_of_the_label_leaves_it(task):
+    dataset = task(
+        {
+            "name": "gender",
+            "kind": "profile",
+            "field": "age",
+            "val_interval": {"age": ["30", "31", "32", "33", "34", "35"]},
+        }
+    )
+    assert set(dataset.labels) <= {"30", "31", "32", "33", "34", "35"}
+
+
+def test_the_order_of_time_needs_a_column_of_times(task, tmp_path, toy_config):
+    toy_config()
+    rows = [(f"u{i % 9}", f"p{i % 4}") for i in range(36)]
+    write_table(tmp_path / "data/shop/shop.inter", INTER[:2], rows)
+    by_time = {**TARGET["eval_args"], "order": "TO"}
+    with pytest.raises(DataError, match="has no column 'timestamp'"):
+        task({**TARGET, "eval_args": by_time})
+
+
+def test_a_label_is_one_value(task, tmp_path, toy_config):
+    toy_config()
+    users = [(f"u{i}", "a b", "M") for i in range(12)]
+    header = ("user_id:token", "age:token_seq", "gender:token")
+    write_table(tmp_path / "data/toy/toy.user", header, users)
+    with pytest.raises(DataError, match="'age' has type token_seq; here it must be"):
+        task({"name": "age", "kind": "profile", "field": "age"})
+
+
 def test_an_instance_carries_its_users_most_recent_items(task):
     dataset = task({**DECADES, "MAX_ITEM_LIST_LENGTH": 3})
     train = dataset.build()[0]

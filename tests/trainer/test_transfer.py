@@ -1,6 +1,7 @@
 """What each part of a task's network is trained with."""
 
 import pytest
+import torch
 
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
@@ -60,6 +61,20 @@ def test_head_patches_and_pretrained_weights_have_rates_of_their_own(parts, tuni
         expected = (0.001, 0.2) if ".patch." in name else (0.001, 0.1)
         assert rate == expected, name
     assert any(".patch." in name for name in rates) == (tuning == "patch")
+
+
+def test_the_average_is_kept_without_validation_too(parts):
+    kept = []
+    for decay in (0.0, 0.9):
+        config, model, loaders, *_ = parts(eval_step=0, epochs=2, weight_average=decay)
+        trainer = TransferTrainer(config, model)
+        trainer.fit(*loaders[:2], verbose=False)
+        trainer.evaluate(loaders[2])
+        kept.append(model.network.head.weight.clone())
+        if decay:
+            mean = trainer.average.sums[-1] / trainer.average.weight
+            assert torch.equal(kept[-1], mean)
+    assert not torch.equal(*kept)
 
 
 def test_joint_training_learns_the_source_on_the_tasks_encoder(parts):
