@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from recbole_peterrec import run_directory
 from recbole_peterrec.checkpoint import (
-    TRAINING,
     load_json,
     remove_unfinished_writes,
     write_atomically,
@@ -22,16 +21,15 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.continual_run import ContinualRun
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import launch, plan_of
-from recbole_peterrec.errors import ConfigError, WriteError
+from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.literals import read_yaml
 from recbole_peterrec.model.conure import Conure
 from recbole_peterrec.model.peterrec import PeterRec
-from recbole_peterrec.runlog import RunLog, new_run_dir
+from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.sequential_run import SequentialRun
 from recbole_peterrec.transfer_run import TransferRun
 from recbole_peterrec.version import __version__
 
-ENDED = f".{TRAINING}.ended"  # the same, being deleted
 PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
 FREE_TO_RESUME = {
     *("resume", "show_progress", "state", "model", "dataset", "data_path"),
@@ -82,35 +80,39 @@ def run(
 
 def _run(config: Config) -> dict[str, Any]:
     """The run of a config, in this process or as one of several."""
-    if config["resume"] and _has_ended(config["run_dir"]):
-        _end(Path(config["run_dir"]))
+    if config["resume"] and run_directory.has_ended(config["run_dir"]):
+        run_directory.end(Path(config["run_dir"]))
         results = load_json(Path(config["run_dir"], "results.json"))
         return _outcome(config, results, Path(config["run_dir"]))
-    _share(config)
+    _join_processes(config)
     with RunLog(config["state"]).active() as log:
         prepared = _run_class(config)(config)
-        run_dir = _open(config, log, prepared.definitions())
-        prepared.use(run_dir)
-        with log.quiet_console():
-            logging.getLogger().info(config)
-        results = {
-            "model": config["model"],
-            "dataset": config["dataset"],
-            "seed": config["seed"],
-            "version": __version__,
-            "pretrain": {"valid": {}, "test": {}, "epochs": 0, "seconds": 0.0},
-            "tasks": {},
-        }
-        histories: dict[str, list] = {}
-        with _then(_resumption(run_dir)):
-            prepared.execute(run_dir, log, results, histories)
-        exchange.barrier()  # nobody reads there any more
-        if group.is_first():
-            _end(run_dir)
+        with _opened(config, log, prepared.definitions()) as run_dir:
+            prepared.use(run_dir)
+            with log.quiet_console():
+                logging.getLogger().info(config)
+            results = _nothing_yet(config)
+            with run_directory.advising(run_directory.resumption(run_dir)):
+                prepared.execute(run_dir, log, results, histories={})
+            exchange.barrier()  # nobody reads there any more
+            if group.is_first():
+                run_directory.end(run_dir)
     return _outcome(config, results, run_dir)
 
 
-def _share(config: Config) -> None:
+def _nothing_yet(config: Config) -> dict[str, Any]:
+    """``results.json`` before anything is trained."""
+    return {
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "seed": config["seed"],
+        "version": __version__,
+        "pretrain": {"valid": {}, "test": {}, "epochs": 0, "seconds": 0.0},
+        "tasks": {},
+    }
+
+
+def _join_processes(config: Config) -> None:
     """Connect this process to the others of the run, if there are any.
 
     Raises:
@@ -128,34 +130,6 @@ def _share(config: Config) -> None:
         config["nproc"] = member.size  # for config.yaml: what resumes it
     if not group.is_first():
         config["show_progress"] = False
-
-
-def _has_ended(run_dir: str) -> bool:
-    """Whether a run has written all it writes: what it needs to go on is there from the first
-    to the last moment."""
-    folder = Path(run_dir)
-    return (folder / "results.json").is_file() and not (folder / TRAINING).exists()
-
-
-def _end(run_dir: Path) -> None:
-    """Delete what going on needs, all of it at once as others see it."""
-    training, ended = run_dir / TRAINING, run_dir / ENDED
-    if training.is_dir():
-        training.rename(ended)
-    shutil.rmtree(ended, ignore_errors=True)
-
-
-def _resumption(run_dir: str | Path) -> str:
-    return f"go on with --resume={run_dir}"
-
-
-@contextlib.contextmanager
-def _then(advice: str) -> Iterator[None]:
-    """Say what to do when what a write has met is mended."""
-    try:
-        yield
-    except WriteError as error:
-        raise WriteError(f"{error}, then {advice}") from error
 
 
 def _outcome(config: Config, results: dict[str, Any], run_dir: Path) -> dict[str, Any]:
@@ -205,40 +179,32 @@ def _resumed(config: Config) -> Config:
     return Config(content["model"], content["dataset"], [str(file)], settings)
 
 
-def _require_unused(run_dir: Path) -> None:
-    """Refuse a directory in which a run has begun: its states are not the new run's."""
-    files = [
-        name for name in ("results.json", "config.yaml") if (run_dir / name).exists()
-    ]
-    if exchange.of_first(files):
-        raise ConfigError(
-            f"run_dir {run_dir.absolute()} already holds a run; name another, or go on with that "
-            f"one by --resume={run_dir.absolute()}"
-        )
-
-
-def _open(config: Config, log: RunLog, definitions: dict[str, Any]) -> Path:
-    """Make the run directory with its log and its resolved config, or go on in it.
+@contextlib.contextmanager
+def _opened(config: Config, log: RunLog, definitions: dict[str, Any]) -> Iterator[Path]:
+    """The run directory with its log and its resolved config, held for this run alone.
 
     Raises:
-        ConfigError: another run has begun there.
+        ConfigError: another run has begun there, or is still going.
         WriteError: the system refuses.
     """
     going_on = bool(config["resume"])
     if config["run_dir"] and not going_on:
-        _require_unused(Path(config["run_dir"]))
-    with _then(_resumption(config["run_dir"]) if going_on else "start again"):
-        with writing(f"run_dir {config['run_dir'] or config['checkpoint_dir']}"):
-            run_dir = new_run_dir(config)
-            log.open_file(run_dir)
-            if group.is_first():
-                (run_dir / TRAINING).mkdir(exist_ok=True)
-        if going_on:
-            if group.is_first():
+        run_directory.require_unused(Path(config["run_dir"]))
+    advice = "start again"
+    if going_on:
+        advice = run_directory.resumption(config["run_dir"])
+    with contextlib.ExitStack() as held:
+        with run_directory.advising(advice):
+            with writing(f"run_dir {config['run_dir'] or config['checkpoint_dir']}"):
+                run_dir = run_directory.make(config)
+                if group.is_first():
+                    held.enter_context(run_directory.held(run_dir))
+                log.open_file(run_dir)
+            if not going_on:
+                text = yaml.safe_dump(
+                    config.resolved() | definitions, sort_keys=True, allow_unicode=True
+                )
+                write_atomically(run_dir / "config.yaml", text.encode())
+            elif group.is_first():
                 remove_unfinished_writes(run_dir)
-            return run_dir
-        text = yaml.safe_dump(
-            config.resolved() | definitions, sort_keys=True, allow_unicode=True
-        )
-        write_atomically(run_dir / "config.yaml", text.encode())
-    return run_dir
+        yield run_dir

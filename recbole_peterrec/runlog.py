@@ -1,9 +1,8 @@
-"""The run directory and what is logged: RecBole's log format, one file a run."""
+"""What a run logs: RecBole's format, one file a run."""
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import logging
 import re
 import sys
@@ -12,9 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import colorlog
-from recbole.utils import get_local_time
 
-from recbole_peterrec.distributed import exchange, group
+from recbole_peterrec.distributed import group
 
 COLOUR = re.compile(r"\033\[[0-9;]*m")
 
@@ -42,33 +40,6 @@ class _RunFile(logging.FileHandler):
             f"{self.baseFilename} cannot be written: {error.strerror or error}; the log goes on "
             f"here alone"
         )
-
-
-def new_run_dir(config) -> Path:
-    """The directory of a run, there from now on: ``run_dir``, or a fresh one by name and time.
-
-    All processes get the first one's. Of runs that start at once, each gets its own.
-
-    Raises:
-        OSError: it cannot be made.
-    """
-    if config["run_dir"]:
-        path = Path(config["run_dir"]).absolute()
-        path.mkdir(parents=True, exist_ok=True)
-        return path
-    fresh = str(_fresh_run_dir(config)) if group.is_first() else ""
-    return Path(exchange.of_first(fresh))
-
-
-def _fresh_run_dir(config) -> Path:
-    root = Path(config["checkpoint_dir"]).absolute()
-    root.mkdir(parents=True, exist_ok=True)
-    name = f"{config['model']}-{config['dataset']}-{get_local_time()}"
-    for number in itertools.count(1):
-        path = root / (name if number == 1 else f"{name}-{number}")
-        with contextlib.suppress(FileExistsError):
-            path.mkdir()
-            return path
 
 
 class RunLog:

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recbole_peterrec import quick_start, run
+from recbole_peterrec import run, run_directory
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.trainer.transfer import TransferTrainer
 from tests.toy import (
     TARGET,
     TASKS,
     command_line,
+    files_below,
     left_by,
     python,
     settings,
@@ -174,17 +175,17 @@ def test_a_first_task_alone_ends_with_the_same_bytes(folder, tmp_path, share):
 
 def test_a_run_stopped_while_it_tidies_up_has_ended(folder, tmp_path, monkeypatch):
     run_dir = tmp_path / "run"
-    rmtree = quick_start.shutil.rmtree
+    rmtree = run_directory.shutil.rmtree
     with monkeypatch.context() as patch:
 
         def stop(path, **keys):
-            if Path(path).name != quick_start.ENDED:
+            if Path(path).name != run_directory.ENDED:
                 return rmtree(path, **keys)
             (best, *_) = sorted(Path(path).rglob("best.pt"))
             best.unlink()
             raise Stopped
 
-        patch.setattr(quick_start.shutil, "rmtree", stop)
+        patch.setattr(run_directory.shutil, "rmtree", stop)
         with pytest.raises(Stopped):
             run("PeterRec", "toy", config_dict=config(folder, "PeterRec", run_dir))
     outcome = run(config_dict={"resume": str(run_dir), "state": "ERROR"})
@@ -240,6 +241,28 @@ def test_another_run_does_not_begin_where_one_has_begun(folder, tmp_path, monkey
     assert (run_dir / "training").is_dir()
     with pytest.raises(ConfigError, match="already holds a run"):
         run("PeterRec", "toy", config_dict={**keys, "learning_rate": 0.1})
+
+
+def test_a_run_that_is_at_work_is_not_gone_on_with(folder, tmp_path, monkeypatch):
+    run_dir = tmp_path / "run"
+    keys = config(folder, "PeterRec", run_dir)
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(os, "replace", counting(4))
+        run("PeterRec", "toy", config_dict=keys)
+    resume = {"resume": str(run_dir), "state": "ERROR"}
+    with run_directory.held(run_dir):
+        before = files_below(run_dir)
+        with pytest.raises(ConfigError, match="a run is at work there"):
+            run(config_dict=resume)
+        assert files_below(run_dir) == before
+    assert run(config_dict=resume)["results"]["tasks"]
+
+
+def test_runs_that_start_at_once_get_directories_of_their_own(tmp_path):
+    config = {"run_dir": None, "checkpoint_dir": tmp_path, "model": "M", "dataset": "D"}
+    made = [run_directory.make(config) for _ in range(3)]
+    assert len(set(made)) == 3
+    assert all(path.is_dir() for path in made)
 
 
 def test_a_run_goes_on_elsewhere_with_the_paths_it_was_given(

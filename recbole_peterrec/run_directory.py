@@ -1,0 +1,116 @@
+"""The directory of a run: its own from its first moment, and when it has ended."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from recbole.utils import get_local_time
+
+from recbole_peterrec.checkpoint import TRAINING
+from recbole_peterrec.config import Config
+from recbole_peterrec.distributed import exchange, group
+from recbole_peterrec.errors import ConfigError, WriteError
+
+ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
+LOCK = ".lock"
+
+
+def make(config: Config) -> Path:
+    """The directory of a run, there from now on: ``run_dir``, or a fresh one by name and time.
+
+    All processes get the first one's. Of runs that start at once, each gets its own.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if config["run_dir"]:
+        path = Path(config["run_dir"]).absolute()
+        path.mkdir(parents=True, exist_ok=True)
+        return path
+    fresh = str(_fresh(config)) if group.is_first() else ""
+    return Path(exchange.of_first(fresh))
+
+
+def _fresh(config: Config) -> Path:
+    root = Path(config["checkpoint_dir"]).absolute()
+    root.mkdir(parents=True, exist_ok=True)
+    name = f"{config['model']}-{config['dataset']}-{get_local_time()}"
+    for number in itertools.count(1):
+        path = root / (name if number == 1 else f"{name}-{number}")
+        with contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+
+
+def require_unused(run_dir: Path) -> None:
+    """Refuse a directory in which a run has begun: its states are not the new run's.
+
+    Raises:
+        ConfigError: one has.
+    """
+    found = [(run_dir / name).exists() for name in ("results.json", "config.yaml")]
+    if exchange.of_first(any(found)):
+        raise ConfigError(
+            f"run_dir {run_dir.absolute()} already holds a run; name another, or go on with that "
+            f"one by --resume={run_dir.absolute()}"
+        )
+
+
+@contextlib.contextmanager
+def held(run_dir: Path) -> Iterator[None]:
+    """Keep other processes from going on there; the kernel lets go when the holder dies.
+
+    Raises:
+        ConfigError: another process is at work there.
+        OSError: nothing can be written there.
+    """
+    (run_dir / TRAINING).mkdir(exist_ok=True)
+    with open(run_dir / TRAINING / LOCK, "wb") as file:
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except ImportError:  # not on Windows: there nobody looks
+            pass
+        except BlockingIOError as error:
+            raise ConfigError(
+                f"run_dir {run_dir}: a run is at work there; wait for its end, or stop it"
+            ) from error
+        yield
+
+
+def has_ended(run_dir: str | Path) -> bool:
+    """Whether a run has written all it writes: what it needs to go on is there from the first
+    to the last moment."""
+    folder = Path(run_dir)
+    return (folder / "results.json").is_file() and not (folder / TRAINING).exists()
+
+
+def end(run_dir: Path) -> None:
+    """Delete what going on needs, all of it at once as others see it."""
+    training, ended = run_dir / TRAINING, run_dir / ENDED
+    if training.is_dir():
+        training.rename(ended)
+    shutil.rmtree(ended, ignore_errors=True)
+
+
+def resumption(run_dir: str | Path) -> str:
+    """What to tell who can go on there."""
+    return f"go on with --resume={run_dir}"
+
+
+@contextlib.contextmanager
+def advising(advice: str) -> Iterator[None]:
+    """Say what to do when what a write has met is mended.
+
+    Raises:
+        WriteError: the write's, with the advice.
+    """
+    try:
+        yield
+    except WriteError as error:
+        raise WriteError(f"{error}, then {advice}") from error
