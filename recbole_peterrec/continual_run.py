@@ -38,8 +38,10 @@ from recbole_peterrec.saved_learner import (
     save_learner,
 )
 from recbole_peterrec.saved_model import PRETRAINING, load_backbone, require_fit
-from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
+from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.task_stage import TaskStage
 from recbole_peterrec.tasks import read_tasks
+from recbole_peterrec.training import Outcome
 from recbole_peterrec.unread import TUNING, tell_unread
 
 

@@ -15,7 +15,9 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.nn.encoder import DilatedEncoder
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import PRETRAINING
-from recbole_peterrec.stages import Outcome, SequentialStage, TaskStage
+from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.task_stage import TaskStage
+from recbole_peterrec.training import Outcome
 
 CHECKED_ROWS = 2048  # test rows of a task that are scored again after each later one
 SCORES_AT_ONCE = 2**24
@@ -60,17 +62,13 @@ def source_lesson(stage: SequentialStage, log: RunLog, loaded: bool) -> Lesson:
         loaded: whether its model was trained elsewhere; it is then judged before pruning only.
     """
     model = stage.model
-    size = model.encoder.size + sum(p.numel() for p in model.output.parameters())
 
     def train(*, stage_name: str, **overrides: Any) -> Outcome:
         if loaded and stage_name == PRETRAINING:
             return stage.judge()
         return stage.train(log, stage=stage_name, **overrides)
 
-    def record(outcome: Outcome) -> dict[str, Any]:
-        return outcome.record() | {"trainable_parameters": size}
-
-    return Lesson(PRETRAINING, stage, model, model.output, train, record)
+    return Lesson(PRETRAINING, stage, model, model.output, train, stage.record)
 
 
 def task_lesson(stage: TaskStage, encoder: DilatedEncoder, log: RunLog) -> Lesson:

@@ -14,7 +14,7 @@ from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import save_backbone
-from recbole_peterrec.stages import SequentialStage
+from recbole_peterrec.source_stage import SequentialStage
 from recbole_peterrec.unread import tell_unread
 
 
@@ -51,8 +51,7 @@ class SequentialRun:
         """Train, test and save."""
         model, config = self.stage.model, self.stage.config
         outcome = self.stage.train(log)
-        parameters = sum(p.numel() for p in model.parameters())
-        results["pretrain"] = outcome.record() | {"trainable_parameters": parameters}
+        results["pretrain"] = self.stage.record(outcome)
         histories[config["model"]] = outcome.history
         if isinstance(model, Backbone):
             write_backbone(

@@ -13,7 +13,8 @@ from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import PRETRAINING, load_backbone
 from recbole_peterrec.sequential_run import write_backbone
-from recbole_peterrec.stages import JoinedSource, Outcome, SequentialStage, TaskStage
+from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.task_stage import JoinedSource, TaskStage
 from recbole_peterrec.tasks import Task, read_tasks
 from recbole_peterrec.unread import PRUNING, tell_unread
 
@@ -77,7 +78,7 @@ class TransferRun:
             results["pretrain"] = self.loaded | {"epochs": 0, "seconds": 0.0}
         elif self.config["pretrained"]:
             outcome = self.pretraining.train(log)
-            results["pretrain"] = self._pretraining_record(outcome)
+            results["pretrain"] = self.pretraining.record(outcome)
             histories[PRETRAINING] = outcome.history
         write_backbone(
             run_dir,
@@ -105,10 +106,6 @@ class TransferRun:
             return None
         model = copy.deepcopy(self.pretraining.model).requires_grad_(True)
         return model, self.pretraining.loaders[0]
-
-    def _pretraining_record(self, outcome: Outcome) -> dict[str, Any]:
-        parameters = sum(p.numel() for p in self.pretraining.model.parameters())
-        return outcome.record() | {"trainable_parameters": parameters}
 
 
 def _require_whole_tuning(key: str, tasks: list[Task]) -> None:

@@ -7,9 +7,8 @@ from typing import Any, NamedTuple
 
 from measure import Row
 from recbole.utils import init_seed
-
 from recbole_peterrec.config import Config
-from recbole_peterrec.stages import SequentialStage
+from recbole_peterrec.source_stage import SequentialStage
 
 PATIENCE = 10  # epochs without a better one after which the opponent is at its best
 MOST_EPOCHS = 15  # of the opponent, 79 s each; more could only find its best later

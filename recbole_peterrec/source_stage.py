@@ -1,0 +1,160 @@
+"""The stage in which a sequential model is trained: the pretraining, or a baseline."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import recbole.data.dataset as recbole_datasets
+from recbole.utils import ModelType, get_trainer, init_seed
+from torch import nn
+
+from recbole_peterrec.config import Config
+from recbole_peterrec.data.atomic import reading, require_columns
+from recbole_peterrec.data.loaders import make_loaders
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.memory import (
+    kernel_needs,
+    out_of_memory,
+    require_stage,
+    table_needs,
+    trained_copies,
+)
+from recbole_peterrec.model.backbone import Backbone, architecture_of
+from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.trainer.base import BackboneTrainer, RunMixin, runnable
+from recbole_peterrec.training import Outcome, fit_and_test, largest_splits
+
+
+class SequentialStage:
+    """A sequential model on a source: a backbone of ours, or a baseline of RecBole's.
+
+    Everything that can be wrong with the data or the model shows in the constructor.
+
+    Args:
+        config: the model's config.
+        trained: whether it will be; what is only loaded needs less memory.
+
+    Attributes:
+        parameters: number of the model's, as it was built.
+
+    Raises:
+        UserError: a dataset or value that cannot be used.
+    """
+
+    def __init__(self, config: Config, trained: bool = True) -> None:
+        if config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
+            raise ConfigError(f"{config['model']} is not a sequential model")
+        self.config = config
+        self.ours = issubclass(config.model_class, Backbone)
+        self.dataset = self._load()
+        self.loaders = make_loaders(config, self.dataset)
+        if self.ours:
+            self._require_memory(trained)
+        init_seed(config["seed"], config["reproducibility"])
+        with out_of_memory(config["stage"] or config["model"]):
+            self.model = self._build().to(config["device"])
+        self.parameters = sum(p.numel() for p in self.model.parameters())
+        self.trainer: RunMixin | None = None
+
+    def _require_memory(self, trained: bool) -> None:
+        config, items = self.config, self.dataset.item_num
+        architecture = architecture_of(config, items, config.model_class.causal)
+        copies = trained_copies(config) if trained else 1
+        require_stage(
+            config["stage"] or "training",
+            config,
+            architecture,
+            table_needs(architecture, items, copies, copies)
+            + kernel_needs(architecture, copies),
+            largest_splits(self.loaders),
+            int(self.dataset.sequences.lengths.max()),
+            passed=trained,
+        )
+
+    def _build(self) -> nn.Module:
+        try:
+            return self.config.model_class(self.config, self.loaders[0]._dataset)
+        except (KeyError, ValueError, TypeError) as error:
+            if self.ours:
+                raise
+            reason = " ".join(str(error).split())
+            raise ConfigError(
+                f"{self.config['model']} cannot be built on {self.config['dataset']}: {reason}; "
+                f"it may need columns or keys of its own"
+            ) from error
+
+    def _load(self):
+        if self.ours:
+            return SequenceDataset(self.config)
+        if self.config["eval_args"]["order"] != "TO":
+            raise ConfigError(
+                f"eval_args: order RO (held-out users) needs a backbone of ours, "
+                f"not {self.config['model']}"
+            )
+        if self.config["recent_interactions"] is not None:
+            raise ConfigError(
+                f"recent_interactions needs a backbone of ours, not {self.config['model']}; "
+                f"set it to ~"
+            )
+        columns = [
+            self.config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
+        ]
+        require_columns(
+            self.config["data_path"],
+            self.config["dataset"],
+            "inter",
+            columns,
+            self.config["field_separator"],
+            "source",
+            self.config["encoding"],
+            tokens=columns[:2],
+        )
+        name = f"{self.config['model']}Dataset"
+        default = recbole_datasets.SequentialDataset
+        with reading("source", self.config):
+            return getattr(recbole_datasets, name, default)(self.config)
+
+    def train(self, log: RunLog, **overrides: Any) -> Outcome:
+        """Train the model and test its best epoch, whose weights it then has.
+
+        Args:
+            log: the run's.
+            overrides: keys of the config that differ in this training: ``stage``, ``epochs``.
+        """
+        config = self.config.derive(**overrides) if overrides else self.config
+        init_seed(config["seed"], config["reproducibility"])
+        with out_of_memory(config["stage"] or config["model"]):
+            self.trainer = self._make_trainer(config)
+            return fit_and_test(self.trainer, self.loaders, log)
+
+    def record(self, outcome: Outcome) -> dict[str, Any]:
+        """Its part of results.json."""
+        return outcome.record() | {"trainable_parameters": self.parameters}
+
+    def judge(self) -> Outcome:
+        """Validate and test the model as it is, with no epoch of training."""
+        trainer = self._make_trainer(self.config)
+        valid, test = (
+            trainer.evaluate(loader, load_best_model=False)
+            for loader in self.loaders[1:]
+        )
+        return Outcome(valid, test, epochs=0, seconds=0.0)
+
+    def test(self, encoder: DilatedEncoder | None = None) -> dict[str, float]:
+        """Metrics of the model as it is now on the test rows.
+
+        Args:
+            encoder: what a backbone of ours computes with from now on, if not its own.
+        """
+        if encoder is not None:
+            self.model.encoder = encoder
+        trainer = self.trainer or self._make_trainer(self.config)
+        return trainer.evaluate(self.loaders[2], load_best_model=False)
+
+    def _make_trainer(self, config: Config) -> RunMixin:
+        if self.ours:
+            return BackboneTrainer(config, self.model)
+        found = get_trainer(config["MODEL_TYPE"], config["model"])
+        return runnable(found)(config, self.model)

@@ -1,0 +1,172 @@
+"""The stage in which a network is tuned to one downstream task."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from recbole.data.dataloader import TrainDataLoader
+from recbole.utils import init_seed
+
+from recbole_peterrec.data.loaders import make_loaders
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
+from recbole_peterrec.errors import UserError
+from recbole_peterrec.evaluation.label_cs import LabelCounts
+from recbole_peterrec.memory import (
+    out_of_memory,
+    require_stage,
+    table_needs,
+    trained_copies,
+    vector_needs,
+)
+from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.model.task_network import TaskNetwork, Tuning
+from recbole_peterrec.model.task_recommender import TaskRecommender
+from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.pooling import READ_LAST
+from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.saved_model import save_task
+from recbole_peterrec.tasks import Task
+from recbole_peterrec.trainer.multitask import MultiTaskTrainer
+from recbole_peterrec.trainer.transfer import TransferTrainer
+from recbole_peterrec.trainer.user_vectors import USERS_AT_ONCE, kept_vectors
+from recbole_peterrec.training import Outcome, fit_and_test, largest_splits
+
+JoinedSource = tuple[Backbone, TrainDataLoader]  # a model and its training windows
+
+
+class TaskStage:
+    """One downstream task on a source.
+
+    Args:
+        task: its name and config.
+        source: the source dataset, built.
+        architecture: of the encoder that will be tuned; a network is built from it at once, on no
+            device, so that a wrong setting shows before anything is trained.
+
+    Raises:
+        UserError: data or settings that cannot be used.
+    """
+
+    def __init__(
+        self, task: Task, source: SequenceDataset, architecture: Architecture
+    ) -> None:
+        self.task = task
+        self.config = task.config
+        self.dataset = TaskDataset(self.config, source)
+        try:
+            self.loaders = make_loaders(self.config, self.dataset)
+            with torch.device("meta"):
+                encoder = DilatedEncoder(architecture)
+                model = self.config.model_class(self.config, self.train_data, encoder)
+            self._require_memory(model.network)
+        except UserError as error:
+            raise type(error)(f"task {task.name!r}: {error}") from error
+
+    def _require_memory(self, network: TaskNetwork) -> None:
+        config, encoder = self.config, network.encoder
+        architecture = encoder.architecture
+        copies, labels = trained_copies(config), len(self.dataset.labels)
+        moves = encoder.embedding.weight.requires_grad
+        if config["tuning"] is None:  # Conure's learner chooses later what is trained
+            moves = config["prune_embeddings"]
+        held = table_needs(architecture, labels, copies, copies if moves else 0)
+        rows = largest_splits(self.loaders)
+        longest = int(self.dataset.source.sequences.lengths.max())
+        if network.has_fixed_encoder:
+            held += vector_needs(architecture, self.dataset.user_num)
+            rows = rows[0], USERS_AT_ONCE
+        require_stage(
+            "fine-tuning",
+            config,
+            architecture,
+            held,
+            rows,
+            longest,
+            passed=any(p.requires_grad for p in encoder.blocks[0].parameters()),
+            last=config["pooling"] in READ_LAST,
+        )
+
+    @property
+    def train_data(self) -> TaskDataset:
+        """Training split."""
+        return self.loaders[0]._dataset
+
+    def build(self, encoder: DilatedEncoder) -> TaskRecommender:
+        """The task's model on an encoder, with a head drawn anew."""
+        init_seed(self.config["seed"], self.config["reproducibility"])
+        model = self.config.model_class(self.config, self.train_data, encoder)
+        return model.to(self.config["device"])
+
+    def train(
+        self,
+        model: TaskRecommender,
+        log: RunLog,
+        joined: JoinedSource | None = None,
+        **overrides: Any,
+    ) -> Outcome:
+        """Fine-tune what is trainable and test the best epoch; see :class:`SequentialStage`.
+
+        Args:
+            model: from :meth:`build`.
+            log: the run's.
+            joined: a source that is learned in the same steps (MTL).
+            overrides: keys of the config that differ in this training: ``stage``, ``epochs``.
+        """
+        config = self.config
+        if overrides:  # RecBole derives no other value; it steers loaders, made already
+            config = config.derive(repeatable=True, **overrides)
+        init_seed(config["seed"], config["reproducibility"])
+        with (
+            out_of_memory(self.task.name),
+            kept_vectors(model, self.loaders) as seconds,
+        ):
+            if joined is None:
+                self.trainer = TransferTrainer(config, model)
+            else:
+                self.trainer = MultiTaskTrainer(config, model, *joined)
+            outcome = fit_and_test(self.trainer, self.loaders, log)
+        outcome.seconds += seconds
+        return outcome
+
+    def test(self) -> dict[str, float]:
+        """Metrics of the model as it is now on the test instances, after :meth:`train`."""
+        return self.trainer.evaluate(self.loaders[2], load_best_model=False)
+
+    def record(self, model: TaskRecommender, outcome: Outcome) -> dict[str, Any]:
+        """The task's part of results.json."""
+        sizes = (len(loader._dataset) for loader in self.loaders)
+        record = {
+            "kind": self.task.kind,
+            "labels": len(self.dataset.labels),
+            "instances": dict(zip(("train", "valid", "test"), sizes, strict=True)),
+            "unmatched_users": self.dataset.unmatched_users,
+            **outcome.record(),
+            "trainable_parameters": model.network.trainable_parameters,
+            "total_parameters": model.network.full_parameters,
+        }
+        if self.task.kind == PROFILE:
+            record["label_cs"] = self._label_cs()
+        return record
+
+    def save(
+        self, run_dir: Path, model: TaskRecommender, record: dict[str, Any]
+    ) -> None:
+        """Write the task's own small files."""
+        told = {
+            "kind": self.task.kind,
+            "labels": self.dataset.labels,
+            "max_length": self.config["MAX_ITEM_LIST_LENGTH"],
+            "metrics": {"valid": record["valid"], "test": record["test"]},
+        }
+        save_task(run_dir, self.task.name, model.network, Tuning.of(self.config), told)
+
+    def _label_cs(self) -> dict[str, dict[str, float]]:
+        """Metrics of giving everybody the majority label, through the same evaluator."""
+        counts = LabelCounts(self.train_data, self.config["device"])
+        return {
+            split: self.trainer.evaluate_other(counts, loader)
+            for split, loader in zip(("valid", "test"), self.loaders[1:], strict=True)
+        }

@@ -1,0 +1,59 @@
+"""Training a model and testing it: what every stage of a run does, and what came of it."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+from recbole.utils import set_color
+
+from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.trainer.base import RunMixin
+
+
+@dataclass
+class Outcome:
+    """What training a model gave: metrics of its best epoch, and how it got there."""
+
+    valid: dict[str, float]
+    test: dict[str, float]
+    epochs: int
+    seconds: float
+    history: list[dict[str, float]] = field(default_factory=list)
+
+    def record(self) -> dict[str, Any]:
+        """The part of results.json that every stage has."""
+        return {
+            "valid": self.valid,
+            "test": self.test,
+            "epochs": self.epochs,
+            "seconds": round(self.seconds, 3),
+        }
+
+
+def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
+    """Train to the best validated epoch and test it; the model then has its weights."""
+    train, valid, test = loaders
+    show = trainer.config["show_progress"]
+    with log.quiet_console():
+        _, best = trainer.fit(train, valid, show_progress=show)
+    tested = trainer.evaluate(test, show_progress=show)
+    trainer.let_go()
+    outcome = Outcome(
+        valid={metric: float(value) for metric, value in (best or {}).items()},
+        test=tested,
+        epochs=len(trainer.train_loss_dict),
+        seconds=trainer.seconds,
+        history=trainer.history,
+    )
+    logger = logging.getLogger()
+    for split, metrics in (("best valid", outcome.valid), ("test result", tested)):
+        logger.info(set_color(f"{trainer.stage} {split}", "yellow") + f": {metrics}")
+    return outcome
+
+
+def largest_splits(loaders) -> tuple[int, int]:
+    """Rows of the training split, and of the larger one of the others."""
+    train, valid, test = (len(loader.dataset) for loader in loaders)
+    return train, max(valid, test)
