@@ -110,7 +110,7 @@ def test_network_of_a_task_can_be_used_without_recbole(name):
 
 @pytest.mark.parametrize("path", modules("trainer"), ids=named)
 def test_trainer_imports_no_runner(path):
-    lower = ("model", "data", "evaluation", "distributed", "checkpoint", "errors")
+    lower = ("nn", "model", "data", "evaluation", "distributed", "checkpoint", "errors")
     assert ours_allowed(path, "trainer", *lower) == set()
 
 

@@ -24,3 +24,12 @@ def add_product(
         out.addmm_(left, right, alpha=scale)
     else:
         out.add_(left @ right, alpha=scale)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether products in bfloat16 run on a device without being emulated."""
+    if device.type == "cpu":
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return False

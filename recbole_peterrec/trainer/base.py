@@ -16,15 +16,14 @@ from tqdm import tqdm
 
 from recbole_peterrec.checkpoint import (
     TRAINING,
-    alike,
-    load_state,
     save_state,
     writing,
 )
-from recbole_peterrec.distributed import exchange
-from recbole_peterrec.errors import CheckpointError, TrainingError
+from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
+from recbole_peterrec.nn.precision import has_bf16
 from recbole_peterrec.trainer.event_file import EventFile
+from recbole_peterrec.trainer.one_pass import in_one_pass
 from recbole_peterrec.trainer.progress import ProgressMixin
 from recbole_peterrec.trainer.ranking import RankingMixin
 from recbole_peterrec.trainer.rate import RateBar, product_rate
@@ -137,18 +136,6 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         }
         return last[self.valid_metric], last
 
-    @property
-    def _progress_file(self) -> Path:
-        return Path(self.run_dir, TRAINING, self.stage, "progress.pt")
-
-    def _resume_stage(self, train_data) -> float:
-        """Take up what the run directory has of this stage; seconds that it had taken."""
-        if not self.config["resume"] or not self._progress_file.is_file():
-            return 0.0
-        self._take_up(self._load_weights(str(self._progress_file)), train_data)
-        self.logger.info(f"{self.stage}: goes on after epoch {self._epoch}")
-        return self.seconds
-
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         self._epoch, self._batch = epoch_idx, 0
         loss_func = loss_func or self._shared(self.model, train_data)
@@ -197,59 +184,6 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
             )
         self._batch += 1
 
-    def _trained_state(self) -> dict[str, torch.Tensor]:
-        """The state without the frozen parameters, which the pretrained file holds."""
-        frozen = {
-            name for name, p in self.model.named_parameters() if not p.requires_grad
-        }
-        state = self.model.state_dict()
-        return {name: tensor for name, tensor in state.items() if name not in frozen}
-
-    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
-        path = kwargs.pop("saved_model_file", self.saved_model_file)
-        save_state(
-            path,
-            {
-                "model": str(self.config["model"]),
-                "stage": self.stage,
-                "epoch": epoch,
-                "cur_step": self.cur_step,
-                "best_valid_score": float(self.best_valid_score),
-                "state_dict": self._trained_state(),
-                "optimizer": self.optimizer.state_dict(),
-            },
-        )
-        exchange.barrier()  # all may read it from here on
-        if verbose:
-            self.logger.info(f"Saving current: {path}")
-
-    def _load_weights(self, path: str) -> dict[str, Any]:
-        state = load_state(path, self.device)
-        if state.get("model") != self.config["model"] or "state_dict" not in state:
-            raise CheckpointError(
-                f"{path} was not written by a training of {self.config['model']}"
-            )
-        given = state["state_dict"]
-        if not alike(given, self._trained_state()):
-            raise CheckpointError(
-                f"{path} is of another architecture than this config describes"
-            )
-        self.model.load_state_dict(given, strict=False)
-        return state
-
-    def resume_checkpoint(self, resume_file: str) -> None:
-        """Go on from a file of :meth:`_save_checkpoint`.
-
-        Raises:
-            CheckpointError: missing, damaged, of another model or architecture.
-        """
-        self.saved_model_file = str(resume_file)
-        state = self._load_weights(self.saved_model_file)
-        self.start_epoch = state["epoch"] + 1
-        self.cur_step = state["cur_step"]
-        self.best_valid_score = state["best_valid_score"]
-        self.optimizer.load_state_dict(state["optimizer"])
-
     def evaluate(
         self, eval_data, load_best_model=True, model_file=None, show_progress=False
     ):
@@ -280,24 +214,6 @@ def runnable(trainer_class: type) -> type:
     if issubclass(trainer_class, RunMixin):
         return trainer_class
     return type(trainer_class.__name__, (RunMixin, trainer_class), {})
-
-
-def has_bf16(device: torch.device) -> bool:
-    """Whether products in bfloat16 run on a device without being emulated."""
-    if device.type == "cpu":
-        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return False
-
-
-def in_one_pass(optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
-    """Let Adam and AdamW run their fused kernel: the same update up to rounding, once over
-    the weights and moments instead of once an operation."""
-    if isinstance(optimizer, (torch.optim.Adam, torch.optim.AdamW)):
-        for group in optimizer.param_groups:
-            group["fused"] = True
-    return optimizer
 
 
 @contextlib.contextmanager

@@ -2,46 +2,27 @@
 
 from __future__ import annotations
 
-import random
+from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from recbole_peterrec.checkpoint import pack, unpack
+from recbole_peterrec.checkpoint import (
+    TRAINING,
+    alike,
+    load_state,
+    pack,
+    save_state,
+    unpack,
+)
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import CheckpointError
-
-
-def random_states() -> dict[str, Any]:
-    """States of every generator that a training draws from, as plain data and tensors."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
-    version, internal, gauss_next = random.getstate()
-    return {
-        "torch": torch.get_rng_state(),
-        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
-        "numpy": [kind, keys.tolist(), position, has_gauss, gauss],
-        "python": [version, list(internal), gauss_next],
-    }
-
-
-def restore_random_states(states: dict[str, Any]) -> None:
-    """Put the generators where :func:`random_states` found them.
-
-    A GPU's stays as it is if there was none, and is passed over if there is none now.
-    """
-    torch.set_rng_state(states["torch"].cpu())
-    if torch.cuda.is_available():
-        for state in states["cuda"]:
-            torch.cuda.set_rng_state(state.cpu())
-    kind, keys, *rest = states["numpy"]
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
-    version, internal, gauss_next = states["python"]
-    random.setstate((version, tuple(internal), gauss_next))
+from recbole_peterrec.trainer.random_states import random_states, restore_random_states
 
 
 class ProgressMixin:
-    """Lets a RecBole trainer write after each validated epoch all that going on needs.
+    """Lets a RecBole trainer write its best weights, and after each validated epoch all that
+    going on needs; files are read without running code from them.
 
     Used by :class:`recbole_peterrec.trainer.base.RunMixin`, which says where.
 
@@ -100,6 +81,71 @@ class ProgressMixin:
         self.optimizer.load_state_dict(progress["optimizer"])
         restore_random_states(progress["random"][group.rank()])
         train_data.generator.set_state(progress["shuffle"].cpu())
+
+    @property
+    def _progress_file(self) -> Path:
+        return Path(self.run_dir, TRAINING, self.stage, "progress.pt")
+
+    def _resume_stage(self, train_data) -> float:
+        """Take up what the run directory has of this stage; seconds that it had taken."""
+        if not self.config["resume"] or not self._progress_file.is_file():
+            return 0.0
+        self._take_up(self._load_weights(str(self._progress_file)), train_data)
+        self.logger.info(f"{self.stage}: goes on after epoch {self._epoch}")
+        return self.seconds
+
+    def _trained_state(self) -> dict[str, torch.Tensor]:
+        """The state without the frozen parameters, which the pretrained file holds."""
+        frozen = {
+            name for name, p in self.model.named_parameters() if not p.requires_grad
+        }
+        state = self.model.state_dict()
+        return {name: tensor for name, tensor in state.items() if name not in frozen}
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        path = kwargs.pop("saved_model_file", self.saved_model_file)
+        save_state(
+            path,
+            {
+                "model": str(self.config["model"]),
+                "stage": self.stage,
+                "epoch": epoch,
+                "cur_step": self.cur_step,
+                "best_valid_score": float(self.best_valid_score),
+                "state_dict": self._trained_state(),
+                "optimizer": self.optimizer.state_dict(),
+            },
+        )
+        exchange.barrier()  # all may read it from here on
+        if verbose:
+            self.logger.info(f"Saving current: {path}")
+
+    def _load_weights(self, path: str) -> dict[str, Any]:
+        state = load_state(path, self.device)
+        if state.get("model") != self.config["model"] or "state_dict" not in state:
+            raise CheckpointError(
+                f"{path} was not written by a training of {self.config['model']}"
+            )
+        given = state["state_dict"]
+        if not alike(given, self._trained_state()):
+            raise CheckpointError(
+                f"{path} is of another architecture than this config describes"
+            )
+        self.model.load_state_dict(given, strict=False)
+        return state
+
+    def resume_checkpoint(self, resume_file: str) -> None:
+        """Go on from a file of :meth:`_save_checkpoint`.
+
+        Raises:
+            CheckpointError: missing, damaged, of another model or architecture.
+        """
+        self.saved_model_file = str(resume_file)
+        state = self._load_weights(self.saved_model_file)
+        self.start_epoch = state["epoch"] + 1
+        self.cur_step = state["cur_step"]
+        self.best_valid_score = state["best_valid_score"]
+        self.optimizer.load_state_dict(state["optimizer"])
 
 
 def _plain(entries: dict) -> dict:

@@ -7,13 +7,14 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from recbole_peterrec.nn import vocabulary_loss
 from recbole_peterrec.nn.vocabulary_loss import (
     draw_without_repeats,
     linear_cross_entropy,
     sampled_softmax_loss,
 )
-from torch.utils._python_dispatch import TorchDispatchMode
 
 TILES = {
     "naive": {"NAIVE_ELEMENTS": 2**60},

@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
 from recbole_peterrec.trainer.base import BackboneTrainer
-from recbole_peterrec.trainer.progress import random_states, restore_random_states
+from recbole_peterrec.trainer.random_states import random_states, restore_random_states
 
 
 @pytest.fixture

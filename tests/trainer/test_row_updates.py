@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from recbole_peterrec import run as start
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.loaders import make_loaders
@@ -17,10 +18,10 @@ from recbole_peterrec.model.nextitnet_ar import NextItNetAR
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.trainer import base, row_updates
-from recbole_peterrec.trainer.base import BackboneTrainer, in_one_pass
+from recbole_peterrec.trainer.base import BackboneTrainer
+from recbole_peterrec.trainer.one_pass import in_one_pass
 from recbole_peterrec.trainer.row_updates import update_rows
 from recbole_peterrec.transfer_run import TransferRun
-
 from tests.toy import TASKS
 from tests.toy import settings as toy
 

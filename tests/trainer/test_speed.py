@@ -2,13 +2,15 @@
 
 import pytest
 import torch
+
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
 from recbole_peterrec.nn.encoder import DilatedEncoder
 from recbole_peterrec.trainer import base
-from recbole_peterrec.trainer.base import BackboneTrainer, in_one_pass
+from recbole_peterrec.trainer.base import BackboneTrainer
+from recbole_peterrec.trainer.one_pass import in_one_pass
 
 
 @pytest.fixture
