@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 from pathlib import Path
 from typing import Any
 
 from recbole_peterrec.capacity import (
-    AUTO,
-    AUTO_RATIOS,
     capacity_table,
     plan_capacity,
-    ratios,
     require_retraining,
-    retraining_epochs,
 )
 from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
@@ -29,6 +24,7 @@ from recbole_peterrec.lessons import (
     task_lesson,
 )
 from recbole_peterrec.model.learner import Learner
+from recbole_peterrec.pruning import prune_and_retrain
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_learner import (
@@ -162,7 +158,7 @@ class ContinualRun:
         before = lesson.train(stage_name=name)
         self.histories[name] = before.history
         trained = lesson.record(before)  # counts what training before pruning trains
-        after, ratio = self._prune_and_retrain(lesson, before)
+        after, ratio = prune_and_retrain(self.learner, lesson, before, self.histories)
         self.learner.keep(lesson.head)
         require_agreement(f"{name}: the learner", self.learner.life_fingerprint)
         self._check(self.learner.tasks[:-1])
@@ -184,48 +180,6 @@ class ContinualRun:
             "kept_parameters": self.learner.kept_weights(name),
             "capacity_free": self.learner.capacity_free(),
         }
-
-    def _prune_and_retrain(
-        self, lesson: Lesson, before: Outcome
-    ) -> tuple[Outcome, float]:
-        """Stages 2, 3 and 5, and the ratio that was pruned."""
-        ratio = lesson.config["prune_ratio"]
-        if ratio == AUTO:
-            return self._largest_tolerable(lesson, before)
-        return self._retrain(lesson, ratio, f"{lesson.name}@retrained"), ratio
-
-    def _largest_tolerable(
-        self, lesson: Lesson, before: Outcome
-    ) -> tuple[Outcome, float]:
-        """Prune ever less, until retraining comes near enough to what was before pruning."""
-        config, name = lesson.config, lesson.name
-        metric = config["valid_metric"].lower()
-        floor = before.valid[metric] * (1 - config["prune_tolerance"])
-        head_state = copy.deepcopy(lesson.head.state_dict())
-        for ratio in AUTO_RATIOS[:-1]:
-            after = self._retrain(lesson, ratio, f"{name}@{ratio:g}")
-            reached = after.valid[metric]
-            logging.getLogger().info(
-                f"{name}: pruning {ratio:g} gives valid {metric} {reached:.4f}, wanted {floor:.4f}"
-            )
-            if reached >= floor:
-                return after, ratio
-            self.learner.unprune()
-            lesson.head.load_state_dict(head_state)
-        last = AUTO_RATIOS[-1]
-        after = self._retrain(lesson, last, f"{name}@{last:g}")
-        if after.valid[metric] < floor:
-            logging.getLogger().warning(
-                f"{name}: no pruning ratio keeps valid {metric} at {floor:.4f}; {last:g} is used"
-            )
-        return after, last
-
-    def _retrain(self, lesson: Lesson, ratio: float, stage_name: str) -> Outcome:
-        self.learner.prune(ratios(lesson.config, ratio))
-        epochs = retraining_epochs(lesson.config)
-        after = lesson.train(stage_name=stage_name, epochs=epochs)
-        self.histories[stage_name] = after.history
-        return after
 
     # --- nothing may be forgotten
 
