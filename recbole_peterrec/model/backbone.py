@@ -11,10 +11,8 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.scorer import StateScorer
 from recbole_peterrec.nn.conv import INIT_STD
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder, repeat_dilations
-from recbole_peterrec.nn.vocabulary_loss import (
-    linear_cross_entropy,
-    sampled_softmax_loss,
-)
+from recbole_peterrec.nn.sampled_softmax import sampled_softmax_loss
+from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 
 
 def architecture_of(config, items: int, causal: bool) -> Architecture:

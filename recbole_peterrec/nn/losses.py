@@ -1,4 +1,4 @@
-"""The pairwise loss of fine-tuning; softmax losses are in ``vocabulary_loss``."""
+"""The pairwise loss of fine-tuning; softmax losses are in ``vocabulary_loss`` and ``sampled_softmax``."""
 
 from __future__ import annotations
 

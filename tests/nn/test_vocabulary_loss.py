@@ -9,12 +9,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from recbole_peterrec.nn import tiles as tiling
 from recbole_peterrec.nn import vocabulary_loss
-from recbole_peterrec.nn.vocabulary_loss import (
+from recbole_peterrec.nn.column_tiles import ColumnTiles
+from recbole_peterrec.nn.sampled_softmax import (
+    TableRows,
     draw_without_repeats,
-    linear_cross_entropy,
     sampled_softmax_loss,
 )
+from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 
 TILES = {
     "naive": {"NAIVE_ELEMENTS": 2**60},
@@ -24,9 +27,9 @@ TILES = {
 
 
 def small_tiles(monkeypatch, kind, elements=12):
-    monkeypatch.setattr(vocabulary_loss, "TILE_ELEMENTS", {"cpu": elements})
-    monkeypatch.setattr(vocabulary_loss, "MOST_ROWS", 4)
-    monkeypatch.setattr(vocabulary_loss, "FEWEST_COLUMNS", 1)
+    monkeypatch.setattr(tiling, "TILE_ELEMENTS", {"cpu": elements})
+    monkeypatch.setattr(tiling, "MOST_ROWS", 4)
+    monkeypatch.setattr(tiling, "FEWEST_COLUMNS", 1)
     for name, value in TILES[kind].items():
         monkeypatch.setattr(vocabulary_loss, name, value)
 
@@ -285,10 +288,9 @@ def test_repeated_targets_are_added_in_a_fixed_order_off_the_cpu_too(
         inputs = [x.requires_grad_() for x in (hidden, weight, bias)]
         if kind == "columns":
             tiles(kind)
-            columns = vocabulary_loss._ColumnTiles.apply
-            loss = columns(*inputs, targets, False).mean()
+            loss = ColumnTiles.apply(*inputs, targets, False).mean()
         else:
-            loss = vocabulary_loss._Rows.apply(weight, targets, False).sum()
+            loss = TableRows.apply(weight, targets, False).sum()
         loss.backward()
     assert weight.grad.shape == weight.shape
     if device == "cpu":  # in order there, and where the names below come from

@@ -8,10 +8,8 @@ import torch
 from measure import Row, medians, milliseconds, peak_bytes
 
 from recbole_peterrec.nn.residual import ResidualBlock
-from recbole_peterrec.nn.vocabulary_loss import (
-    linear_cross_entropy,
-    sampled_softmax_loss,
-)
+from recbole_peterrec.nn.sampled_softmax import sampled_softmax_loss
+from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 
 WIDTH, LENGTH = 256, 100  # of TTL's backbone
 BATCHES = {"cpu": (32,), "cuda": (32, 512)}  # the paper's; what fills a GPU
