@@ -1,5 +1,7 @@
 """Accuracy of profile tasks over many random splits of the users, strategy by strategy.
 
+A second table has the differences of the first strategy to each other one on the same splits.
+
 One backbone is pretrained on all interactions (no label is used), saved, and given to every
 strategy on every split. A logistic regression on each user's bag of items learns from the same
 splits.
@@ -122,6 +124,23 @@ def report(out: Path, scores: dict, seconds: dict, args: argparse.Namespace) -> 
         f"the users; {machine()}"
     )
     write_report(out, rows, caption)
+    first = args.strategies[0]
+    paired = [
+        {"difference": f"{first} - {other}", **_differences(scores[first], tasks)}
+        for other, tasks in scores.items()
+        if other != first
+    ]
+    write_report(
+        out.with_name(f"{out.name}_paired"), paired, f"split by split, {caption}"
+    )
+
+
+def _differences(first: dict[str, list], other: dict[str, list]) -> dict[str, str]:
+    """Mean and standard error of what one strategy has more than another on the same split."""
+    return {
+        task: mean_and_error(np.subtract(first[task][: len(values)], values), 3)
+        for task, values in other.items()
+    }
 
 
 if __name__ == "__main__":
