@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import io
 import json
 import os
@@ -18,28 +17,11 @@ import torch
 from safetensors import SafetensorError
 
 from recbole_peterrec.distributed import group
-from recbole_peterrec.errors import CheckpointError, WriteError
+from recbole_peterrec.errors import CheckpointError
+from recbole_peterrec.writing import writing
 
 TRAINING = "training"  # folder of what a run needs to go on, there until it has ended
 UNFINISHED = ".unfinished"  # ends the names of temporary files
-FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-@contextlib.contextmanager
-def writing(path: str | Path) -> Iterator[None]:
-    """What the system refuses while a path is written, as one clear line.
-
-    Raises:
-        WriteError: the path, the reason and what to mend; whoever knows how to go on after that
-            adds it.
-    """
-    try:
-        yield
-    except OSError as error:
-        mend = "free space there" if error.errno in FULL else "mend that"
-        raise WriteError(
-            f"{path} cannot be written: {error.strerror or error}; {mend}"
-        ) from error
 
 
 @contextlib.contextmanager

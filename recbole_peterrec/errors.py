@@ -22,7 +22,7 @@ class CheckpointError(UserError):
     """A saved file that is missing, damaged, foreign or does not fit."""
 
 
-class WriteError(CheckpointError):
+class WriteError(UserError):
     """A file that the system refuses to write, say because the disk is full."""
 
 

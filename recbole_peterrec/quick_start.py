@@ -15,7 +15,6 @@ from recbole_peterrec.checkpoint import (
     load_json,
     remove_unfinished_writes,
     write_atomically,
-    writing,
 )
 from recbole_peterrec.config import Config
 from recbole_peterrec.continual_run import ContinualRun
@@ -29,6 +28,7 @@ from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.sequential_run import SequentialRun
 from recbole_peterrec.transfer_run import TransferRun
 from recbole_peterrec.version import __version__
+from recbole_peterrec.writing import writing
 
 PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
 FREE_TO_RESUME = {

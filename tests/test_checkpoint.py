@@ -61,7 +61,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
         raise OSError("no space left")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(CheckpointError, match="no space"):
+    with pytest.raises(WriteError, match="no space"):
         checkpoint.save_json(path, {"new": 2})
     assert checkpoint.load_json(path) == {"old": 1}
     assert os.listdir(tmp_path) == ["x.json"]
@@ -167,7 +167,7 @@ def test_a_disk_that_fills_while_a_state_is_written_is_told_and_leaves_the_old_o
         yield Full()
 
     monkeypatch.setattr(os, "fdopen", opened)
-    with pytest.raises(CheckpointError, match="state.pt.*No space left.*; free space"):
+    with pytest.raises(WriteError, match="state.pt.*No space left.*; free space"):
         checkpoint.save_state(path, {"w": torch.zeros(300, 100)})
     monkeypatch.undo()
     assert torch.equal(checkpoint.load_state(path)["w"], torch.zeros(3))

@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 from recbole_peterrec.errors import ConfigError, UserError
+from recbole_peterrec.writing import writing
 
 CHUNK = 10_000  # users made at once
 SHORTEST = 5  # interactions of a user; the papers ask for several
@@ -243,7 +244,8 @@ def generate(folder: str | Path, name: str, shape: Shape, seed: int) -> list[Pat
         The three folders.
 
     Raises:
-        ConfigError: one of them is there already, or cannot be written.
+        ConfigError: one of them is there already.
+        WriteError: one cannot be written; none is there then.
     """
     folder = Path(folder)
     datasets = [name, f"{name}_click", f"{name}_like"]
@@ -252,14 +254,12 @@ def generate(folder: str | Path, name: str, shape: Shape, seed: int) -> list[Pat
             raise ConfigError(
                 f"{folder / dataset} exists; delete it or choose another --name"
             )
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".making.") as making:
             _write(Path(making), name, shape, seed)
             for dataset in datasets:
                 os.replace(Path(making, dataset), folder / dataset)
-    except OSError as error:
-        raise ConfigError(f"{folder} cannot be written: {error.strerror}") from error
     return [folder / dataset for dataset in datasets]
 
 

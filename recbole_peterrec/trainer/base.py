@@ -17,7 +17,6 @@ from tqdm import tqdm
 from recbole_peterrec.checkpoint import (
     TRAINING,
     save_state,
-    writing,
 )
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
@@ -29,6 +28,7 @@ from recbole_peterrec.trainer.ranking import RankingMixin
 from recbole_peterrec.trainer.rate import RateBar, product_rate
 from recbole_peterrec.trainer.row_updates import update_rows
 from recbole_peterrec.trainer.sharing import SharingMixin, draw_apart, total_loss
+from recbole_peterrec.writing import writing
 
 
 class RunMixin(RankingMixin, ProgressMixin, SharingMixin):

@@ -13,8 +13,8 @@ from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.summary.writer.record_writer import RecordWriter
 from torch.utils.tensorboard.summary import hparams, scalar
 
-from recbole_peterrec.checkpoint import writing
 from recbole_peterrec.distributed import group
+from recbole_peterrec.writing import writing
 
 _numbers = itertools.count()  # of this process's files
 

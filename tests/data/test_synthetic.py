@@ -17,7 +17,7 @@ from recbole_peterrec.data.synthetic import (
     main,
     tables,
 )
-from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.errors import WriteError
 from tests.toy import files_below
 
 SHAPE = Shape(3_000, 30, 400, 20, 160, 3.0, 80, 1.0)
@@ -140,5 +140,5 @@ def test_existing_folders_are_left_alone(tmp_path, capsys):
 
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(WriteError, match="cannot be written"):
         generate(tmp_path / "file" / "below", "s", PRESETS["tiny"], 1)
