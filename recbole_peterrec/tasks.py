@@ -17,7 +17,7 @@ RESERVED = (PRETRAINING,)
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}")  # of a folder
 # What a task is measured by and made of: set by task_defaults or by the task itself. A run's own
 # value of such a key is meant for the source.
-PROTOCOL = frozenset(
+MEASURED_BY = frozenset(
     (
         "eval_args",
         "metrics",
@@ -143,6 +143,29 @@ def _in_order(tasks: list[Task], names: list[str] | None) -> list[Task]:
 
 def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
     where = f"task {name!r}"
+    kind = _require_definition(config, where, definition)
+    try:
+        overrides = _overrides(config, kind, definition)
+        explicit = {"name": name, **overrides, "kind": kind}
+        if kind == PROFILE:
+            overrides["ITEM_ID_FIELD"] = overrides.pop("field")
+        overrides.update(task=name, stage=name)
+        epochs = overrides.get("finetune_epochs") or config["finetune_epochs"]
+        if epochs:
+            overrides["epochs"] = epochs
+        derived = config.derive(**overrides)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
+    derived["repeatable"] = False  # no negative of training is a positive of its user
+    return Task(name, kind, derived, explicit)
+
+
+def _require_definition(config: Config, where: str, definition: dict[str, Any]) -> str:
+    """The kind of a task whose keys are such as its kind has.
+
+    Raises:
+        ConfigError: they are not.
+    """
     config.reject_unknown(definition, where, OWN_KEYS)
     for key in sorted(SOURCE_ONLY.intersection(definition)):
         raise ConfigError(f"{where}: {key} is a key of the run, not of a task")
@@ -152,8 +175,22 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
             f"{where}: kind must be {' or '.join(KINDS)}, got {kind!r}"
             f"{did_you_mean(str(kind), KINDS)}"
         )
-    given = set(config.external_config_dict) - PROTOCOL
-    overrides = {
+    for key in ("bins", "field"):
+        if kind != PROFILE and definition.get(key) is not None:
+            raise ConfigError(f"{where}: {key} is for profile tasks only")
+    if kind == PROFILE and not isinstance(definition.get("field"), str):
+        raise ConfigError(f"{where}: a profile task needs field, a column of .user")
+    return kind
+
+
+def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[str, Any]:
+    """What a task has of its own or of its kind, over the run's; see :func:`read_tasks`.
+
+    Raises:
+        ConfigError: a part of ``eval_args`` that cannot be.
+    """
+    given = set(config.external_config_dict) - MEASURED_BY
+    of_kind = {
         key: value
         for key, value in config["task_defaults"][kind].items()
         if key not in given
@@ -164,36 +201,10 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
             for key, value in definition.items()
             if key in OWN_KEYS or key not in given
         }
-    try:
-        overrides = merged_task(overrides, definition)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    for key in ("name", "field"):
-        overrides.pop(key, None)
+    overrides = merged_task(of_kind, definition)
+    overrides.pop("name")
     overrides["dataset"] = str(overrides.get("dataset") or config["dataset"])
     overrides.setdefault("bins", None)
-    for key in ("bins", "field"):
-        if kind != PROFILE and definition.get(key) is not None:
-            raise ConfigError(f"{where}: {key} is for profile tasks only")
-    if kind == PROFILE:
-        if not isinstance(definition.get("field"), str):
-            raise ConfigError(f"{where}: a profile task needs field, a column of .user")
-        if overrides["eval_args"]["order"] != "RO":
-            raise ConfigError(
-                f"{where}: a profile has no time; eval_args needs order RO"
-            )
-        overrides["ITEM_ID_FIELD"] = definition["field"]
-    explicit = {"name": name, **overrides, "kind": kind}
-    if kind == PROFILE:
-        explicit["field"] = explicit.pop("ITEM_ID_FIELD")
-    overrides.update(task=name, stage=name)
-    if overrides.get("finetune_epochs") or config["finetune_epochs"]:
-        overrides["epochs"] = (
-            overrides.get("finetune_epochs") or config["finetune_epochs"]
-        )
-    try:
-        derived = config.derive(**overrides)
-    except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
-    derived["repeatable"] = False  # no negative of training is a positive of its user
-    return Task(name, kind, derived, explicit)
+    if kind == PROFILE and overrides["eval_args"]["order"] != "RO":
+        raise ConfigError("a profile has no time; eval_args needs order RO")
+    return overrides
