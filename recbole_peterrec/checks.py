@@ -46,7 +46,7 @@ def _clips(value: Any) -> bool:
         isinstance(value, dict)
         and set(CLIPPING).issuperset(value)
         and number(value.get("max_norm"), 0)
-        and number(value.get("norm_type", 2), 0)
+        and (value.get("norm_type") == "inf" or number(value.get("norm_type", 2), 0))
     )
 
 

@@ -63,12 +63,13 @@ def plain(value: Any, where: str) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, np.generic):
-        return value.item()
+        return plain(value.item(), where)
     if isinstance(value, (list, tuple)):
         return [plain(part, where) for part in value]
-    if isinstance(value, dict):
-        return {plain(key, where): plain(part, where) for key, part in value.items()}
-    if value is None or isinstance(value, (str, int, float)):
+    scalar = (str, int, float, type(None))
+    if isinstance(value, dict) and all(isinstance(key, scalar) for key in value):
+        return {key: plain(part, where) for key, part in value.items()}
+    if isinstance(value, scalar):
         return value
     raise ConfigError(
         f"{where}: {value!r} is a {type(value).__name__}; a config holds text (in quotes, if it "

@@ -175,7 +175,7 @@ def _resumed(config: Config) -> Config:
     settings = {"run_dir": str(run_dir), "resume": str(run_dir)}
     for key in ("show_progress", "state", "data_path", *PROCESSES):
         if key in config.external_config_dict:
-            settings[key] = config[key]
+            settings[key] = config.external_config_dict[key]
     return Config(content["model"], content["dataset"], [str(file)], settings)
 
 
@@ -193,9 +193,10 @@ def _opened(config: Config, log: RunLog, definitions: dict[str, Any]) -> Iterato
     advice = "start again"
     if going_on:
         advice = run_directory.resumption(config["run_dir"])
+    key = "run_dir" if config["run_dir"] else "checkpoint_dir"
     with contextlib.ExitStack() as held:
         with run_directory.advising(advice):
-            with writing(f"run_dir {config['run_dir'] or config['checkpoint_dir']}"):
+            with writing(f"{key} {config[key]}"):
                 run_dir = run_directory.make(config)
                 if group.is_first():
                     held.enter_context(run_directory.held(run_dir))

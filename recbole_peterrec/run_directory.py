@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from recbole.utils import get_local_time
 
@@ -17,6 +19,8 @@ from recbole_peterrec.errors import ConfigError, WriteError
 
 ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
 LOCK = ".lock"
+TRACES = ("results.json", "config.yaml", "run.log", TRAINING)
+NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
 
 
 def make(config: Config) -> Path:
@@ -52,8 +56,10 @@ def require_unused(run_dir: Path) -> None:
     Raises:
         ConfigError: one has.
     """
-    found = [(run_dir / name).exists() for name in ("results.json", "config.yaml")]
-    if exchange.of_first(any(found)):
+    found = {name for name in TRACES if (run_dir / name).exists()}
+    # A config.yaml alone may be a user's own.
+    begun = "results.json" in found or ("config.yaml" in found and len(found) > 1)
+    if exchange.of_first(begun):
         raise ConfigError(
             f"run_dir {run_dir.absolute()} already holds a run; name another, or go on with that "
             f"one by --resume={run_dir.absolute()}"
@@ -64,23 +70,45 @@ def require_unused(run_dir: Path) -> None:
 def held(run_dir: Path) -> Iterator[None]:
     """Keep other processes from going on there; the kernel lets go when the holder dies.
 
+    Where the system has no locks, nobody looks.
+
     Raises:
-        ConfigError: another process is at work there.
+        ConfigError: another process is at work there, or has just ended the run.
         OSError: nothing can be written there.
     """
-    (run_dir / TRAINING).mkdir(exist_ok=True)
-    with open(run_dir / TRAINING / LOCK, "wb") as file:
+    training = run_dir / TRAINING
+    begun = training.is_dir()
+    training.mkdir(exist_ok=True)
+    with open(training / LOCK, "wb") as file:
         try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except ImportError:  # not on Windows: there nobody looks
-            pass
+            _lock(file)
         except BlockingIOError as error:
             raise ConfigError(
                 f"run_dir {run_dir}: a run is at work there; wait for its end, or stop it"
             ) from error
+        if not begun and (run_dir / "results.json").is_file():
+            shutil.rmtree(training)
+            raise ConfigError(
+                f"run_dir {run_dir}: its run has ended meanwhile; results.json is there"
+            )
         yield
+
+
+def _lock(file: IO[bytes]) -> None:
+    """Lock a file, if the system can.
+
+    Raises:
+        BlockingIOError: it is locked.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
 
 
 def has_ended(run_dir: str | Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,10 @@ class TransferRun:
     def __init__(self, config: Config) -> None:
         self.config = config
         tell_unread(config, ("continue_from", *PRUNING))
+        if config["pretrained_path"] and not config["pretrained"]:
+            logging.getLogger().warning(
+                f"{config['model']} starts from random weights: pretrained_path is not read"
+            )
         tasks = read_tasks(config)
         if not tasks:
             raise ConfigError(_pretraining_alone(config))

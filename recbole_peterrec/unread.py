@@ -40,7 +40,8 @@ PRUNING = (
 def tell_unread(config: Config, keys: Iterable[str]) -> None:
     """Warn of given keys that this run does not read; refuse those of :data:`ORIGINS`.
 
-    A value that is the default of the model's files is no wish: a saved ``config.yaml`` has it.
+    A value that is the default of the model's files, or False where these have none, is no wish: a
+    saved ``config.yaml`` has it.
 
     Args:
         config: of the run.
@@ -53,7 +54,8 @@ def tell_unread(config: Config, keys: Iterable[str]) -> None:
     unread = [
         key
         for key in sorted(keys)
-        if given.get(key) is not None and given[key] != defaults.get(key)
+        if given.get(key) is not None
+        and (given[key] != defaults[key] if key in defaults else given[key])
     ]
     for key in unread:
         if key in ORIGINS:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -256,6 +258,55 @@ def test_a_run_that_is_at_work_is_not_gone_on_with(folder, tmp_path, monkeypatch
             run(config_dict=resume)
         assert files_below(run_dir) == before
     assert run(config_dict=resume)["results"]["tasks"]
+
+
+def test_a_run_that_ends_while_another_process_prepares_is_not_begun_anew(tmp_path):
+    (tmp_path / "results.json").write_text("{}")
+    held = run_directory.held(tmp_path)
+    with pytest.raises(ConfigError, match="has ended meanwhile"), held:
+        pass
+    assert run_directory.has_ended(tmp_path)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK])
+def test_a_run_goes_on_where_the_system_has_no_locks(tmp_path, monkeypatch, code):
+    def no_locks(*_):
+        raise OSError(code, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with run_directory.held(tmp_path), run_directory.held(tmp_path):
+        assert (tmp_path / "training").is_dir()
+
+
+def test_a_config_of_one_s_own_is_no_run(folder, tmp_path):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / "config.yaml").write_text("mine: 1")
+    run_directory.require_unused(run_dir)
+    (run_dir / "run.log").touch()
+    with pytest.raises(ConfigError, match="already holds a run"):
+        run_directory.require_unused(run_dir)
+
+
+def test_a_run_goes_on_where_its_data_and_its_first_folder_are_no_more(
+    folder, tmp_path, monkeypatch, undisturbed
+):
+    data, first = tmp_path / "data", tmp_path / "first"
+    shutil.copytree(folder, data)
+    first.mkdir()
+    monkeypatch.chdir(first)
+    keys = config(data, "PeterRec", tmp_path / "run")
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(os, "replace", counting(6))
+        run("PeterRec", "toy", config_dict=keys)
+    monkeypatch.chdir(tmp_path)
+    data.rename(tmp_path / "moved")
+    first.rmdir()
+    first.touch()
+    arguments = ["--resume=run", "--data_path=moved", "--state=ERROR"]
+    run(arguments=arguments)
+    assert left_by(tmp_path / "run") == undisturbed("PeterRec")[0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "moved", "run"]
 
 
 def test_runs_that_start_at_once_get_directories_of_their_own(tmp_path):

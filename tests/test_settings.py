@@ -42,6 +42,8 @@ from tests.toy import TARGET, settings, write_toy
         ("metric_decimal_place", "x", "metric_decimal_place must be"),
         ("learner", "sparse_adam", "learner must be adam"),
         ("seed", datetime.date(2020, 1, 1), "is a date; a config holds text"),
+        ("seed", np.datetime64("2020-01-01"), "is a date; a config holds text"),
+        ("load_col", {("inter",): []}, "is a dict; a config holds text"),
         ("continue_from", "nowhere", "take --model=Conure"),
         ("tasks", [{**TARGET, "eval_args": None}], "eval_args must map"),
         ("tasks", [{**TARGET, "name": "n" * 300}], "a name is up to 100"),

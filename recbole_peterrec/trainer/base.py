@@ -49,8 +49,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         if self.run_dir is None:
             super().__init__(config, model)
         else:
-            # RecBole's trainer makes checkpoint_dir, and writes to ./log_tensorboard.
-            with writing("a temporary folder, or checkpoint_dir,"), _elsewhere():
+            with writing("a temporary folder"), _elsewhere(config):
                 super().__init__(config, model)
                 self.tensorboard.close()
             self.tensorboard = EventFile(Path(self.run_dir, "tensorboard", self.stage))
@@ -217,12 +216,16 @@ def runnable(trainer_class: type) -> type:
 
 
 @contextlib.contextmanager
-def _elsewhere() -> Iterator[None]:
-    """A temporary working directory, for code that insists on writing into the current one."""
-    here = os.getcwd()
+def _elsewhere(config) -> Iterator[None]:
+    """A temporary folder in place of the working directory and of ``checkpoint_dir``: RecBole's
+    trainer writes into the one and makes the other."""
+    here, key = os.getcwd(), "checkpoint_dir"
+    kept = config[key]
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
+        config[key] = folder
         try:
             yield
         finally:
+            config[key] = kept
             os.chdir(here)
