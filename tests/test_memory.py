@@ -4,7 +4,6 @@ import os
 
 import pytest
 import torch
-
 from recbole_peterrec import memory, run
 from recbole_peterrec.errors import ConfigError, TrainingError
 from recbole_peterrec.memory import (
@@ -16,6 +15,7 @@ from recbole_peterrec.memory import (
     training_needs,
 )
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+
 from tests.toy import command_line, settings, toy_flags, write_config, write_toy
 
 ROWS, LENGTH, WIDTH = 6, 40, 16

@@ -10,6 +10,7 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.scorer import StateScorer
 from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.nn.losses import bpr_loss
+from recbole_peterrec.nn.table_rows import rows_of
 
 LOSSES = ("CE", "BPR")
 
@@ -59,7 +60,7 @@ class TaskRecommender(StateScorer):
 
     def _score(self, user: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
         head = self.network.head
-        return (user * head.weight[label]).sum(-1) + head.bias[label]
+        return (user * rows_of(head.weight, label)).sum(-1) + rows_of(head.bias, label)
 
     def label_layer(self) -> tuple[torch.Tensor, torch.Tensor]:
         """As of :class:`StateScorer`: the head."""

@@ -6,7 +6,8 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from recbole_peterrec.nn.precision import add_product
-from recbole_peterrec.nn.tiles import UNITS, add_rows, tiles
+from recbole_peterrec.nn.table_rows import add_rows
+from recbole_peterrec.nn.tiles import UNITS, tiles
 
 
 class ColumnTiles(torch.autograd.Function):

@@ -6,11 +6,10 @@ import math
 
 import torch
 import torch.nn.functional as F
-from torch.autograd.function import once_differentiable
 
 from recbole_peterrec.nn.column_tiles import ColumnTiles
 from recbole_peterrec.nn.precision import as_autocast
-from recbole_peterrec.nn.tiles import add_rows
+from recbole_peterrec.nn.table_rows import rows_of
 
 
 def sampled_softmax_loss(
@@ -49,8 +48,8 @@ def sampled_softmax_loss(
     place = torch.where(drawn[place] == targets, place, -1)
 
     chosen = torch.cat([drawn, targets])
-    weights = TableRows.apply(weight, chosen, sparse)
-    biases = TableRows.apply(bias, chosen, sparse)
+    weights = rows_of(weight, chosen, sparse)
+    biases = rows_of(bias, chosen, sparse)
     positive = (hidden * weights[samples:]).sum(-1) + biases[samples:]
     others = ColumnTiles.apply(
         as_autocast(hidden),
@@ -83,25 +82,3 @@ def draw_without_repeats(
         distinct = torch.cat([distinct, drawn]).unique()
     kept = torch.randperm(len(distinct), generator=generator, device=device)[:samples]
     return distinct[kept]
-
-
-class TableRows(torch.autograd.Function):
-    """``table[rows]``, with the table's gradient dense or sparse."""
-
-    @staticmethod
-    def forward(ctx, table, rows, sparse):
-        ctx.save_for_backward(rows)
-        ctx.shape, ctx.sparse = table.shape, sparse
-        return table.index_select(0, rows)  # on CPUs, faster than table[rows]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, grad):
-        (rows,) = ctx.saved_tensors
-        if ctx.sparse:
-            grad = torch.sparse_coo_tensor(
-                rows[None], grad, ctx.shape, check_invariants=False
-            )
-        else:
-            grad = add_rows(grad.new_zeros(ctx.shape), rows, grad)
-        return grad, None, None

@@ -38,12 +38,3 @@ def tiles(
         for some in slices(len(hidden), height):
             shape = some.stop - some.start, block.stop - block.start
             yield some, block, buffer[: shape[0] * shape[1]].view(shape)
-
-
-def add_rows(
-    table: torch.Tensor, rows: torch.Tensor, values: torch.Tensor
-) -> torch.Tensor:
-    """``table[rows] += values``, rows that repeat included, in the same order each time."""
-    if table.device.type == "cpu":
-        return table.index_add_(0, rows, values)
-    return table.index_put_((rows,), values, accumulate=True)  # sorts; atomics do not

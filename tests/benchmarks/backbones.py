@@ -15,9 +15,8 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from report import machine, write_report
-
 from recbole_peterrec import run
+from report import machine, write_report
 
 
 def spread(values: np.ndarray) -> float:

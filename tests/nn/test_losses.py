@@ -3,7 +3,6 @@
 import math
 
 import torch
-
 from recbole_peterrec.nn.losses import bpr_loss
 
 

@@ -2,9 +2,8 @@
 
 import pytest
 import torch
-from torch import nn
-
 from recbole_peterrec.nn.patch import ACTIVATIONS, ModelPatch
+from torch import nn
 
 
 def plain(patch, x):

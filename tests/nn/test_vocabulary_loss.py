@@ -7,17 +7,16 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils._python_dispatch import TorchDispatchMode
-
 from recbole_peterrec.nn import tiles as tiling
 from recbole_peterrec.nn import vocabulary_loss
 from recbole_peterrec.nn.column_tiles import ColumnTiles
 from recbole_peterrec.nn.sampled_softmax import (
-    TableRows,
     draw_without_repeats,
     sampled_softmax_loss,
 )
+from recbole_peterrec.nn.table_rows import rows_of
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
+from torch.utils._python_dispatch import TorchDispatchMode
 
 TILES = {
     "naive": {"NAIVE_ELEMENTS": 2**60},
@@ -290,7 +289,7 @@ def test_repeated_targets_are_added_in_a_fixed_order_off_the_cpu_too(
             tiles(kind)
             loss = ColumnTiles.apply(*inputs, targets, False).mean()
         else:
-            loss = TableRows.apply(weight, targets, False).sum()
+            loss = rows_of(weight, targets).sum()
         loss.backward()
     assert weight.grad.shape == weight.shape
     if device == "cpu":  # in order there, and where the names below come from

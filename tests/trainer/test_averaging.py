@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-
 from recbole_peterrec.trainer.averaging import WeightAverage
 
 

@@ -11,7 +11,6 @@ from unittest import mock
 
 import torch
 from measure import Row
-
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import Plan, launch
