@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from recbole_peterrec.config import Config
 
+from recbole_peterrec.config import Config
 from tests.toy import INTER, settings, write_table, write_toy
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+
 from recbole_peterrec import run
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.loaders import make_loaders
@@ -21,7 +22,6 @@ from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.trainer.base import BackboneTrainer
 from recbole_peterrec.trainer.transfer import TransferTrainer
-
 from tests.toy import TARGET, settings
 
 PAIR = Plan(local_size=2, size=2, offset=0, host="localhost", port=0)

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from recbole_peterrec.cli import main
 
+from recbole_peterrec.cli import main
 from tests.toy import (
     INTER,
     TARGET,

@@ -11,6 +11,7 @@ import pytest
 import safetensors.torch
 import torch
 from hypothesis import strategies
+
 from recbole_peterrec import checkpoint
 from recbole_peterrec.errors import CheckpointError, WriteError
 

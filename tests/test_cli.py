@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from recbole_peterrec.cli import main
 from recbole_peterrec.version import __version__
-
 from tests.toy import (
     ROOT,
     SETTINGS,

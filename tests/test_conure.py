@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+
 from recbole_peterrec import UserModel, run
 from recbole_peterrec.checkpoint import load_tensors, save_tensors
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.tasks import read_tasks
-
 from tests.toy import TARGET, TASKS, command_line, settings, toy_flags, write_toy
 
 BUY = {**TARGET, "eval_args": {**TARGET["eval_args"], "mode": "full"}}

@@ -8,12 +8,12 @@ import re
 
 import pytest
 import yaml
+
 from recbole_peterrec import UserModel, run
 from recbole_peterrec.cli import main
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.model.backbone import architecture_of
-
 from tests.toy import TARGET, TASKS, settings, toy_flags, write_config, write_toy
 
 HISTORIES = [["i1", "i2", "i3"], ["i7"], ["i5", "i9", "i9", "i11", "i2"]]

@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
+
 from recbole_peterrec import run
 from recbole_peterrec.cli import main
 from recbole_peterrec.errors import WriteError
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.trainer import event_file
-
 from tests.toy import left_by, settings, write_toy
 
 WRITES = {"files": (os, "fsync"), "events": (event_file, "RecordWriter")}

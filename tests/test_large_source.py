@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from recbole_peterrec import run
 
+from recbole_peterrec import run
 from tests.toy import TARGET, TASKS, settings, write_toy
 
 

@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+
 from recbole_peterrec import memory, run
 from recbole_peterrec.errors import ConfigError, TrainingError
 from recbole_peterrec.memory import (
@@ -15,7 +16,6 @@ from recbole_peterrec.memory import (
     training_needs,
 )
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
-
 from tests.toy import command_line, settings, toy_flags, write_config, write_toy
 
 ROWS, LENGTH, WIDTH = 6, 40, 16

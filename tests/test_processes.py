@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
 from recbole_peterrec import run
 from recbole_peterrec.checkpoint import load_tensors
 from recbole_peterrec.config import Config
@@ -15,7 +16,6 @@ from recbole_peterrec.distributed.launch import Plan, plan_of
 from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
 from recbole_peterrec.source_stage import SequentialStage
 from recbole_peterrec.trainer.base import BackboneTrainer
-
 from tests.members import (
     epoch_and_metrics,
     in_two,

@@ -9,6 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+
 import recbole_peterrec
 from recbole_peterrec import UserModel
 from recbole_peterrec.config import Config
@@ -16,7 +17,6 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import CheckpointError, ConfigError, DataError
 from recbole_peterrec.tasks import read_tasks
-
 from tests.toy import TARGET, TASKS, settings, user_rows, write_toy
 
 GENDER, AGE = TASKS

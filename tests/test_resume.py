@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from recbole_peterrec import run, run_directory
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.trainer.transfer import TransferTrainer
-
 from tests.toy import (
     TARGET,
     TASKS,

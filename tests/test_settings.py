@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+
 from recbole_peterrec import run
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import UserError
 from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.unread import PRUNING, TUNING, tell_unread
-
 from tests.toy import TARGET, settings, write_toy
 
 

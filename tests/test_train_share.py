@@ -6,13 +6,13 @@ import json
 
 import pytest
 import yaml
+
 from recbole_peterrec import run
 from recbole_peterrec.cli import main
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.transfer_run import TransferRun
-
 from tests.toy import (
     TARGET,
     TASKS,

@@ -15,8 +15,9 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from recbole_peterrec import run
 from report import machine, write_report
+
+from recbole_peterrec import run
 
 
 def spread(values: np.ndarray) -> float:

@@ -11,9 +11,10 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+from report import machine, mean_and_error, write_report
+
 from recbole_peterrec import run
 from recbole_peterrec.data.synthetic import PRESETS, generate
-from report import machine, mean_and_error, write_report
 
 SAMPLED = {"softmax_samples": 0.2}
 CHOICES = {

@@ -28,10 +28,11 @@ from continual_recipes import (
     TASKS,
     task_settings,
 )
-from recbole_peterrec import run
-from recbole_peterrec.data.synthetic import PRESETS, generate
 from report import machine, mean_and_error, write_report
 from scipy.stats import ttest_rel
+
+from recbole_peterrec import run
+from recbole_peterrec.data.synthetic import PRESETS, generate
 
 BACKBONE, LEARNER = "NextItNetAR", "Conure"
 WITHOUT_T2, UNPROTECTED = "Conure_noT2", "Unprotected"

@@ -22,9 +22,10 @@ import numpy as np
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from report import machine, write_report
+
 from recbole_peterrec import run
 from recbole_peterrec.data.synthetic import PRESETS, generate
-from report import machine, write_report
 
 # Large enough that what grows outweighs what does not.
 BASE = {"users": 4_000, "items": 4_000, "length": 40, "tasks": 2}

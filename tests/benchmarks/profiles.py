@@ -17,13 +17,14 @@ import warnings
 from pathlib import Path
 
 import numpy as np
+from report import machine, mean_and_error, write_report
+from sklearn.linear_model import LogisticRegression
+
 from recbole_peterrec import run
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.tasks import read_tasks
-from report import machine, mean_and_error, write_report
-from sklearn.linear_model import LogisticRegression
 
 PRETRAIN_EPOCHS = 8  # as in PeterRec.yaml
 REGRESSION = "LogisticRegression"

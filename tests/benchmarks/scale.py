@@ -25,6 +25,8 @@ from typing import Any
 
 import torch
 from measure import memory, wait_for_gpu
+from report import machine, write_report
+
 from recbole_peterrec.checkpoint import save_state
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
@@ -32,7 +34,6 @@ from recbole_peterrec.data.synthetic import PRESETS, generate
 from recbole_peterrec.data.vocabulary import describe
 from recbole_peterrec.source_stage import SequentialStage
 from recbole_peterrec.trainer.base import BackboneTrainer
-from report import machine, write_report
 
 LIMIT = 16  # GB, of peak resident memory
 WARM_UP = 3  # steps, among them the first, which makes Adam's moments

@@ -10,12 +10,12 @@ import signal
 
 import numpy as np
 import pytest
+
 from recbole_peterrec.cli import main
 from recbole_peterrec.data import cache
 from recbole_peterrec.data.cache import cached_sequences
 from recbole_peterrec.data.selection import Selection
 from recbole_peterrec.errors import DataError
-
 from tests.toy import INTER, inter_rows, toy_flags, write_config, write_table, write_toy
 
 FORK = multiprocessing.get_context("fork")

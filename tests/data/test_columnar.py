@@ -11,11 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recbole.data.dataset import SequentialDataset
+
 from recbole_peterrec.config import Config
 from recbole_peterrec.data import columnar
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import DataError
-
 from tests.toy import settings as toy_settings
 from tests.toy import write_table
 

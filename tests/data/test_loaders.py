@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from recbole.data.dataset import SequentialDataset
+
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.samplers import CandidateSampler
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.tasks import read_tasks
-
 from tests.toy import TARGET
 
 UNI = {

@@ -7,12 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.samplers import RankSampler, numpy_seed, rank_probabilities
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.tasks import read_tasks
-
 from tests.toy import TARGET
 
 

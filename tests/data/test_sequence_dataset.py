@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from recbole.data.dataset import SequentialDataset
+
 from recbole_peterrec.data.sequence_dataset import TARGETS, SequenceDataset
 from recbole_peterrec.data.sequences import Sequences, held_out_users, leave_one_out
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.masking import mask_items
 from recbole_peterrec.data.sequence_dataset import TARGETS, SequenceDataset
@@ -12,7 +13,6 @@ from recbole_peterrec.data.sharing import SHARE, SharedTrainDataLoader, rows_of
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.model.grec import GRec
 from recbole_peterrec.tasks import read_tasks
-
 from tests.toy import TARGET
 
 FEW = np.arange(2)  # rows of a batch that three processes share

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
+
 from recbole_peterrec import run
 from recbole_peterrec.data.synthetic import (
     PRESETS,
@@ -16,8 +18,6 @@ from recbole_peterrec.data.synthetic import (
     tables,
 )
 from recbole_peterrec.errors import WriteError
-from sklearn.linear_model import LogisticRegression
-
 from tests.toy import files_below
 
 SHAPE = Shape(3_000, 30, 400, 20, 160, 3.0, 80, 1.0)

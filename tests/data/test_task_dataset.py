@@ -2,11 +2,11 @@
 
 import pytest
 import torch
+
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset, bracket_names
 from recbole_peterrec.errors import DataError
 from recbole_peterrec.tasks import read_tasks
-
 from tests.toy import INTER, TARGET, USER, write_table
 
 AGES = [(f"u{i}", age, "M") for i, age in enumerate([19, 20, 29, 30, 60, 61])]

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import settings as limits
 from hypothesis import strategies as st
+
 from recbole_peterrec.config import Config
 from recbole_peterrec.data import task_dataset
 from recbole_peterrec.data.loaders import make_loaders
@@ -14,7 +15,6 @@ from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.data.train_share import learned_rows
 from recbole_peterrec.errors import DataError
 from recbole_peterrec.tasks import read_tasks
-
 from tests.toy import TARGET, TASKS, settings, write_toy
 
 shares = st.floats(0, 1, exclude_min=True)

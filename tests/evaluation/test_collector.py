@@ -3,6 +3,7 @@
 import pytest
 import torch
 from recbole.evaluator import Evaluator
+
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.evaluation.collector import RankCollector
 from recbole_peterrec.evaluation.ranks import ranks_by_scores

@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+
 from recbole_peterrec.evaluation.ranks import ranks_by_scores, ranks_by_states
 
 

@@ -4,6 +4,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
+
 from recbole_peterrec.checkpoint import load_tensors
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.learner import Learner
@@ -16,7 +18,6 @@ from recbole_peterrec.saved_learner import (
     save_learned_task,
     save_learner,
 )
-from torch import nn
 
 ITEMS, WIDTH, LABELS = 30, 8, 4
 ROWS = torch.randint(1, ITEMS, (6, 9), generator=torch.Generator().manual_seed(1))

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from recbole_peterrec.model.task_network import Tuning, tuned_network
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.nn.pooling import pool

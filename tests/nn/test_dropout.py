@@ -3,9 +3,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recbole_peterrec.nn.dropout import Dropout
 from scipy.stats import chisquare
 from torch import nn
+
+from recbole_peterrec.nn.dropout import Dropout
 
 SHAPES = st.lists(st.integers(0, 7), min_size=1, max_size=3).map(tuple)
 

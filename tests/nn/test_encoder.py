@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
+
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.nn.residual import ResidualBlock
-
 from tests.nn import reference as ref
 
 KINDS = [(causal, norm) for causal in (True, False) for norm in ("post", "pre")]

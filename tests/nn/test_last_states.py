@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
+
 from recbole_peterrec.model.task_network import Tuning, tuned_network
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.placement import INSERTIONS, insert_patches
 from recbole_peterrec.nn.residual import Chain, residual_stack
-from torch import nn
 
 KINDS = [(causal, norm) for causal in (True, False) for norm in ("post", "pre")]
 LENGTHS = torch.tensor([40, 1, 13, 39, 2])  # the last position reads 36 before it

@@ -3,6 +3,7 @@
 import math
 
 import torch
+
 from recbole_peterrec.nn.losses import bpr_loss
 
 

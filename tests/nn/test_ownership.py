@@ -5,8 +5,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from recbole_peterrec.nn.ownership import FREE, OwnershipError, own, pruned_entries
 from torch import nn
+
+from recbole_peterrec.nn.ownership import FREE, OwnershipError, own, pruned_entries
 
 
 def linear(seed: int = 0, size: int = 6) -> nn.Linear:

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from recbole_peterrec.nn.patch import ACTIVATIONS, ModelPatch
 from torch import nn
+
+from recbole_peterrec.nn.patch import ACTIVATIONS, ModelPatch
 
 
 def plain(patch, x):

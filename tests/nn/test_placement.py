@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.placement import INSERTIONS, insert_patches
-from torch import nn
-
 from tests.nn import reference as ref
 
 WIDTH = 8

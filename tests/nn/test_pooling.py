@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from recbole_peterrec.nn.pooling import add_tokens, check_pooling, pool
 
 ITEMS = torch.tensor([[5, 6, 7], [8, 0, 0]])

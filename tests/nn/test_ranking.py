@@ -4,6 +4,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from recbole_peterrec.nn import ranking
 from recbole_peterrec.nn.ranking import ranks
 

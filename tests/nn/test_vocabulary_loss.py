@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from recbole_peterrec.nn import tiles as tiling
 from recbole_peterrec.nn import vocabulary_loss
 from recbole_peterrec.nn.column_tiles import ColumnTiles
@@ -16,7 +18,6 @@ from recbole_peterrec.nn.sampled_softmax import (
 )
 from recbole_peterrec.nn.table_rows import rows_of
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
-from torch.utils._python_dispatch import TorchDispatchMode
 
 TILES = {
     "naive": {"NAIVE_ELEMENTS": 2**60},

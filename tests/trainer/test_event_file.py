@@ -3,11 +3,12 @@
 from pathlib import Path
 
 import pytest
-from recbole_peterrec.errors import WriteError
-from recbole_peterrec.trainer.event_file import EventFile
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
+
+from recbole_peterrec.errors import WriteError
+from recbole_peterrec.trainer.event_file import EventFile
 
 HPARAMS = {"learner": "adam", "rate": 0.001, "batch": 32, "amp": True, "none": None}
 METRICS = {"hparam/best_valid_result": 0.25}

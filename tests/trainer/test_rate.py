@@ -3,6 +3,7 @@
 import pytest
 import torch
 from recbole.data.interaction import Interaction
+
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.model.grec import GRec

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from recbole_peterrec import run as start
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.loaders import make_loaders
@@ -21,7 +22,6 @@ from recbole_peterrec.trainer.base import BackboneTrainer
 from recbole_peterrec.trainer.one_pass import in_one_pass
 from recbole_peterrec.trainer.row_updates import update_rows
 from recbole_peterrec.transfer_run import TransferRun
-
 from tests.toy import TASKS
 from tests.toy import settings as toy
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import ConfigError

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
@@ -10,7 +11,6 @@ from recbole_peterrec.model.peterrec import PeterRec
 from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.trainer.multitask import MultiTaskTrainer
 from recbole_peterrec.trainer.transfer import TransferTrainer
-
 from tests.toy import TASKS
 
 RATES = {

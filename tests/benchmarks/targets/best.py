@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from measure import Row
 from recbole.utils import init_seed
+
 from recbole_peterrec.config import Config
 from recbole_peterrec.source_stage import SequentialStage
 

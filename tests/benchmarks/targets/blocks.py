@@ -7,11 +7,12 @@ from contextlib import nullcontext
 import torch
 from measure import Row, kept_memory, medians, milliseconds
 from opponents import BatchFirstBlock, PlainNetwork
+from torch import nn
+
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
 from recbole_peterrec.nn.residual import ResidualBlock
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 from recbole_peterrec.trainer.one_pass import in_one_pass
-from torch import nn
 
 BATCH, LENGTH = 32, 50
 DILATIONS = (1, 4) * 4

@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 from measure import Row, medians, milliseconds
-from recbole_peterrec.trainer.one_pass import in_one_pass
 from torch.optim import Adam
 
+from recbole_peterrec.trainer.one_pass import in_one_pass
 from targets.source import NETWORK, make_stage, training_step
 
 STEPS = 6

@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from measure import Row, medians, milliseconds
+from torch import nn
+
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
-from torch import nn
 
 BATCH, LENGTH, WIDTH, LABELS = 32, 100, 256, 10
 

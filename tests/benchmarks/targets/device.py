@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import torch
 from measure import Row, medians, milliseconds, peak_bytes
+
 from recbole_peterrec.nn.residual import ResidualBlock
 from recbole_peterrec.nn.sampled_softmax import sampled_softmax_loss
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy

@@ -9,6 +9,7 @@ from contextlib import nullcontext
 import torch
 import torch.nn.functional as F
 from measure import Row, kept_memory, medians, milliseconds
+
 from recbole_peterrec.config import Config
 from recbole_peterrec.model.task_network import TaskNetwork, Tuning, tuned_network
 from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder

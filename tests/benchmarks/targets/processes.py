@@ -11,6 +11,7 @@ from unittest import mock
 
 import torch
 from measure import Row
+
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import Plan, launch

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 from measure import Row
+from torch.optim import Adam
+
 from recbole_peterrec.config import Config
 from recbole_peterrec.evaluation.ranks import ranks_by_states
 from recbole_peterrec.source_stage import SequentialStage
 from recbole_peterrec.trainer.one_pass import in_one_pass
-from torch.optim import Adam
 
 QUIET = {"show_progress": False, "state": "ERROR", "use_gpu": False}
 # The network of RecBole's NextItNet: 10 blocks of two convolutions, k 64.

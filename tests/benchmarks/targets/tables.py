@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import torch
 from measure import Row, medians, milliseconds, peak_bytes
+
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import TARGETS
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR

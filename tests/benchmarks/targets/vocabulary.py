@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from measure import Row, kept_memory, medians, milliseconds, peak_bytes
+
 from recbole_peterrec.nn.ranking import ranks
 from recbole_peterrec.nn.sampled_softmax import sampled_softmax_loss
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
