@@ -93,6 +93,14 @@ def counting(stop_at):
     return counted
 
 
+@contextlib.contextmanager
+def stopped_at(call):
+    """A run inside stops before its `call`-th file is put into place."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(os, "replace", counting(call))
+        yield
+
+
 @pytest.mark.parametrize(
     ("model", "share"),
     [
@@ -105,10 +113,8 @@ def test_a_run_stopped_while_writing_ends_with_the_same_bytes(
 ):
     expected, writes = undisturbed(model)
     run_dir = tmp_path / "run"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "replace", counting(max(2, int(share * writes))))
-        with pytest.raises(Stopped):
-            run(model, "toy", config_dict=config(folder, model, run_dir))
+    with stopped_at(max(2, int(share * writes))):
+        run(model, "toy", config_dict=config(folder, model, run_dir))
     outcome = run(config_dict={"resume": str(run_dir), "state": "ERROR"})
     assert left_by(run_dir) == expected
     assert outcome["results"]["model"] == model
@@ -122,10 +128,8 @@ def test_a_run_stopped_twice_ends_with_the_same_bytes(folder, undisturbed, tmp_p
         (0.2, {}, {"resume": str(run_dir), "state": "ERROR"}),
     )
     for share, names, keys in attempts:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(os, "replace", counting(int(share * writes)))
-            with pytest.raises(Stopped):
-                run(**names, config_dict=keys)
+        with stopped_at(int(share * writes)):
+            run(**names, config_dict=keys)
     run(config_dict={"resume": str(run_dir), "state": "ERROR"})
     assert left_by(run_dir) == expected
 
@@ -167,10 +171,8 @@ def test_a_first_task_alone_ends_with_the_same_bytes(folder, tmp_path, share):
         writes = counting(None)
         patch.setattr(os, "replace", writes)
         run("Conure", "toy", config_dict=whole)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "replace", counting(max(2, int(share * writes.count))))
-        with pytest.raises(Stopped):
-            run("Conure", "toy", config_dict=stopped)
+    with stopped_at(max(2, int(share * writes.count))):
+        run("Conure", "toy", config_dict=stopped)
     run(config_dict={"resume": str(tmp_path / "stopped"), "state": "ERROR"})
     assert left_by(tmp_path / "stopped") == left_by(tmp_path / "whole")
 
@@ -233,23 +235,21 @@ def test_resuming_a_finished_run_gives_its_results(folder, tmp_path):
     assert again["results"] == first["results"]
 
 
-def test_another_run_does_not_begin_where_one_has_begun(folder, tmp_path, monkeypatch):
+def test_another_run_does_not_begin_where_one_has_begun(folder, tmp_path):
     """Its states would be taken up by whoever goes on there."""
     run_dir = tmp_path / "run"
     keys = config(folder, "PeterRec", run_dir)
-    with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(os, "replace", counting(4))
+    with stopped_at(4):
         run("PeterRec", "toy", config_dict=keys)
     assert (run_dir / "training").is_dir()
     with pytest.raises(ConfigError, match="already holds a run"):
         run("PeterRec", "toy", config_dict={**keys, "learning_rate": 0.1})
 
 
-def test_a_run_that_is_at_work_is_not_gone_on_with(folder, tmp_path, monkeypatch):
+def test_a_run_that_is_at_work_is_not_gone_on_with(folder, tmp_path):
     run_dir = tmp_path / "run"
     keys = config(folder, "PeterRec", run_dir)
-    with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(os, "replace", counting(4))
+    with stopped_at(4):
         run("PeterRec", "toy", config_dict=keys)
     resume = {"resume": str(run_dir), "state": "ERROR"}
     with run_directory.held(run_dir):
@@ -296,8 +296,7 @@ def test_a_run_goes_on_where_its_data_and_its_first_folder_are_no_more(
     first.mkdir()
     monkeypatch.chdir(first)
     keys = config(data, "PeterRec", tmp_path / "run")
-    with monkeypatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(os, "replace", counting(6))
+    with stopped_at(6):
         run("PeterRec", "toy", config_dict=keys)
     monkeypatch.chdir(tmp_path)
     data.rename(tmp_path / "moved")
@@ -321,12 +320,11 @@ def test_a_run_goes_on_elsewhere_with_the_paths_it_was_given(
 ):
     run("PeterRec", "toy", config_dict=config(folder, "PeterRec", tmp_path / "first"))
     results = []
-    for name, stop_at in (("whole", None), ("stopped", 6)):
+    for name, stop in (("whole", contextlib.nullcontext()), ("stopped", stopped_at(6))):
         monkeypatch.chdir(tmp_path)
         keys = config(os.path.relpath(folder), "PeterRec", tmp_path / name)
         keys["pretrained_path"] = Path("first")
-        with monkeypatch.context() as patch, contextlib.suppress(Stopped):
-            patch.setattr(os, "replace", counting(stop_at))
+        with stop:
             run("PeterRec", "toy", config_dict=keys)
         (tmp_path / "elsewhere").mkdir(exist_ok=True)
         monkeypatch.chdir(tmp_path / "elsewhere")

@@ -103,12 +103,12 @@ class Experiment:
     def _learner(self, tasks: list[str]) -> dict[str, Any]:
         """Results of a learner of these tasks, which is kept."""
         if not tasks:
-            own = {"pretrained_path": self.backbone(), "tasks": []}
+            own = {"pretrained_path": self._backbone(), "tasks": []}
             own |= {"retrain_epochs": SOURCE_RETRAINED}
         else:
             self._learner(tasks[:-1])
             own = {
-                "continue_from": str(self._folder(LEARNER, *tasks[:-1])),
+                "continue_from": self._name(LEARNER, *tasks[:-1]),
                 "tasks": [task_settings(LEARNER, tasks[-1])],
             }
         return self._results(LEARNER, own, *tasks)
@@ -116,42 +116,48 @@ class Experiment:
     def _alone(self, model: str, task: str) -> dict[str, Any]:
         own: dict[str, Any] = {"tasks": [task_settings(model, task)]}
         if model not in SCRATCH:
-            own["pretrained_path"] = self.backbone()
+            own["pretrained_path"] = self._backbone()
         return self._results(model, own, task)
 
     def _unprotected(self) -> dict[str, dict[str, Any]]:
         order = [task for task in self.tasks if task not in T3[1:]]
         own = {
             "tasks": [task_settings(UNPROTECTED, task) for task in order],
-            "pretrained_path": self.backbone(),
+            "pretrained_path": self._backbone(),
         }
         results = self._results(UNPROTECTED, own)
         return {FIRST: results["pretrain"], **results["tasks"]}
 
-    def backbone(self) -> str:
-        """Run directory of the seed's pretrained network."""
+    def _backbone(self) -> str:
+        """Name of the run directory of the seed's pretrained network."""
         self._results(BACKBONE, {"epochs": SOURCE_EPOCHS})
-        return str(self._folder(BACKBONE))
+        return self._name(BACKBONE)
 
-    def _folder(self, *names: str) -> Path:
-        return self.out / "-".join([str(self.seed), *names])
+    def _name(self, *names: str) -> str:
+        return "-".join([str(self.seed), *names])
 
     def _results(self, model: str, own: dict[str, Any], *names: str) -> dict[str, Any]:
-        """``results.json`` of a run; run directories that others go on from are kept."""
+        """``results.json`` of a run; run directories that others go on from are kept.
+
+        What is kept beside it names them without their folder, so that it may be moved.
+        """
         settings = NETWORK | own | {"seed": self.seed, "protocol": "conure"}
         settings["pretrain_epochs"] = SOURCE_EPOCHS
-        folder = self._folder(model, *names)
-        file = folder.with_name(f"{folder.name}.json")
+        name = self._name(model, *names)
+        folder, file = self.out / name, self.out / f"{name}.json"
         if file.exists():
             kept = json.loads(file.read_text())
             if kept["settings"] == settings:
                 return kept["results"]
-        made = str(self.seed) if model == BACKBONE else folder.name
+        made = str(self.seed) if model == BACKBONE else name
         for later in self.out.glob(f"{made}-*.json"):  # they went on from the old one
             later.unlink()
         shutil.rmtree(folder, ignore_errors=True)
         keys = {"data_path": str(self.data), "run_dir": str(folder)}
         keys |= {"show_progress": False, "state": "ERROR"}
+        for key in ("pretrained_path", "continue_from"):
+            if key in own:
+                keys[key] = str(self.out / own[key])
         results = run(model, "synthetic", config_dict=settings | keys)["results"]
         if model not in (LEARNER, BACKBONE):
             shutil.rmtree(folder)
