@@ -1,0 +1,101 @@
+"""Config files and flags: malformed ones, and ones that carry code."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+
+from recbole_peterrec.cli import main
+from tests.bad_input.case import holds, the_error
+from tests.toy import TARGET
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tasks: [",
+        "a: b: c",
+        "\tx: 1",
+        "x: &a [*b]",
+        "!!python/object:os.system x",
+        "\0",
+    ],
+)
+def test_malformed_yaml_is_refused_with_its_file(case, text):
+    path = case.folder / "broken.yaml"
+    path.write_text(text)
+    assert main(["--dataset=toy", f"--config_files={path}"]) == 2
+    holds(the_error(2, case.capsys.readouterr().err), str(path))
+    assert list(case.here.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", ["- 1\n- 2\n", "just words", "3"])
+def test_yaml_that_is_no_mapping_is_refused(case, text):
+    path = case.folder / "broken.yaml"
+    path.write_text(text)
+    status = main(["--dataset=toy", f"--config_files={path}"])
+    holds(the_error(status, case.capsys.readouterr().err), str(path), "key: value")
+
+
+def test_missing_config_file_is_named(case):
+    status = main(["--dataset=toy", "--config_files=nowhere.yaml"])
+    holds(the_error(status, case.capsys.readouterr().err), "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    "flag", ["--epochs", "epochs=1", "-epochs=1", "1", "--", "--=3"]
+)
+def test_malformed_flag_is_refused_with_what_it_must_look_like(case, flag):
+    holds(case.error(flag), f"{flag!r}", "--key=value")
+
+
+def test_flag_given_twice_with_different_values_is_refused(case):
+    holds(case.error("--epochs=1", "--epochs=2"), "--epochs", "twice")
+
+
+@pytest.mark.parametrize("flag", ["-m", "-d", "--model", "--dataset", "--config_files"])
+def test_flag_at_the_end_without_its_value_is_refused(case, flag):
+    status = main(["--epochs=none", "--data_path=nowhere", flag])  # never a whole run
+    holds(the_error(status, case.capsys.readouterr().err), flag)
+    assert list(case.here.iterdir()) == []
+
+
+CODE = "__import__('os').system('touch {}')"
+
+
+@pytest.mark.parametrize(
+    "key", ["learning_rate", "seed", "epochs", "val_interval", "device"]
+)
+def test_code_in_a_flag_is_not_executed(case, key):
+    trace = case.folder / "executed"
+    with contextlib.suppress(Exception):  # how it is refused is tested above
+        case.run(f"--{key}={CODE.format(trace)}")
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("key", ["learning_rate", "topk", "user_inter_num_interval"])
+def test_code_in_a_file_is_not_executed(case, key):
+    trace = case.folder / "executed"
+    with contextlib.suppress(Exception):
+        case.run(**{key: CODE.format(trace)})
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"learning_rate": CODE},
+        {"user_inter_num_interval": f"[{CODE},inf)"},
+        {"val_interval": {"rating": f"[{CODE},5]"}},
+        {"train_neg_sample_args": CODE},
+    ],
+    ids=lambda change: next(iter(change)),
+)
+def test_code_in_a_task_is_not_executed(case, change):
+    trace = case.folder / "executed"
+    text = json.dumps({**TARGET, **change}).replace("{}", str(trace))
+    with contextlib.suppress(Exception):
+        case.run(tasks=[json.loads(text)])
+    assert not trace.exists()

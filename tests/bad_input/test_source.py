@@ -1,0 +1,98 @@
+"""Files and columns of the source."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.bad_input.case import GENDER, holds, the_error
+from tests.toy import INTER, inter_rows, write_table
+
+
+def test_missing_dataset_names_the_folder_and_what_to_do(case):
+    message = case.error("--dataset=nowhere", "--show_progress=False")
+    holds(message, "nowhere", str(case.data), "nowhere.inter", "data_path")
+
+
+def test_missing_inter_file_is_named(case):
+    case.inter.unlink()
+    holds(case.error(), str(case.inter), "not found")
+
+
+def test_missing_user_file_is_named_with_its_task(case):
+    case.user.unlink()
+    holds(case.error(), "gender", str(case.user), "not found")
+
+
+def test_missing_column_is_named_with_the_nearest(case):
+    rows = inter_rows(60, 30, 1, 4, 12)
+    write_table(
+        case.inter, ("user_id:token", "item_ids:token", "rating:float", INTER[3]), rows
+    )
+    holds(case.error(), str(case.inter), "'item_id'", "did you mean 'item_ids'")
+
+
+def test_missing_timestamp_is_named(case):
+    write_table(
+        case.inter, INTER[:3], [row[:3] for row in inter_rows(60, 30, 1, 4, 12)]
+    )
+    holds(case.error(), str(case.inter), "'timestamp'", "user_id, item_id, rating")
+
+
+def test_file_without_a_typed_header_is_refused(case):
+    write_table(
+        case.inter, ("user_id", "item_id", "rating", "timestamp"), [("u1", "i1", 1, 1)]
+    )
+    holds(case.error(), str(case.inter), "name:type", "'user_id'")
+
+
+def test_time_that_is_not_loaded_is_no_traceback(case):
+    """RecBole's own default of load_col leaves the timestamp out."""
+    status = case.run(load_col={"inter": ["user_id", "item_id"]}, tasks=[GENDER])
+    if status:
+        holds(the_error(status, case.stderr), "timestamp", "load_col")
+
+
+def test_file_of_zero_bytes_is_refused(case):
+    case.inter.write_text("")
+    holds(case.error(), str(case.inter))
+
+
+def test_file_with_a_header_only_is_refused(case):
+    write_table(case.inter, INTER, [])
+    holds(case.error(), "source", "toy", "no interaction")
+
+
+def test_bytes_that_are_not_text_are_refused(case):
+    case.inter.write_bytes(b"\xff\xfe\x80 user_id:token\titem_id:token\n\xff")
+    holds(case.error(), str(case.inter))
+
+
+def test_latin_1_rows_are_refused_with_the_file(case):
+    with open(case.inter, "ab") as file:
+        file.write("u1\ti\xe9\t3\t99\n".encode("latin-1"))
+    holds(case.error(), str(case.inter))
+
+
+def test_word_in_a_column_of_numbers_is_refused_with_the_file(case):
+    with open(case.inter, "a") as file:
+        file.write("u1\ti1\t3\tyesterday\n")
+    holds(case.error(), str(case.inter))
+
+
+@pytest.mark.parametrize("model", ["PeterRec", "GRec"])
+def test_no_user_with_two_interactions_is_refused(case, model):
+    write_table(case.inter, INTER, [(f"u{i}", f"i{i}", 3, i) for i in range(20)])
+    holds(case.error(model=model), "source", "toy", "no user", "two interactions")
+
+
+def test_interval_that_leaves_no_interaction_names_the_keys(case):
+    message = case.error(user_inter_num_interval="[1000,inf)")
+    holds(message, "source", "toy", "user_inter_num_interval")
+
+
+def test_val_interval_that_leaves_no_interaction_names_the_key(case):
+    holds(case.error(val_interval={"rating": "[9,9]"}), "source", "toy", "val_interval")
+
+
+def test_malformed_interval_is_refused(case):
+    holds(case.error(user_inter_num_interval="five or so"), "five or so")

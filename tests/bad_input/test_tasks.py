@@ -1,0 +1,129 @@
+"""Tasks of a list: their data, names and keys."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.bad_input.case import GENDER, holds
+from tests.toy import INTER, TARGET, TASKS, USER, user_rows, write_table
+
+
+def test_task_column_that_is_not_there_suggests_the_nearest(case):
+    task = {"name": "sex", "kind": "profile", "field": "gendr"}
+    holds(
+        case.error(tasks=[task]),
+        "'sex'",
+        str(case.user),
+        "'gendr'",
+        "did you mean 'gender'",
+    )
+
+
+def test_task_column_with_one_value_is_refused(case):
+    write_table(
+        case.user, USER, [(user, age, "F") for user, age, _ in user_rows(60, 2)]
+    )
+    holds(case.error(), "'gender'", "one value", "'F'")
+
+
+def test_one_bracket_is_one_value(case):
+    task = {**TASKS[1], "bins": [200]}
+    holds(case.error(tasks=[task]), "'age'", "one value", "'<200'")
+
+
+def test_task_without_any_user_of_the_source_is_refused(case):
+    write_table(case.user, USER, [(f"x{i}", 20 + i, "FM"[i % 2]) for i in range(30)])
+    holds(case.error(), "'gender'", "none of its 30 users", "toy", "user_id")
+
+
+def test_users_without_a_source_sequence_are_reported_and_left_out(case):
+    rows = user_rows(60, 2) + [(f"x{i}", 20 + i, "FM"[i % 2]) for i in range(7)]
+    write_table(case.user, USER, rows)
+    assert case.run("--run_dir=run", tasks=[GENDER]) == 0
+    assert "7 users without a source sequence" in case.stderr
+    task = json.loads((case.here / "run" / "results.json").read_text())["tasks"][
+        "gender"
+    ]
+    assert task["unmatched_users"] == 7
+    assert sum(task["instances"].values()) == 60
+
+
+def test_users_of_a_target_domain_are_matched_by_token_or_refused(case):
+    write_table(
+        case.data / "shop" / "shop.inter",
+        INTER,
+        [("x1", "p1", 3, 1), ("x2", "p2", 3, 2)],
+    )
+    holds(case.error(tasks=[TARGET]), "'buy'", "none of its 2 users")
+
+
+def test_missing_target_dataset_is_named_with_its_task(case):
+    task = {**TARGET, "dataset": "shopp"}
+    holds(case.error(tasks=[task]), "'buy'", "'shopp'", "not found")
+
+
+def test_target_interval_that_leaves_nothing_is_refused(case):
+    task = {**TARGET, "val_interval": {"rating": "[9,9]"}}
+    holds(case.error(tasks=[task]), "'buy'", "shop", "val_interval")
+
+
+def test_more_negatives_than_there_are_is_refused(case):
+    task = {**TARGET, "eval_args": {**TARGET["eval_args"], "mode": "uni99"}}
+    holds(case.error(tasks=[task]), "'buy'", "99 negatives", "eval_args")
+
+
+def test_duplicated_task_names_are_refused(case):
+    holds(case.error(tasks=[GENDER, TASKS[1], GENDER]), "'gender'", "twice")
+
+
+@pytest.mark.parametrize("name", ["../out", "a/b", ".", "..", "", "two words", "nul\0"])
+def test_task_name_that_is_no_folder_name_is_refused(case, name):
+    holds(case.error(tasks=[{**GENDER, "name": name}]), "name")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "words"),
+    [
+        ([], ("tasks", "empty list", "--model=NextItNetAR pretrains")),
+        (None, ("tasks must be a list", "got None", "name: gender")),
+        ({"name": "gender"}, ("tasks", "list")),
+        (["gender"], ("entry 1", "name")),
+        ([{"kind": "profile", "field": "gender"}], ("entry 1", "name")),
+        (
+            [{"name": "g", "kind": "profil", "field": "gender"}],
+            ("'g'", "did you mean 'profile'"),
+        ),
+        ([{"name": "g", "field": "gender"}], ("'g'", "kind")),
+        ([{"name": "g", "kind": "profile"}], ("'g'", "field")),
+        ([{**TASKS[1], "bins": [40, 20]}], ("'age'", "bins", "increasing")),
+        ([{**TASKS[1], "bins": ["young", "old"]}], ("'age'", "bins", "numbers")),
+        ([{**TASKS[1], "bins": [20, "old"]}], ("'age'", "bins", "numbers")),
+        ([{**TASKS[1], "bins": 20}], ("'age'", "bins")),
+        ([{**GENDER, "bins": [1]}], ("'gender'", "no numbers")),
+        ([{**GENDER, "loss_type": "MSE"}], ("'gender'", "loss_type", "CE")),
+        ([{**GENDER, "metrics": ["Hitt"]}], ("'gender'", "Hitt")),
+        (
+            [{**GENDER, "learning_rte": 0.1}],
+            ("'gender'", "did you mean 'learning_rate'"),
+        ),
+        ([{**GENDER, "fild": "x"}], ("'gender'", "did you mean 'field'")),
+        ([{**GENDER, "pooling": "tcl_start"}], ("'gender'", "Fig. 2b")),
+        ([{**GENDER, "learning_rate": "fast"}], ("'gender'", "learning_rate")),
+        ([{**TARGET, "val_interval": {"rating": "[low,5]"}}], ("'buy'", "[low,5]")),
+        (
+            [{**TARGET, "val_interval": {"ratng": "[4,5]"}}],
+            ("'buy'", "did you mean 'rating'"),
+        ),
+    ],
+    ids=str,
+)
+def test_task_that_cannot_be_is_refused_by_name(case, tasks, words):
+    holds(case.error(tasks=tasks), *words)
+
+
+def test_split_that_leaves_a_part_empty_names_its_task_once(case):
+    split = {"eval_args": {"split": {"RS": [1, 0, 0]}}}
+    message = case.error(tasks=[{**GENDER, **split}])
+    assert message.startswith("task 'gender': 60/0/0 instances in train/valid/test")
