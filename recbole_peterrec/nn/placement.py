@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 
-class Serial(nn.Module):
-    """``patch(module(x))``."""
+class _Patched(nn.Module):
+    """A module and the patch that was put to it."""
 
     def __init__(self, module: nn.Module, patch: nn.Module) -> None:
         super().__init__()
@@ -22,6 +22,10 @@ class Serial(nn.Module):
     def reach(self) -> int:
         """As of the module."""
         return self.module.reach
+
+
+class Serial(_Patched):
+    """``patch(module(x))``."""
 
     def forward(
         self,
@@ -33,18 +37,8 @@ class Serial(nn.Module):
         return self.patch(self.module(x, mask, last))
 
 
-class Parallel(nn.Module):
+class Parallel(_Patched):
     """``module(x) + patch(x)``."""
-
-    def __init__(self, module: nn.Module, patch: nn.Module) -> None:
-        super().__init__()
-        self.module = module
-        self.patch = patch
-
-    @property
-    def reach(self) -> int:
-        """As of the module."""
-        return self.module.reach
 
     def forward(
         self,
@@ -62,7 +56,7 @@ class Insertion:
     """One of Fig. 3 (b) to (e): which modules a patch wraps, how, and how many a block may have."""
 
     site: str
-    wrapper: type[nn.Module]
+    wrapper: type[_Patched]
     counts: tuple[int, ...]
 
 
