@@ -3,8 +3,8 @@
 A second table has the differences of the first strategy to each other one on the same splits.
 
 One backbone is pretrained on all interactions (no label is used), saved, and given to every
-strategy on every split. A logistic regression on each user's bag of items learns from the same
-splits.
+strategy on every split. Logistic regressions on each user's bag of items, one for each strength of
+its L2, learn from the same splits.
 
     python tests/benchmarks/profiles.py
     python tests/benchmarks/profiles.py --strategies PeterRec FineAll --splits 3
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,21 +28,20 @@ from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.tasks import read_tasks
 
 PRETRAIN_EPOCHS = 8  # as in PeterRec.yaml
-REGRESSION = "LogisticRegression"
 MAJORITY = "LabelCS"
 
 
 def regression_accuracy(
-    dataset: str, seed: int, inverse_strength: float
-) -> dict[str, float]:
-    """Test accuracy of a logistic regression on the 0/1 bag of source items, task by task."""
+    dataset: str, seed: int, inverse_strengths: Sequence[float]
+) -> dict[str, dict[str, float]]:
+    """Test accuracy of logistic regressions on the 0/1 bag of source items, task by task."""
     config = Config("PeterRec", dataset, config_dict={"seed": seed})
     source = SequenceDataset(config)
     source.build()
     users, items = source.interactions()
     bags = np.zeros((source.user_num, source.item_num), dtype=np.float32)
     bags[users, items] = 1
-    accuracy = {}
+    accuracy: dict[str, dict[str, float]] = {}
     for task in read_tasks(config):
         data = TaskDataset(task.config, source)
         train, _, test = data.build()
@@ -52,8 +52,10 @@ def regression_accuracy(
             )
             for part in (train, test)
         ]
-        model = LogisticRegression(C=inverse_strength, max_iter=2000).fit(*rows[0])
-        accuracy[task.name] = float(model.score(*rows[1]))
+        for c in inverse_strengths:
+            model = LogisticRegression(C=c, max_iter=2000).fit(*rows[0])
+            found = accuracy.setdefault(f"LogisticRegression, C {c}", {})
+            found[task.name] = float(model.score(*rows[1]))
     return accuracy
 
 
@@ -67,7 +69,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--first", type=int, default=0, help="seed of the first split")
     parser.add_argument("--dataset", default="ml-100k")
-    parser.add_argument("--regression_c", type=float, default=0.01)
+    parser.add_argument("--regression_c", nargs="+", type=float, default=[0.01, 0.03])
     parser.add_argument(
         "--backbone", help="run directory of a saved backbone; default: pretrain one"
     )
@@ -77,13 +79,13 @@ def main() -> None:
 
     seeds = range(args.first, args.first + args.splits)
     quiet = {"show_progress": False, "state": "ERROR"}
-    scores: dict[str, dict[str, list[float]]] = {MAJORITY: {}, REGRESSION: {}}
+    scores: dict[str, dict[str, list[float]]] = {MAJORITY: {}}
     seconds: dict[str, list[float]] = {}
     for seed in seeds:
-        for task, value in regression_accuracy(
-            args.dataset, seed, args.regression_c
-        ).items():
-            scores[REGRESSION].setdefault(task, []).append(value)
+        found = regression_accuracy(args.dataset, seed, args.regression_c)
+        for regression, tasks in found.items():
+            for task, value in tasks.items():
+                scores.setdefault(regression, {}).setdefault(task, []).append(value)
     pretrained = (
         args.backbone
         or run(

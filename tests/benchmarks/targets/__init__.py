@@ -31,6 +31,7 @@ TARGETS: dict[str, Callable[[], list[Row]]] = {
     "patch": patches.patch_step,
     "head": patches.head_step,
     "conure": conure.conure_step,
+    "validation": source.validation,
     "evaluation": source.sampled_evaluation,
     "processes": processes.processes,
 }
