@@ -46,7 +46,8 @@ def _written_atomically(path: str | Path) -> Iterator[BinaryIO]:
             os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:
-            os.unlink(temporary)
+            with contextlib.suppress(OSError):  # replaced already, or worse came before
+                os.unlink(temporary)
             raise
 
 

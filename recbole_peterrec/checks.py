@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,9 +15,9 @@ _INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
 
 
 def number(value: Any, low: float, high: float = float("inf")) -> bool:
-    """Whether a value is a number in a range; True and False are none."""
+    """Whether a value is a finite number in a range; True and False are none."""
     real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return real and low <= value <= high
+    return real and math.isfinite(value) and low <= value <= high
 
 
 def whole(value: Any, low: int) -> bool:
@@ -36,8 +37,10 @@ def _samples(value: Any) -> bool:
     """Whether a value is RecBole's description of negatives, none of them excepted."""
     if not isinstance(value, dict) or not set(NEGATIVES).issuperset(value):
         return False
-    none = value.get("distribution", "uniform") in (None, "none", "None")
-    return none or whole(value.get("sample_num", 1), 1)
+    if value.get("distribution", "uniform") in (None, "none", "None"):
+        return True
+    alpha = value.get("alpha", 1)  # RecBole's power of the popularity
+    return whole(value.get("sample_num", 1), 1) and number(alpha, -math.inf)
 
 
 def _clips(value: Any) -> bool:
@@ -46,13 +49,24 @@ def _clips(value: Any) -> bool:
         isinstance(value, dict)
         and set(CLIPPING).issuperset(value)
         and number(value.get("max_norm"), 0)
-        and (value.get("norm_type") == "inf" or number(value.get("norm_type", 2), 0))
+        and (
+            value.get("norm_type") in ("inf", math.inf)
+            or number(value.get("norm_type", 2), 0)
+        )
     )
 
 
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop")
 NEGATIVES = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
 CLIPPING = ("max_norm", "norm_type", "error_if_nonfinite", "foreach")
+PATHS = (
+    "checkpoint_dir",
+    "continue_from",
+    "data_path",
+    "pretrained_path",
+    "resume",
+    "run_dir",
+)
 SWITCHES = (
     "pretrained",
     "carry_encoder",
@@ -71,14 +85,24 @@ COUNT_OR_NONE: Rule = (
     "empty or a whole number of at least 1",
 )
 NOT_NEGATIVE: Rule = (lambda value: number(value, 0), "a number of at least 0")
+POSITIVE: Rule = (lambda value: number(value, 0) and value > 0, "above 0")
+POSITIVE_OR_NONE: Rule = (
+    lambda value: value is None or number(value, 0) and value > 0,
+    "empty or above 0",
+)
+DECIMALS: Rule = (
+    lambda value: whole(value, 0) and value <= 15,
+    "a whole number from 0 to 15",
+)
+PATH: Rule = (
+    lambda value: value is None or isinstance(value, str),
+    "empty or a path (in quotes, if it looks like a number)",
+)
 PROBABILITY: Rule = (_probability, "a number of at least 0 and below 1")
 
 RULES: dict[str, Rule] = {
-    "learning_rate": (lambda value: number(value, 0) and value > 0, "above 0"),
-    "head_learning_rate": (
-        lambda value: value is None or number(value, 0) and value > 0,
-        "empty or above 0",
-    ),
+    "learning_rate": POSITIVE,
+    "head_learning_rate": POSITIVE_OR_NONE,
     "weight_decay": NOT_NEGATIVE,
     "head_weight_decay": NOT_NEGATIVE,
     "weight_average": PROBABILITY,
@@ -117,16 +141,13 @@ RULES: dict[str, Rule] = {
         lambda value: value is None or number(value, 0),
         "empty or a number of MiB of at least 0",
     ),
-    "rank_rho": (
-        lambda value: value is None or number(value, 0) and value > 0,
-        "empty or above 0",
-    ),
+    "rank_rho": POSITIVE_OR_NONE,
     "retrain_epochs": COUNT_OR_NONE,
     "prune_ratio": (
         lambda value: value == "auto" or _share(value),
         "above 0 and below 1, or auto",
     ),
-    "embedding_prune_ratio": (lambda value: _share(value), "above 0 and below 1"),
+    "embedding_prune_ratio": (_share, "above 0 and below 1"),
     "joint_coefficient": NOT_NEGATIVE,
     "prune_tolerance": PROBABILITY,
     "train_neg_sample_args": (
@@ -138,8 +159,13 @@ RULES: dict[str, Rule] = {
         "empty or a mapping such as {max_norm: 5}",
     ),
     "worker": NATURAL,
-    "metric_decimal_place": NATURAL,
-    "loss_decimal_place": NATURAL,
+    "metric_decimal_place": DECIMALS,
+    "loss_decimal_place": DECIMALS,
+    "encoding": (
+        lambda value: value is None or isinstance(value, str),
+        "empty or the name of an encoding, such as utf-8",
+    ),
+    **dict.fromkeys(PATHS, PATH),
     "field_separator": (lambda value: isinstance(value, str) and value, "a text"),
     "log_wandb": (
         lambda value: not value or importlib.util.find_spec("wandb") is not None,
@@ -178,7 +204,7 @@ OURS: dict[str, Rule] = {  # RecBole's models use these names for other things
     "dropout_prob": PROBABILITY,
     "embedding_size": COUNT,
     "kernel_size": COUNT,
-    "embedding_scale": (lambda value: number(value, 0) and value > 0, "above 0"),
+    "embedding_scale": POSITIVE,
     "block_num": COUNT,
     "transform": (
         lambda value: value is None,

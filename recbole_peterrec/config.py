@@ -12,7 +12,7 @@ from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType, argument_list
 
 from recbole_peterrec import registry
-from recbole_peterrec.checks import check_values
+from recbole_peterrec.checks import PATHS, check_values
 from recbole_peterrec.defaults import merged_eval_args, merged_task_defaults
 from recbole_peterrec.errors import ConfigError, did_you_mean
 from recbole_peterrec.eval_checks import check_metrics
@@ -54,20 +54,11 @@ DERIVED = (
 
 # Keys whose text stays text, whatever it looks like.
 TEXT = (
-    "checkpoint_dir",
-    "continue_from",
-    "data_path",
+    *PATHS,
     "ip",
     "item_inter_num_interval",
-    "pretrained_path",
-    "resume",
-    "run_dir",
     "user_inter_num_interval",
 )
-
-
-# Keys that hold paths, relative to where the program was started.
-PATHS = ("checkpoint_dir", "continue_from", "data_path", "pretrained_path")
 
 
 class Config(RecBoleConfig):
@@ -107,11 +98,14 @@ class Config(RecBoleConfig):
         return merged
 
     def _convert_config_dict(self, config_dict):
-        return {
+        values = {
             key: parse_literal(value)
             if isinstance(value, str) and (key not in TEXT or value == "~")
-            else plain(value, f"configuration: {key}")
+            else value
             for key, value in config_dict.items()
+        }
+        return {
+            key: plain(value, f"configuration: {key}") for key, value in values.items()
         }
 
     def _load_cmd_line(self):

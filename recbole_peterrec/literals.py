@@ -86,14 +86,16 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         with open(path, encoding="utf-8") as file:
             content = yaml.load(file, Loader=Loader) or {}
+        if isinstance(content, dict):
+            return {
+                key: plain(value, f"config file {path}: {key}")
+                for key, value in content.items()
+            }
     except OSError as error:
         raise ConfigError(f"config file {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise ConfigError(f"config file {path}: it is nested too deep") from error
+    except (yaml.YAMLError, ValueError) as error:  # no text, no date, ...
         line = " ".join(str(error).split())
         raise ConfigError(f"config file {path} is not yaml: {line}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"config file {path} must hold key: value lines")
-    return {
-        key: plain(value, f"config file {path}: {key}")
-        for key, value in content.items()
-    }
+    raise ConfigError(f"config file {path} must hold key: value lines")

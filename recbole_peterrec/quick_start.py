@@ -20,7 +20,7 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.continual_run import ContinualRun
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import launch, plan_of
-from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.literals import read_yaml
 from recbole_peterrec.model.conure import Conure
 from recbole_peterrec.model.peterrec import PeterRec
@@ -71,7 +71,7 @@ def run(
     with group.joined_from_environment():
         config = Config(*given)
         if config["resume"]:
-            config = _resumed(config)
+            config = _resumed(config, {"model": model, "dataset": dataset})
         plan = plan_of(config)
         if plan is not None and group.member() is None:
             return launch(plan, run, given)
@@ -82,7 +82,7 @@ def _run(config: Config) -> dict[str, Any]:
     """The run of a config, in this process or as one of several."""
     if config["resume"] and run_directory.has_ended(config["run_dir"]):
         run_directory.end(Path(config["run_dir"]))
-        results = load_json(Path(config["run_dir"], "results.json"))
+        results = _finished(Path(config["run_dir"], "results.json"))
         return _outcome(config, results, Path(config["run_dir"]))
     _join_processes(config)
     with RunLog(config["state"]).active() as log:
@@ -98,6 +98,19 @@ def _run(config: Config) -> dict[str, Any]:
             if group.is_first():
                 run_directory.end(run_dir)
     return _outcome(config, results, run_dir)
+
+
+def _finished(file: Path) -> dict[str, Any]:
+    """``results.json`` of a run that has ended.
+
+    Raises:
+        CheckpointError: not such a file.
+    """
+    results = load_json(file)
+    pretrain = results.get("pretrain")
+    if not isinstance(pretrain, dict) or not {"valid", "test"} <= pretrain.keys():
+        raise CheckpointError(f"{file} is not what a run writes")
+    return results
 
 
 def _nothing_yet(config: Config) -> dict[str, Any]:
@@ -152,8 +165,12 @@ def _run_class(config: Config) -> type:
     return SequentialRun
 
 
-def _resumed(config: Config) -> Config:
+def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
     """The config of the run that ``resume`` names, to go on in its directory.
+
+    Args:
+        config: what was given, and defaults.
+        arguments: model and dataset, as given beside it.
 
     Raises:
         ConfigError: keys that would change it, or no run there.
@@ -172,6 +189,12 @@ def _resumed(config: Config) -> Config:
     content = read_yaml(file)
     if not all(isinstance(content.get(key), str) for key in ("model", "dataset")):
         raise ConfigError(f"resume: {file} names no model and dataset")
+    for key, value in arguments.items():
+        asked = value or config.external_config_dict.get(key)
+        if asked and asked != content[key]:
+            raise ConfigError(
+                f"resume: the run in {run_dir} has {key} {content[key]}, not {asked}"
+            )
     settings = {"run_dir": str(run_dir), "resume": str(run_dir)}
     for key in ("show_progress", "state", "data_path", *PROCESSES):
         if key in config.external_config_dict:

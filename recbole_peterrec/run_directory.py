@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -77,8 +78,11 @@ def held(run_dir: Path) -> Iterator[None]:
         OSError: nothing can be written there.
     """
     training = run_dir / TRAINING
-    begun = training.is_dir()
-    training.mkdir(exist_ok=True)
+    begun = False
+    try:
+        training.mkdir()
+    except FileExistsError:
+        begun = True
     with open(training / LOCK, "wb") as file:
         try:
             _lock(file)
@@ -86,12 +90,22 @@ def held(run_dir: Path) -> Iterator[None]:
             raise ConfigError(
                 f"run_dir {run_dir}: a run is at work there; wait for its end, or stop it"
             ) from error
-        if not begun and (run_dir / "results.json").is_file():
+        anew = not begun and (run_dir / "results.json").is_file()
+        if anew:
             shutil.rmtree(training)
+        if anew or not _is_there(training / LOCK, file):
             raise ConfigError(
                 f"run_dir {run_dir}: its run has ended meanwhile; results.json is there"
             )
         yield
+
+
+def _is_there(path: Path, file: IO[bytes]) -> bool:
+    """Whether the open file still has that name: :func:`end` takes it away with its folder."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def _lock(file: IO[bytes]) -> None:

@@ -110,6 +110,7 @@ class SequentialStage:
             "source",
             self.config["encoding"],
             tokens=columns[:2],
+            intervals=self.config["val_interval"],
         )
         name = f"{self.config['model']}Dataset"
         default = recbole_datasets.SequentialDataset

@@ -83,6 +83,21 @@ def test_a_missing_or_foreign_file_is_one_clear_line(tmp_path, load, content):
     assert "\n" not in str(caught.value)
 
 
+def test_an_interrupt_after_the_file_is_in_place_stays_an_interrupt(
+    tmp_path, monkeypatch
+):
+    replace = os.replace
+
+    def interrupted(source, target):
+        replace(source, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.write_atomically(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
 def test_a_place_that_cannot_be_written_is_told_apart_from_a_full_disk(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match=r"File exists; mend that$"):

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from recbole_peterrec import run, run_directory
-from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.trainer.transfer import TransferTrainer
 from tests.toy import (
     TARGET,
@@ -235,6 +235,27 @@ def test_resuming_a_finished_run_gives_its_results(folder, tmp_path):
     assert again["results"] == first["results"]
 
 
+@pytest.mark.parametrize("given", [{"model": "GRec"}, {"dataset": "shop"}])
+def test_a_run_is_not_gone_on_with_as_another(folder, tmp_path, given):
+    run_dir = tmp_path / "run"
+    with stopped_at(4):
+        run("PeterRec", "toy", config_dict=config(folder, "PeterRec", run_dir))
+    resume = {"resume": str(run_dir), "state": "ERROR"}
+    for arguments, keys in (({}, given), (given, {})):
+        with pytest.raises(ConfigError, match=f"not {next(iter(given.values()))}"):
+            run(**arguments, config_dict=resume | keys)
+    assert run("PeterRec", "toy", config_dict=resume)["results"]["tasks"]
+
+
+@pytest.mark.parametrize("content", ["{}", '{"pretrain": 3}', "[]"])
+def test_results_that_no_run_wrote_are_refused(folder, tmp_path, content):
+    run_dir = tmp_path / "run"
+    run("GRec", "toy", config_dict=config(folder, "GRec", run_dir))
+    (run_dir / "results.json").write_text(content)
+    with pytest.raises(UserError, match=r"results\.json"):
+        run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+
+
 def test_another_run_does_not_begin_where_one_has_begun(folder, tmp_path):
     """Its states would be taken up by whoever goes on there."""
     run_dir = tmp_path / "run"
@@ -262,6 +283,18 @@ def test_a_run_that_is_at_work_is_not_gone_on_with(folder, tmp_path):
 
 def test_a_run_that_ends_while_another_process_prepares_is_not_begun_anew(tmp_path):
     (tmp_path / "results.json").write_text("{}")
+    held = run_directory.held(tmp_path)
+    with pytest.raises(ConfigError, match="has ended meanwhile"), held:
+        pass
+    assert run_directory.has_ended(tmp_path)
+
+
+def test_a_run_that_ends_while_its_lock_is_taken_is_not_begun_anew(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "results.json").write_text("{}")
+    (tmp_path / "training").mkdir()
+    monkeypatch.setattr(run_directory, "_lock", lambda _: run_directory.end(tmp_path))
     held = run_directory.held(tmp_path)
     with pytest.raises(ConfigError, match="has ended meanwhile"), held:
         pass

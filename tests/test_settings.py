@@ -200,3 +200,12 @@ def test_a_model_without_tasks_takes_no_weights_of_another_run(tmp_path, model):
     keys = settings(write_toy(tmp_path), pretrained_path="nowhere", state="ERROR")
     with pytest.raises(UserError, match="starts from random weights"):
         run(model, "toy", config_dict=keys)
+
+
+def test_a_flag_and_python_give_the_same_values(tmp_path):
+    keys = settings(write_toy(tmp_path))
+    flagged = Config("PeterRec", "toy", config_dict=keys, arguments=["--topk=(5,10)"])
+    given = Config("PeterRec", "toy", config_dict={**keys, "topk": (5, 10)})
+    assert flagged["topk"] == given["topk"] == [5, 10]
+    with pytest.raises(UserError, match="wandb_project: Ellipsis"):
+        Config("PeterRec", "toy", config_dict=keys, arguments=["--wandb_project=..."])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any
 
-from recbole_peterrec.errors import DataError, did_you_mean
+from recbole_peterrec.errors import ConfigError, DataError, did_you_mean
 
 
 def require_columns(
@@ -18,6 +19,7 @@ def require_columns(
     where: str,
     encoding: str | None = None,
     tokens: Collection[str] = (),
+    intervals: Mapping[str, Any] | None = None,
 ) -> None:
     """Check that ``folder/dataset.suffix`` exists and has the fields, each with one value a row.
 
@@ -30,10 +32,12 @@ def require_columns(
         where: who asks, for the message, such as ``task 'gender'``.
         encoding: of the file; UTF-8 if None.
         tokens: those of the fields that must be tokens.
+        intervals: RecBole's ``val_interval``; its columns must be there too, and fit.
 
     Raises:
         DataError: folder, file or column missing, of another type, or a header that is not
             RecBole's.
+        ConfigError: an interval of a token column, or a list of values of a number's.
     """
     if not os.path.isdir(folder):
         raise DataError(
@@ -44,7 +48,8 @@ def require_columns(
     if not os.path.isfile(path):
         raise DataError(f"{where}: file {path} not found")
     kinds = dict(read_header(path, separator, encoding, where))
-    for field in fields:
+    intervals = intervals or {}
+    for field in (*fields, *intervals):
         if field not in kinds:
             raise DataError(
                 f"{where}: {path} has no column {field!r}{did_you_mean(field, kinds)} "
@@ -56,6 +61,19 @@ def require_columns(
                 f"{where}: {path}: column {field!r} has type {kinds[field]}; here it must be "
                 f"{' or '.join(usable)}"
             )
+    for field, interval in intervals.items():
+        _check_interval_kind(where, field, kinds[field], interval)
+
+
+def _check_interval_kind(where: str, field: str, kind: str, interval: Any) -> None:
+    """RecBole skips what does not fit, or takes other rows."""
+    listed = isinstance(interval, list)
+    if listed == (kind == "token"):
+        return
+    wanted = "a list of tokens" if kind == "token" else "an interval such as '[4,5]'"
+    raise ConfigError(
+        f"{where}: val_interval of {field}, a {kind} column, must be {wanted}, got {interval!r}"
+    )
 
 
 def read_header(

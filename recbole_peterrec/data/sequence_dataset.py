@@ -65,11 +65,12 @@ class SequenceDataset(WholeSource, SequentialDataset):
             config["data_path"],
             config["dataset"],
             "inter",
-            [*fields, *(config["val_interval"] or {})],
+            fields,
             config["field_separator"],
             "source",
             config["encoding"],
             tokens=fields[:2],
+            intervals=config["val_interval"],
         )
         with reading("source", config):
             super().__init__(config)

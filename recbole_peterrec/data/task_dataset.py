@@ -51,7 +51,6 @@ class TaskDataset(Dataset):
         self.with_histories = True
         suffix = "user" if self.kind == PROFILE else "inter"
         fields = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
-        fields += list(config["val_interval"] or {})
         if config["eval_args"]["order"] == "TO":
             fields.append(config["TIME_FIELD"])
         folder, name = config["data_path"], config["dataset"]
@@ -64,6 +63,7 @@ class TaskDataset(Dataset):
             self.where,
             config["encoding"],
             tokens=fields[: 1 if self.kind == PROFILE else 2],
+            intervals=config["val_interval"],
         )
         with reading(self.where, config, suffix):
             super().__init__(config)

@@ -21,6 +21,8 @@ from tests.toy import TARGET
         "x: &a [*b]",
         "!!python/object:os.system x",
         "\0",
+        "x: 2024-13-45",
+        "a: &a [*a]",
     ],
 )
 def test_malformed_yaml_is_refused_with_its_file(case, text):

@@ -94,5 +94,19 @@ def test_val_interval_that_leaves_no_interaction_names_the_key(case):
     holds(case.error(val_interval={"rating": "[9,9]"}), "source", "toy", "val_interval")
 
 
+@pytest.mark.parametrize("cache", [0, None])
+@pytest.mark.parametrize("model", ["PeterRec", "GRU4Rec"])
+@pytest.mark.parametrize(
+    ("interval", "wanted"),
+    [({"rating": [3, 4]}, "'[4,5]'"), ({"item_id": "[3,4]"}, "list of tokens")],
+)
+def test_interval_of_the_other_kind_of_column_is_refused(
+    case, model, cache, interval, wanted
+):
+    """RecBole skips it and drops some other row."""
+    keys = {"val_interval": interval, "source_cache": cache}
+    holds(case.error(model=model, **keys), "val_interval of", *interval, wanted)
+
+
 def test_malformed_interval_is_refused(case):
     holds(case.error(user_inter_num_interval="five or so"), "five or so")

@@ -64,6 +64,11 @@ def test_missing_target_dataset_is_named_with_its_task(case):
     holds(case.error(tasks=[task]), "'buy'", "'shopp'", "not found")
 
 
+def test_list_of_numbers_for_an_interval_of_a_target_is_refused(case):
+    task = {**TARGET, "val_interval": {"rating": [4, 5]}}
+    holds(case.error(tasks=[task]), "'buy'", "val_interval of rating", "'[4,5]'")
+
+
 def test_target_interval_that_leaves_nothing_is_refused(case):
     task = {**TARGET, "val_interval": {"rating": "[9,9]"}}
     holds(case.error(tasks=[task]), "'buy'", "shop", "val_interval")
