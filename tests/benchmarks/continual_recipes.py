@@ -42,15 +42,18 @@ TRAINS_ALL = {
     "recommendation": DROPOUT | {"learning_rate": 0.0003},
     "profile": {"learning_rate": 0.0003},
 }
+PATCHES = {"patch_reduction": 4}  # 16 channels of 64; the authors' code has 4 as well
 # What a strategy sets for a kind of task, or for a task: steps of what is trained beside the head.
 STRATEGIES: dict[str, dict[str, dict[str, Any]]] = {
     "PeterRec": {
-        "recommendation": {"learning_rate": 0.003, "dropout_prob": 0.0},
+        "recommendation": PATCHES | {"learning_rate": 0.003, "dropout_prob": 0.0},
+        "like": DROPOUT,
         "few_likes": {"learning_rate": 0.001},
-        "profile": {"learning_rate": 0.003},
+        "profile": PATCHES | {"learning_rate": 0.003},
     },
     "Conure": {
         "recommendation": DROPOUT | {"learning_rate": 0.001},
+        "like": {"prune_ratio": 0.5},
         "profile": {"learning_rate": 0.0005},
     },
     "STL": TRAINS_ALL | {"click": {"learning_rate": 0.0001, "dropout_prob": 0.0}},
