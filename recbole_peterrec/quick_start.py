@@ -217,12 +217,12 @@ def _opened(config: Config, log: RunLog, definitions: dict[str, Any]) -> Iterato
     if going_on:
         advice = run_directory.resumption(config["run_dir"])
     key = "run_dir" if config["run_dir"] else "checkpoint_dir"
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         with run_directory.advising(advice):
             with writing(f"{key} {config[key]}"):
                 run_dir = run_directory.make(config)
                 if group.is_first():
-                    held.enter_context(run_directory.held(run_dir))
+                    stack.enter_context(run_directory.held(run_dir))
                 log.open_file(run_dir)
             if not going_on:
                 text = yaml.safe_dump(

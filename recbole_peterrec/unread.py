@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
@@ -37,8 +38,9 @@ PRUNING = (
 )
 
 
-def tell_unread(config: Config, keys: Iterable[str]) -> None:
-    """Warn of given keys that this run does not read; refuse those of :data:`ORIGINS`.
+def tell_unread(config: Config, keys: Collection[str]) -> None:
+    """Warn of given keys, of the run or of a task, that this run does not read; refuse those of
+    :data:`ORIGINS`.
 
     A value that is the default of the model's files, or False where these have none, is no wish: a
     saved ``config.yaml`` has it.
@@ -51,12 +53,7 @@ def tell_unread(config: Config, keys: Iterable[str]) -> None:
         ConfigError: the weights that a user names would not be used.
     """
     given, defaults = config.external_config_dict, config.internal_config_dict
-    unread = [
-        key
-        for key in sorted(keys)
-        if given.get(key) is not None
-        and (given[key] != defaults[key] if key in defaults else given[key])
-    ]
+    unread = _wished(given, defaults, keys)
     for key in unread:
         if key in ORIGINS:
             raise ConfigError(f"{key} {ORIGINS[key]} ({config['model']})")
@@ -64,3 +61,33 @@ def tell_unread(config: Config, keys: Iterable[str]) -> None:
         logging.getLogger().warning(
             f"{config['model']} does not read {', '.join(unread)}"
         )
+    for task, task_defaults in _given_tasks(config):
+        unread = _wished(task, {**defaults, **given, **task_defaults}, keys)
+        if unread:
+            logging.getLogger().warning(
+                f"{config['model']} does not read {', '.join(unread)} of task {task['name']!r}"
+            )
+
+
+def _wished(
+    given: Mapping[str, Any], defaults: Mapping[str, Any], keys: Collection[str]
+) -> list[str]:
+    return [
+        key
+        for key in sorted(keys)
+        if given.get(key) is not None
+        and (given[key] != defaults[key] if key in defaults else given[key])
+    ]
+
+
+def _given_tasks(config: Config) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
+    """The entries of a user's list of tasks, each with the defaults of its kind and name."""
+    shipped = {
+        task["name"]: task for task in config.internal_config_dict.get("tasks") or ()
+    }
+    kinds = config["task_defaults"] or {}
+    tasks = config.external_config_dict.get("tasks")
+    for task in tasks if isinstance(tasks, list) else ():
+        named = isinstance(task, dict) and isinstance(task.get("name"), str)
+        if named and task.get("kind") in tuple(kinds):  # others are refused later
+            yield task, {**kinds[task["kind"]], **shipped.get(task["name"], {})}

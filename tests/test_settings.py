@@ -176,6 +176,12 @@ def test_the_item_column_of_a_target_is_kept_for_going_on(tmp_path):
     [
         ("PeterRec", {"prune_ratio": 0.5}, PRUNING, "prune_ratio"),
         ("Conure", {"tuning": "head"}, TUNING, "patch_reduction, tuning"),
+        (
+            "PeterRec",
+            {"tasks": [TARGET | {"prune_ratio": 0.5}]},
+            PRUNING,
+            "prune_ratio of task 'buy'",
+        ),
     ],
     ids=str,
 )
@@ -189,8 +195,11 @@ def test_keys_of_another_kind_of_run_are_told(
 
 
 def test_defaults_of_a_saved_config_are_not_told(tmp_path, caplog):
-    config = Config("PeterRec", "toy", config_dict=settings(write_toy(tmp_path)))
-    again = Config("PeterRec", "toy", config_dict=config.resolved())
+    keys = settings(write_toy(tmp_path), protocol="conure", tasks=[TARGET])
+    config = Config("PeterRec", "toy", config_dict=keys)
+    saved = {"tasks": [task.definition for task in read_tasks(config)]}
+    again = Config("PeterRec", "toy", config_dict=config.resolved() | saved)
+    assert "prune_ratio" in saved["tasks"][0]
     tell_unread(again, (*PRUNING, "pretrained", "pretrained_path"))
     assert caplog.records == []
 
