@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ _INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
 def number(value: Any, low: float, high: float = float("inf")) -> bool:
     """Whether a value is a finite number in a range; True and False are none."""
     real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return real and math.isfinite(value) and low <= value <= high
+    return real and abs(value) <= sys.float_info.max and low <= value <= high
 
 
 def whole(value: Any, low: int) -> bool:
@@ -48,7 +49,7 @@ def _clips(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and set(CLIPPING).issuperset(value)
-        and number(value.get("max_norm"), 0)
+        and (value.get("max_norm") == math.inf or number(value.get("max_norm"), 0))
         and (
             value.get("norm_type") in ("inf", math.inf)
             or number(value.get("norm_type", 2), 0)
@@ -95,6 +96,10 @@ DECIMALS: Rule = (
     "a whole number from 0 to 15",
 )
 PATH: Rule = (
+    lambda value: isinstance(value, str) and bool(value),
+    "a path (in quotes, if it looks like a number)",
+)
+PATH_OR_NONE: Rule = (
     lambda value: value is None or isinstance(value, str),
     "empty or a path (in quotes, if it looks like a number)",
 )
@@ -138,7 +143,7 @@ RULES: dict[str, Rule] = {
     "window_overlap": PROBABILITY,
     "recent_interactions": COUNT_OR_NONE,
     "source_cache": (
-        lambda value: value is None or number(value, 0),
+        lambda value: value in (None, math.inf) or number(value, 0),
         "empty or a number of MiB of at least 0",
     ),
     "rank_rho": POSITIVE_OR_NONE,
@@ -165,7 +170,9 @@ RULES: dict[str, Rule] = {
         lambda value: value is None or isinstance(value, str),
         "empty or the name of an encoding, such as utf-8",
     ),
-    **dict.fromkeys(PATHS, PATH),
+    **dict.fromkeys(PATHS, PATH_OR_NONE),
+    "checkpoint_dir": PATH,
+    "data_path": PATH,
     "field_separator": (lambda value: isinstance(value, str) and value, "a text"),
     "log_wandb": (
         lambda value: not value or importlib.util.find_spec("wandb") is not None,

@@ -108,7 +108,10 @@ def _finished(file: Path) -> dict[str, Any]:
     """
     results = load_json(file)
     pretrain = results.get("pretrain")
-    if not isinstance(pretrain, dict) or not {"valid", "test"} <= pretrain.keys():
+    parts = [pretrain, results.get("tasks")]
+    if isinstance(pretrain, dict):
+        parts += [pretrain.get("valid"), pretrain.get("test")]
+    if not all(isinstance(part, dict) for part in parts):
         raise CheckpointError(f"{file} is not what a run writes")
     return results
 
@@ -191,7 +194,7 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
         raise ConfigError(f"resume: {file} names no model and dataset")
     for key, value in arguments.items():
         asked = value or config.external_config_dict.get(key)
-        if asked and asked != content[key]:
+        if asked and str(asked) != content[key]:
             raise ConfigError(
                 f"resume: the run in {run_dir} has {key} {content[key]}, not {asked}"
             )

@@ -9,7 +9,7 @@ from recbole.utils import ModelType, get_trainer, init_seed
 from torch import nn
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.data.atomic import reading, require_columns
+from recbole_peterrec.data.atomic import check_interval, reading, require_columns
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import ConfigError
@@ -110,12 +110,16 @@ class SequentialStage:
             "source",
             self.config["encoding"],
             tokens=columns[:2],
-            intervals=self.config["val_interval"],
         )
         name = f"{self.config['model']}Dataset"
         default = recbole_datasets.SequentialDataset
         with reading("source", self.config):
-            return getattr(recbole_datasets, name, default)(self.config)
+            dataset = getattr(recbole_datasets, name, default)(self.config)
+        for field, interval in (self.config["val_interval"] or {}).items():
+            # of any file: RecBole's models filter by columns of users and items too
+            kind = dataset.field2type[field].value
+            check_interval("source", field, kind, interval)
+        return dataset
 
     def train(self, log: RunLog, **overrides: Any) -> Outcome:
         """Train the model and test its best epoch, whose weights it then has.

@@ -247,7 +247,16 @@ def test_a_run_is_not_gone_on_with_as_another(folder, tmp_path, given):
     assert run("PeterRec", "toy", config_dict=resume)["results"]["tasks"]
 
 
-@pytest.mark.parametrize("content", ["{}", '{"pretrain": 3}', "[]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{}",
+        "[]",
+        '{"pretrain": 3, "tasks": {}}',
+        '{"pretrain": {"valid": 3, "test": {}}, "tasks": {}}',
+        '{"pretrain": {"valid": {}, "test": {}}}',
+    ],
+)
 def test_results_that_no_run_wrote_are_refused(folder, tmp_path, content):
     run_dir = tmp_path / "run"
     run("GRec", "toy", config_dict=config(folder, "GRec", run_dir))

@@ -62,11 +62,21 @@ def require_columns(
                 f"{' or '.join(usable)}"
             )
     for field, interval in intervals.items():
-        _check_interval_kind(where, field, kinds[field], interval)
+        check_interval(where, field, kinds[field], interval)
 
 
-def _check_interval_kind(where: str, field: str, kind: str, interval: Any) -> None:
-    """RecBole skips what does not fit, or takes other rows."""
+def check_interval(where: str, field: str, kind: str, interval: Any) -> None:
+    """Refuse what does not fit a column: RecBole skips it, or takes other rows.
+
+    Args:
+        where: who asks, for the message.
+        field: name of the column.
+        kind: its type, ``token`` or ``float``.
+        interval: of RecBole's ``val_interval``.
+
+    Raises:
+        ConfigError: an interval of a token column, or a list of values of a number's.
+    """
     listed = isinstance(interval, list)
     if listed == (kind == "token"):
         return

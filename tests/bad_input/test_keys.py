@@ -126,11 +126,13 @@ def test_tokens_at_both_ends_of_a_causal_network_are_refused(case):
         ("encoding", -1),
         ("metric_decimal_place", 400),
         ("pretrained_path", 2024),
+        ("learning_rate", 10**400),
         ("checkpoint_dir", 2024),
+        ("checkpoint_dir", None),
         ("loss_type", "BPR"),
         ("valid_metric", "MRR@7"),
     ],
-    ids=str,
+    ids=lambda value: str(value)[:40],
 )
 def test_value_that_cannot_be_is_refused_with_its_key(case, key, value):
     extra = {"tuning": "last"} if key == "tune_layers" else {}

@@ -95,10 +95,13 @@ def test_val_interval_that_leaves_no_interaction_names_the_key(case):
 
 
 @pytest.mark.parametrize("cache", [0, None])
-@pytest.mark.parametrize("model", ["PeterRec", "GRU4Rec"])
 @pytest.mark.parametrize(
-    ("interval", "wanted"),
-    [({"rating": [3, 4]}, "'[4,5]'"), ({"item_id": "[3,4]"}, "list of tokens")],
+    ("model", "interval", "wanted"),
+    [
+        ("PeterRec", {"rating": [3, 4]}, "'[4,5]'"),
+        ("GRU4Rec", {"rating": [3, 4]}, "'[4,5]'"),
+        ("PeterRec", {"item_id": "[3,4]"}, "list of tokens"),
+    ],
 )
 def test_interval_of_the_other_kind_of_column_is_refused(
     case, model, cache, interval, wanted
@@ -106,6 +109,13 @@ def test_interval_of_the_other_kind_of_column_is_refused(
     """RecBole skips it and drops some other row."""
     keys = {"val_interval": interval, "source_cache": cache}
     holds(case.error(model=model, **keys), "val_interval of", *interval, wanted)
+
+
+def test_a_model_of_recbole_may_choose_users_by_a_column_of_theirs(case):
+    columns = {"inter": ["user_id", "item_id", "timestamp"]}
+    columns["user"] = ["user_id", "gender"]
+    keys = {"load_col": columns, "val_interval": {"gender": ["M"]}}
+    assert case.run("--run_dir=run", model="GRU4Rec", **keys) == 0
 
 
 def test_malformed_interval_is_refused(case):
