@@ -14,6 +14,7 @@ import dataclasses
 import resource
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -90,8 +91,8 @@ def main() -> None:
     for axis in args.axes:
         for factor in factors:
             sizes = {**BASE, axis: BASE[axis] * factor}
-            with get_context("spawn").Pool(1) as pool:
-                spent = pool.apply(cost, (sizes, args.threads))
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                spent = pool.submit(cost, sizes, args.threads).result()
             measured.setdefault(axis, []).append(spent)
         report(args.out, factors, measured)
 
