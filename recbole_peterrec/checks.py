@@ -60,14 +60,9 @@ def _clips(value: Any) -> bool:
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop")
 NEGATIVES = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
 CLIPPING = ("max_norm", "norm_type", "error_if_nonfinite", "foreach")
-PATHS = (
-    "checkpoint_dir",
-    "continue_from",
-    "data_path",
-    "pretrained_path",
-    "resume",
-    "run_dir",
-)
+FOLDERS = ("checkpoint_dir", "data_path")  # every run has them
+RUNS = ("continue_from", "pretrained_path", "resume", "run_dir")
+PATHS = (*FOLDERS, *RUNS)
 SWITCHES = (
     "pretrained",
     "carry_encoder",
@@ -170,9 +165,8 @@ RULES: dict[str, Rule] = {
         lambda value: value is None or isinstance(value, str),
         "empty or the name of an encoding, such as utf-8",
     ),
-    **dict.fromkeys(PATHS, PATH_OR_NONE),
-    "checkpoint_dir": PATH,
-    "data_path": PATH,
+    **dict.fromkeys(FOLDERS, PATH),
+    **dict.fromkeys(RUNS, PATH_OR_NONE),
     "field_separator": (lambda value: isinstance(value, str) and value, "a text"),
     "log_wandb": (
         lambda value: not value or importlib.util.find_spec("wandb") is not None,
