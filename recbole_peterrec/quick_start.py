@@ -214,8 +214,6 @@ def _opened(config: Config, log: RunLog, definitions: dict[str, Any]) -> Iterato
         WriteError: the system refuses.
     """
     going_on = bool(config["resume"])
-    if config["run_dir"] and not going_on:
-        run_directory.require_unused(Path(config["run_dir"]))
     advice = "start again"
     if going_on:
         advice = run_directory.resumption(config["run_dir"])
@@ -226,12 +224,21 @@ def _opened(config: Config, log: RunLog, definitions: dict[str, Any]) -> Iterato
                 run_dir = run_directory.make(config)
                 if group.is_first():
                     stack.enter_context(run_directory.held(run_dir))
+                if not going_on:
+                    run_directory.require_unused(run_dir)
+                if group.is_first():
+                    run_directory.begin(run_dir)
                 log.open_file(run_dir)
             if not going_on:
-                text = yaml.safe_dump(
-                    config.resolved() | definitions, sort_keys=True, allow_unicode=True
-                )
-                write_atomically(run_dir / "config.yaml", text.encode())
+                _write_config(run_dir, config, definitions)
             elif group.is_first():
                 remove_unfinished_writes(run_dir)
         yield run_dir
+
+
+def _write_config(run_dir: Path, config: Config, definitions: dict[str, Any]) -> None:
+    """What the run is, all defaults written out: ``resume`` reads it."""
+    text = yaml.safe_dump(
+        config.resolved() | definitions, sort_keys=True, allow_unicode=True
+    )
+    write_atomically(run_dir / "config.yaml", text.encode())

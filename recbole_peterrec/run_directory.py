@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 from recbole.utils import get_local_time
 
@@ -18,10 +17,17 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import ConfigError, WriteError
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
-LOCK = ".lock"
 TRACES = ("results.json", "config.yaml", "run.log", TRAINING)
-NO_LOCKS = (errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK)
+NO_LOCKS = (
+    *(errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK),
+    *(errno.EBADF, errno.EINVAL),  # NFS, of a folder
+)
 
 
 def make(config: Config) -> Path:
@@ -71,58 +77,43 @@ def require_unused(run_dir: Path) -> None:
 def held(run_dir: Path) -> Iterator[None]:
     """Keep other processes from going on there; the kernel lets go when the holder dies.
 
-    Where the system has no locks, nobody looks.
+    The folder itself is locked, so no file has to be made or taken away. Where the system has no
+    such locks, nobody looks.
 
     Raises:
-        ConfigError: another process is at work there, or has just ended the run.
-        OSError: nothing can be written there.
+        ConfigError: another process is at work there.
+        OSError: the folder cannot be opened.
     """
-    training = run_dir / TRAINING
-    begun = False
-    try:
-        training.mkdir()
-    except FileExistsError:
-        begun = True
-    with open(training / LOCK, "wb") as file:
+    if fcntl is None:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        folder = os.open(run_dir, os.O_RDONLY)
+        stack.callback(os.close, folder)
         try:
-            _lock(file)
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError(
                 f"run_dir {run_dir}: a run is at work there; wait for its end, or stop it"
             ) from error
-        anew = not begun and (run_dir / "results.json").is_file()
-        if anew:
-            shutil.rmtree(training)
-        if anew or not _is_there(training / LOCK, file):
-            raise ConfigError(
-                f"run_dir {run_dir}: its run has ended meanwhile; results.json is there"
-            )
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
         yield
 
 
-def _is_there(path: Path, file: IO[bytes]) -> bool:
-    """Whether the open file still has that name: :func:`end` takes it away with its folder."""
-    try:
-        return os.path.samestat(os.stat(path), os.fstat(file.fileno()))
-    except FileNotFoundError:
-        return False
-
-
-def _lock(file: IO[bytes]) -> None:
-    """Lock a file, if the system can.
+def begin(run_dir: Path) -> None:
+    """From now on there is something to go on with; called by its holder.
 
     Raises:
-        BlockingIOError: it is locked.
+        ConfigError: the run has ended, after somebody saw that it had not.
+        OSError: nothing can be written there.
     """
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
+    if has_ended(run_dir):
+        raise ConfigError(
+            f"run_dir {run_dir}: its run has ended meanwhile; results.json is there"
+        )
+    (run_dir / TRAINING).mkdir(exist_ok=True)
 
 
 def has_ended(run_dir: str | Path) -> bool:

@@ -290,34 +290,36 @@ def test_a_run_that_is_at_work_is_not_gone_on_with(folder, tmp_path):
     assert run(config_dict=resume)["results"]["tasks"]
 
 
-def test_a_run_that_ends_while_another_process_prepares_is_not_begun_anew(tmp_path):
-    (tmp_path / "results.json").write_text("{}")
-    held = run_directory.held(tmp_path)
-    with pytest.raises(ConfigError, match="has ended meanwhile"), held:
-        pass
-    assert run_directory.has_ended(tmp_path)
-
-
-def test_a_run_that_ends_while_its_lock_is_taken_is_not_begun_anew(
-    tmp_path, monkeypatch
+def test_a_run_that_ends_while_another_process_prepares_is_not_begun_anew(
+    folder, tmp_path, monkeypatch
 ):
-    (tmp_path / "results.json").write_text("{}")
-    (tmp_path / "training").mkdir()
-    monkeypatch.setattr(run_directory, "_lock", lambda _: run_directory.end(tmp_path))
-    held = run_directory.held(tmp_path)
-    with pytest.raises(ConfigError, match="has ended meanwhile"), held:
-        pass
-    assert run_directory.has_ended(tmp_path)
+    run_dir = tmp_path / "run"
+    with stopped_at(4):
+        run("PeterRec", "toy", config_dict=config(folder, "PeterRec", run_dir))
+    resume = {"resume": str(run_dir), "state": "ERROR"}
+    held = run_directory.held
+
+    @contextlib.contextmanager
+    def late(path):
+        monkeypatch.setattr(run_directory, "held", held)
+        run(config_dict=resume)
+        with held(path):
+            yield
+
+    monkeypatch.setattr(run_directory, "held", late)
+    with pytest.raises(ConfigError, match="has ended meanwhile"):
+        run(config_dict=resume)
+    assert run_directory.has_ended(run_dir)
 
 
-@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK])
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.EBADF])
 def test_a_run_goes_on_where_the_system_has_no_locks(tmp_path, monkeypatch, code):
     def no_locks(*_):
         raise OSError(code, "no locks")
 
     monkeypatch.setattr("fcntl.flock", no_locks)
     with run_directory.held(tmp_path), run_directory.held(tmp_path):
-        assert (tmp_path / "training").is_dir()
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_config_of_one_s_own_is_no_run(folder, tmp_path):
