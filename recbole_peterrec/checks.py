@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from recbole_peterrec.errors import ConfigError
@@ -57,6 +59,16 @@ def _clips(value: Any) -> bool:
     )
 
 
+def _path(value: Any) -> bool:
+    """Whether a value can name a file: 255 bytes is what file systems take for one part."""
+    return (
+        isinstance(value, str)
+        and bool(value)
+        and "\0" not in value
+        and all(len(os.fsencode(part)) <= 255 for part in Path(value).parts)
+    )
+
+
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop")
 NEGATIVES = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
 CLIPPING = ("max_norm", "norm_type", "error_if_nonfinite", "foreach")
@@ -90,12 +102,9 @@ DECIMALS: Rule = (
     lambda value: whole(value, 0) and value <= 15,
     "a whole number from 0 to 15",
 )
-PATH: Rule = (
-    lambda value: isinstance(value, str) and bool(value),
-    "a path (in quotes, if it looks like a number)",
-)
+PATH: Rule = (_path, "a path (in quotes, if it looks like a number)")
 PATH_OR_NONE: Rule = (
-    lambda value: value is None or isinstance(value, str),
+    lambda value: value in (None, "") or _path(value),
     "empty or a path (in quotes, if it looks like a number)",
 )
 PROBABILITY: Rule = (_probability, "a number of at least 0 and below 1")

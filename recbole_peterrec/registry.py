@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -30,16 +31,16 @@ def properties_folder() -> Path:
 
 def _extended(name: str) -> str | None:
     """The model that a property file is a variant of (its key ``extends``), or None."""
-    path = properties_folder() / "model" / f"{name}.yaml"
-    if name in OURS or not path.is_file():
+    if name in OURS or name not in _our_models():
         return None
+    path = properties_folder() / "model" / f"{name}.yaml"
     with open(path, encoding="utf-8") as file:
         return (yaml.safe_load(file) or {}).get("extends")
 
 
-def _known_models() -> list[str]:
-    names = sorted(path.stem for path in (properties_folder() / "model").glob("*.yaml"))
-    return names + _recbole_models()
+def _our_models() -> list[str]:
+    """Names of the models that have a property file of ours."""
+    return sorted(path.stem for path in (properties_folder() / "model").glob("*.yaml"))
 
 
 def _recbole_models() -> list[str]:
@@ -68,7 +69,7 @@ def model_class(name: str) -> type:
     name = _extended(name) or name
     if name in OURS:
         return getattr(importlib.import_module(OURS[name]), name)
-    known = _known_models()
+    known = _our_models() + _recbole_models()
     if name not in known:
         raise ConfigError(f"unknown model {name!r}{did_you_mean(name, known)}")
     anomalies = torch.is_anomaly_enabled()
@@ -106,7 +107,7 @@ def property_files(model: str, dataset: str, protocol: str | None = None) -> lis
     if protocol:
         names.insert(-1, f"protocol/{protocol}.yaml")
         names.append(f"dataset/{dataset}.{protocol}.yaml")
-    return [folder / name for name in names if (folder / name).is_file()]
+    return [folder / name for name in names if os.path.isfile(folder / name)]
 
 
 def require_protocol(name: str) -> None:

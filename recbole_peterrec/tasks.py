@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recbole_peterrec.config import Config
+from recbole_peterrec.data.atomic import require_folder
 from recbole_peterrec.data.task_dataset import KINDS, PROFILE
 from recbole_peterrec.defaults import merged_task
 from recbole_peterrec.errors import ConfigError, did_you_mean
@@ -100,8 +101,11 @@ def read_tasks(config: Config) -> list[Task]:
     Raises:
         ConfigError: no list, a missing or unknown key, a duplicated or unusable name, an unknown
             kind, a value that RecBole refuses, or an order of tasks that there are not.
+        DataError: no list, and no such dataset either.
     """
     definitions = config["tasks"]
+    if definitions is None:  # as of every dataset that is misspelt
+        require_folder(config["data_path"], config["dataset"], "inter", "source")
     if not isinstance(definitions, list):
         raise ConfigError(
             f"tasks must be a list of tasks, got {definitions!r}; give them in a yaml file: "

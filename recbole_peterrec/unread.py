@@ -39,8 +39,8 @@ PRUNING = (
 
 
 def tell_unread(config: Config, keys: Collection[str]) -> None:
-    """Warn of given keys, of the run or of a task, that this run does not read; refuse those of
-    :data:`ORIGINS`.
+    """Warn of given keys, of the run, of ``task_defaults`` or of a task, that this run does not
+    read; refuse those of :data:`ORIGINS`.
 
     A value that is the default of the model's files, or False where these have none, is no wish: a
     saved ``config.yaml`` has it.
@@ -57,16 +57,21 @@ def tell_unread(config: Config, keys: Collection[str]) -> None:
     for key in unread:
         if key in ORIGINS:
             raise ConfigError(f"{key} {ORIGINS[key]} ({config['model']})")
-    if unread:
-        logging.getLogger().warning(
-            f"{config['model']} does not read {', '.join(unread)}"
-        )
+    _warn(config, unread, "")
+    for kind, kind_defaults in (defaults.get("task_defaults") or {}).items():
+        wished = (given.get("task_defaults") or {}).get(kind) or {}
+        unread = _wished(wished, {**defaults, **given, **kind_defaults}, keys)
+        _warn(config, unread, f" of task_defaults: {kind}")
     for task, task_defaults in _given_tasks(config):
         unread = _wished(task, {**defaults, **given, **task_defaults}, keys)
-        if unread:
-            logging.getLogger().warning(
-                f"{config['model']} does not read {', '.join(unread)} of task {task['name']!r}"
-            )
+        _warn(config, unread, f" of task {task['name']!r}")
+
+
+def _warn(config: Config, unread: list[str], where: str) -> None:
+    if unread:
+        logging.getLogger().warning(
+            f"{config['model']} does not read {', '.join(unread)}{where}"
+        )
 
 
 def _wished(

@@ -182,6 +182,12 @@ def test_the_item_column_of_a_target_is_kept_for_going_on(tmp_path):
             PRUNING,
             "prune_ratio of task 'buy'",
         ),
+        (
+            "PeterRec",
+            {"task_defaults": {"profile": {"prune_ratio": 0.5, "epochs": 3}}},
+            PRUNING,
+            "prune_ratio of task_defaults: profile",
+        ),
     ],
     ids=str,
 )

@@ -10,6 +10,19 @@ from typing import Any
 from recbole_peterrec.errors import ConfigError, DataError, did_you_mean
 
 
+def require_folder(folder: str, dataset: str, suffix: str, where: str) -> None:
+    """Check that a dataset has a folder; arguments as of :func:`require_columns`.
+
+    Raises:
+        DataError: it has none.
+    """
+    if not os.path.isdir(folder):
+        raise DataError(
+            f"{where}: dataset {dataset!r} not found: no folder {folder}; "
+            f"put {dataset}.{suffix} there or set data_path"
+        )
+
+
 def require_columns(
     folder: str,
     dataset: str,
@@ -39,11 +52,7 @@ def require_columns(
             RecBole's.
         ConfigError: an interval of a token column, or a list of values of a number's.
     """
-    if not os.path.isdir(folder):
-        raise DataError(
-            f"{where}: dataset {dataset!r} not found: no folder {folder}; "
-            f"put {dataset}.{suffix} there or set data_path"
-        )
+    require_folder(folder, dataset, suffix, where)
     path = os.path.join(folder, f"{dataset}.{suffix}")
     if not os.path.isfile(path):
         raise DataError(f"{where}: file {path} not found")

@@ -15,7 +15,7 @@ SHARE = "share_of_targets"  # of a batch's targets, those of a row
 ALL = slice(None)
 
 
-def rows_of(rank: int, size: int, rows: int) -> np.ndarray:
+def share_of_rows(rank: int, size: int, rows: int) -> np.ndarray:
     """The rows of a process: contiguous, and numbers differ by one at most."""
     return np.arange(rank * rows // size, (rank + 1) * rows // size)
 
@@ -59,7 +59,7 @@ class SharedTrainDataLoader(TrainDataLoader):
     def collate_fn(self, index) -> Interaction:
         """This process's rows of a batch, with their shares."""
         index = np.array(index)
-        mine = rows_of(self.rank, self.size, len(index))
+        mine = share_of_rows(self.rank, self.size, len(index))
         shares = self._shares(index)[mine]
         if not len(mine):
             mine, shares = np.zeros(1, dtype=int), shares.new_zeros(1)

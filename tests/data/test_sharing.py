@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.masking import mask_items
 from recbole_peterrec.data.sequence_dataset import TARGETS, SequenceDataset
-from recbole_peterrec.data.sharing import SHARE, SharedTrainDataLoader, rows_of
+from recbole_peterrec.data.sharing import SHARE, SharedTrainDataLoader, share_of_rows
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.model.grec import GRec
 from recbole_peterrec.tasks import read_tasks
@@ -20,7 +20,7 @@ FEW = np.arange(2)  # rows of a batch that three processes share
 
 @given(rows=st.integers(0, 50), size=st.integers(1, 9))
 def test_every_row_is_one_processes_and_numbers_differ_by_one_at_most(rows, size):
-    parts = [rows_of(rank, size, rows) for rank in range(size)]
+    parts = [share_of_rows(rank, size, rows) for rank in range(size)]
     np.testing.assert_array_equal(np.concatenate(parts), np.arange(rows))
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
