@@ -36,7 +36,7 @@ from recbole_peterrec.saved_learner import (
 from recbole_peterrec.saved_model import PRETRAINING, load_backbone, require_fit
 from recbole_peterrec.source_stage import SequentialStage
 from recbole_peterrec.task_stage import TaskStage
-from recbole_peterrec.tasks import read_tasks
+from recbole_peterrec.tasks import Task, read_tasks
 from recbole_peterrec.training import Outcome
 from recbole_peterrec.unread import TUNING, tell_unread
 
@@ -69,41 +69,17 @@ class ContinualRun:
             trained=not config["continue_from"],
         )
         self.vocabulary = describe(self.source.dataset)
+        self.max_length = self.source.config["MAX_ITEM_LIST_LENGTH"]
         self.earlier: dict[str, dict[str, Any]] = {}
         self.pretrain_record: dict[str, Any] | None = None
-        self.max_length = self.source.config["MAX_ITEM_LIST_LENGTH"]
-        if config["pretrained_path"]:
-            self._load_first()
         if config["continue_from"]:
             self.learner = self._continued(config["continue_from"])
         else:
-            kinds = ("convolution", "embedding")
-            self.learner = Learner(
-                self.source.model.encoder,
-                kinds if config["prune_embeddings"] else kinds[:1],
-                bool(config["layernorm_per_task"]),
-            )
-        device = config["device"]
-        self.learner.encoder.to(device)
-        for head in self.learner.heads.values():
-            head.to(device)
-        architecture = self.source.model.encoder.architecture
-        self.tasks = [
-            TaskStage(task, self.source.dataset, architecture) for task in tasks
-        ]
-        for stage in self.tasks:
-            if stage.task.name in self.learner.tasks:
-                raise ConfigError(
-                    f"task {stage.task.name!r}: the learner already has a task of this name; give "
-                    f"the new one another"
-                )
-        lessons = {stage.task.name: stage for stage in self.tasks}
-        if self.pretrain_record is None:
-            lessons = {PRETRAINING: self.source} | lessons
-        for name, stage in lessons.items():
-            require_retraining(name, stage.config, validated=len(stage.loaders[1]))
-        plan = [(name, stage.config) for name, stage in lessons.items()]
-        self.scarce = plan_capacity(self.learner, plan)
+            self.learner = self._begun()
+        for module in (self.learner.encoder, *self.learner.heads.values()):
+            module.to(config["device"])
+        self.tasks = [self._stage(task) for task in tasks]
+        self.scarce = self._planned()
 
     def definitions(self) -> dict[str, Any]:
         """The tasks with their defaults written out, for ``config.yaml``."""
@@ -204,22 +180,30 @@ class ContinualRun:
 
     # --- before the run
 
-    def _load_first(self) -> None:
-        """Let the first task start from a saved backbone, trained on this run's source."""
-        if self.config["continue_from"]:
-            raise ConfigError(
-                "continue_from has a first task already; leave out pretrained_path"
+    def _begun(self) -> Learner:
+        """A learner without tasks, on random weights or a backbone of this run's source."""
+        config, source = self.config, self.source.model
+        if config["pretrained_path"]:
+            load_backbone(
+                config["pretrained_path"],
+                config["backbone"],
+                source.encoder,
+                self.vocabulary,
+                source.output,
             )
-        load_backbone(
-            self.config["pretrained_path"],
-            self.config["backbone"],
-            self.source.model.encoder,
-            self.vocabulary,
-            self.source.model.output,
+        kinds = ("convolution", "embedding")
+        return Learner(
+            source.encoder,
+            kinds if config["prune_embeddings"] else kinds[:1],
+            bool(config["layernorm_per_task"]),
         )
 
     def _continued(self, run_dir: str) -> Learner:
         """The learner that this run goes on with, checked against this run's source."""
+        if self.config["pretrained_path"]:
+            raise ConfigError(
+                "continue_from has a first task already; leave out pretrained_path"
+            )
         learner, self.earlier, header = open_learner(run_dir)
         config, model = self.source.config, self.source.model
         require_fit(
@@ -248,6 +232,26 @@ class ContinualRun:
         # Of the first task, which stays as it is.
         self.max_length = header["max_length"]
         return learner
+
+    def _stage(self, task: Task) -> TaskStage:
+        if task.name in self.learner.tasks:
+            raise ConfigError(
+                f"task {task.name!r}: the learner already has a task of this name; give the new "
+                f"one another"
+            )
+        return TaskStage(
+            task, self.source.dataset, self.source.model.encoder.architecture
+        )
+
+    def _planned(self) -> list[str]:
+        """Look ahead through all that is to be learned; what to say of weights that run short."""
+        lessons = {stage.task.name: stage for stage in self.tasks}
+        if self.pretrain_record is None:
+            lessons = {PRETRAINING: self.source} | lessons
+        for name, stage in lessons.items():
+            require_retraining(name, stage.config, validated=len(stage.loaders[1]))
+        plan = [(name, stage.config) for name, stage in lessons.items()]
+        return plan_capacity(self.learner, plan)
 
     # --- what a run tells and writes
 
