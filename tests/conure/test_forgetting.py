@@ -1,0 +1,162 @@
+"""Conure as a user runs it: nothing is forgotten."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from recbole_peterrec import UserModel, run
+from recbole_peterrec.checkpoint import load_tensors
+from recbole_peterrec.errors import TrainingError
+from recbole_peterrec.model.learner import Learner
+from tests.conure.case import GENDER, HISTORIES, keys, learn, results
+from tests.toy import command_line, toy_flags
+
+
+def test_every_task_is_after_the_last_what_it_was_when_it_was_learned(learner):
+    told = results(learner)
+    records = [told["pretrain"], *told["tasks"].values()]
+    assert list(told["tasks"]) == ["buy", "gender"]
+    for record in records:
+        assert record["test_after_all"] == record["test"]
+        assert set(record["before_pruning"]["test"]) == set(record["test"])
+    free = [record["capacity_free"] for record in records]
+    kept = [0.7, 0.7 * 0.8, 0.7 * 0.8 * 0.8]
+    assert free == pytest.approx(kept, abs=0.02)
+
+
+def test_a_learner_leaves_its_files_and_each_owner_takes_a_byte(learner):
+    assert {"backbone.safetensors", "ownership.safetensors", "capacity.json"} <= {
+        path.name for path in learner.iterdir()
+    }
+    weights = load_tensors(learner / "backbone.safetensors")
+    owners = load_tensors(learner / "ownership.safetensors")
+    assert all(name.endswith(".conv") for name in owners)
+    for name, owner in owners.items():
+        assert owner.dtype == torch.uint8
+        assert owner.shape == weights[f"{name}.weight"].shape
+        assert set(owner.unique().tolist()) == {0, 1, 2, 3}
+    shares = json.loads((learner / "capacity.json").read_text())
+    for name, parts in shares.items():
+        assert list(parts) == ["free", "pretraining", "buy", "gender"]
+        assert parts["free"] == pytest.approx((owners[name] == 0).float().mean().item())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"prune_embeddings": True},
+        {"layernorm_per_task": True, "weight_decay": 0.1},
+        {"backbone": "GRec", "pooling": "sum", "learner": "sgd"},
+        {"prune_ratio": "auto", "prune_tolerance": 0.9},
+    ],
+    ids=["embeddings", "norms", "grec", "auto"],
+)
+def test_options_forget_nothing_either(folder, tmp_path, changes):
+    told = learn(folder, tmp_path / "run", **changes)["results"]
+    for record in (told["pretrain"], *told["tasks"].values()):
+        assert record["test_after_all"] == record["test"]
+    model = UserModel(tmp_path / "run")
+    assert model.scores("gender", HISTORIES).shape == (3, 2)
+
+
+def test_pruned_embeddings_are_owned(folder, tmp_path):
+    learn(folder, tmp_path / "run", prune_embeddings=True, embedding_prune_ratio=0.4)
+    owner = load_tensors(tmp_path / "run/ownership.safetensors")["embedding"]
+    assert (owner == 1).float().mean().item() == pytest.approx(0.6, abs=0.01)
+
+
+def test_auto_takes_the_largest_ratio_that_keeps_the_valid_metric(folder, tmp_path):
+    told = learn(
+        folder, tmp_path / "run", prune_ratio="auto", tasks=[GENDER], state="INFO"
+    )["results"]
+    for name, record in (
+        ("pretraining", told["pretrain"]),
+        ("gender", told["tasks"]["gender"]),
+    ):
+        pattern = rf"{name}: pruning (\S+) gives valid \S+ (\S+), wanted (\S+)"
+        tried = re.findall(pattern, (tmp_path / "run/run.log").read_text())
+        ratios = [float(ratio) for ratio, _, _ in tried]
+        assert ratios == pytest.approx(0.95 - 0.05 * np.arange(len(tried)))
+        kept = [float(value) >= float(floor) for _, value, floor in tried]
+        assert kept == [False] * (len(tried) - 1) + [kept[-1]]
+        assert kept[-1] or ratios[-1] == 0.5
+        assert record["prune_ratio"] == ratios[-1]
+
+
+def test_next_items_are_served_as_the_pretraining_predicts_them(learner):
+    model = UserModel(learner)
+    scores = model.scores("pretraining", HISTORIES)
+    assert scores.shape == (3, len(model.labels("pretraining")))
+    assert (
+        model.labels("pretraining")
+        == json.loads((learner / "vocabulary.json").read_text())["items"]
+    )
+
+
+@pytest.mark.parametrize("model", ["SinMo", "FineSmax", "STL", "MTL", "Unprotected"])
+def test_the_papers_comparisons_run_on_the_same_splits(
+    folder, learner, tmp_path, model
+):
+    told = run(model, "toy", config_dict=keys(folder, tmp_path / "run"))["results"]
+    assert list(told["tasks"]) == ["buy", "gender"]
+    for name, record in told["tasks"].items():
+        assert record["instances"] == results(learner)["tasks"][name]["instances"]
+        assert set(record["test"]) == set(results(learner)["tasks"][name]["test"])
+    assert bool(told["pretrain"]["test"]) == (model not in ("SinMo", "MTL"))
+    if model == "Unprotected":
+        after = [record["pretrain_test"] for record in told["tasks"].values()]
+        assert all(set(metrics) == {"mrr@5", "hit@5"} for metrics in after)
+
+
+def test_the_command_line_tells_capacity_and_that_nothing_was_forgotten(
+    folder, tmp_path
+):
+    file = tmp_path / "toy.yaml"
+    changes = keys(folder, tmp_path / "run", state="INFO", show_progress=True)
+    file.write_text(yaml.safe_dump(changes))
+    done = command_line(toy_flags(file, "Conure"), tmp_path)
+    assert done.status == 0, done.stderr
+    for column in ("test before pruning", "test after all", "weights free"):
+        assert column in done.stdout
+    assert "gender is kept; 44." in done.stderr
+    assert "| blocks.0.branch.1.conv |" in done.stderr
+    assert "like" not in done.stdout
+
+
+def test_the_first_task_may_start_from_a_saved_backbone(folder, learner, tmp_path):
+    keys_of_backbone = keys(folder, tmp_path / "first", protocol="conure")
+    run("PeterRec", "toy", config_dict=keys_of_backbone)
+    learn(folder, tmp_path / "run", pretrained_path=str(tmp_path / "first"))
+    told, expected = results(tmp_path / "run"), results(learner)
+    before = told["pretrain"]["before_pruning"]
+    assert before == expected["pretrain"]["before_pruning"]
+    assert told["pretrain"]["epochs"] == expected["pretrain"]["epochs"] - 2
+    owners, trained = (
+        load_tensors(path / "ownership.safetensors")
+        for path in (tmp_path / "run", learner)
+    )
+    for name, owner in owners.items():  # the largest of the same weights are kept
+        assert torch.equal(owner == 1, trained[name] == 1)
+
+
+def test_a_weight_that_changes_behind_the_learner_stops_the_run(
+    folder, tmp_path, monkeypatch
+):
+    keep = Learner.keep
+
+    def meddling(self, head):
+        keep(self, head)
+        if self.tasks[-1] == "gender":
+            name = self.weights[0]
+            first_owned = (self.owned(name).owner == 1).view(-1).nonzero()[0]
+            self.stored(name).data.view(-1)[first_owned] += 1e-6
+
+    monkeypatch.setattr(Learner, "keep", meddling)
+    with pytest.raises(TrainingError, match="task 'pretraining' has changed"):
+        learn(folder, tmp_path / "run", tasks=[GENDER])
