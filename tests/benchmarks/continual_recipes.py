@@ -48,7 +48,7 @@ PATCHES = {"patch_reduction": 4}  # 16 channels of 64; the authors' code has 4 a
 STRATEGIES: dict[str, dict[str, dict[str, Any]]] = {
     "PeterRec": {
         "recommendation": PATCHES | {"learning_rate": 0.003, "dropout_prob": 0.0},
-        "like": DROPOUT,
+        "like": DROPOUT | {"learning_rate": 0.001},
         "few_likes": {"learning_rate": 0.001},
         "profile": PATCHES | {"learning_rate": 0.003},
     },
