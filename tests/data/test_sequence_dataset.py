@@ -7,6 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from recbole.data.dataset import SequentialDataset
+from recbole.sampler import RepeatableSampler
 
 from recbole_peterrec.data.sequence_dataset import TARGETS, SequenceDataset
 from recbole_peterrec.data.sequences import Sequences, held_out_users, leave_one_out
@@ -69,6 +70,25 @@ def test_training_targets_are_recboles_each_once(uneven_config):
         strict=True,
     )
     assert window_targets(train) == Counter(pairs)
+
+
+def test_recboles_sampler_draws_by_the_same_popularity(uneven_config):
+    def drawn_by(dataset):
+        dataset.build()
+        items = dataset.field2id_token["item_id"]
+        chances = RepeatableSampler("train", dataset, "popularity").prob
+        return {items[item]: chance for item, chance in chances.items()}
+
+    keys = {"eval_args": {"mode": "pop5"}}
+    ours, theirs = (
+        drawn_by(kind(uneven_config(model, **keys)))
+        for kind, model in (
+            (SequenceDataset, "NextItNetAR"),
+            (SequentialDataset, "SASRec"),
+        )
+    )
+    assert ours == theirs
+    assert len(ours) > 10
 
 
 def test_targets_of_all_splits_are_all_but_the_first_interactions(toy_config):
