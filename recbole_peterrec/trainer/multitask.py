@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeVar
 
 import torch
 from recbole.data.dataloader import TrainDataLoader
 
 from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.trainer.rate import RateBar
 from recbole_peterrec.trainer.transfer import TransferTrainer
+
+T = TypeVar("T")
 
 
 class MultiTaskTrainer(TransferTrainer):
-    """Each step learns a batch of the task and one of the source, on one encoder.
+    """Learns a task and the source on one encoder; an epoch goes through both, whole.
 
-    The loss is the task's plus ``joint_coefficient`` times the source's.
+    A step's loss is that of a batch of the task plus ``joint_coefficient`` times that of a batch
+    of the source. Where the source has more batches, the task's are spread evenly over its steps,
+    and the others have the source's part alone: with as few steps as a small task makes, a source
+    would hardly be learned. Where the task has more, the source begins anew.
 
     Args:
         config: the task's config.
         model: the task's model; all of its encoder is trained.
         source: a backbone whose loss is joined; it takes over the model's encoder.
-        source_data: loader of the source's windows; begun anew at each of the task's epochs, and when it is
-            used up.
+        source_data: loader of the source's windows.
     """
 
     def __init__(
@@ -38,16 +44,29 @@ class MultiTaskTrainer(TransferTrainer):
         return optimizer
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
-        batches = itertools.chain.from_iterable(itertools.repeat(self.source_data))
         coefficient = self.config["joint_coefficient"]
         task_loss = self._shared(self.model, train_data)
         source_loss = self._shared(self.source, self.source_data)
 
-        def joint_loss(interaction) -> torch.Tensor:
-            source = source_loss(next(batches).to(self.device))
-            return task_loss(interaction) + coefficient * source
+        more_tasks = len(train_data) > len(self.source_data)
 
-        return super()._train_epoch(train_data, epoch_idx, joint_loss, show_progress)
+        def joint_loss(batch) -> torch.Tensor:
+            other = next(others)
+            task, source = (batch, other) if more_tasks else (other, batch)
+            loss = coefficient * source_loss(source.to(self.device))
+            return loss if task is None else loss + task_loss(task.to(self.device))
+
+        if more_tasks:
+            steps = train_data
+            others = itertools.chain.from_iterable(itertools.repeat(self.source_data))
+        else:
+            steps = self.source_data
+            others = spread(train_data, len(train_data), len(steps))
+        return super()._train_epoch(steps, epoch_idx, joint_loss, show_progress)
+
+    def _with_rate(self, train_data) -> RateBar:
+        # No share of the machine's limit: a step is the work of two networks.
+        return RateBar(train_data, self.config["ITEM_LIST_LENGTH_FIELD"], None, 0.0)
 
     def _progress(self, epoch: int, train_data) -> dict[str, Any]:
         return super()._progress(epoch, train_data) | {
@@ -59,3 +78,17 @@ class MultiTaskTrainer(TransferTrainer):
         super()._take_up(progress, train_data)
         self.source.output.load_state_dict(progress["source_output"])
         self.source_data.generator.set_state(progress["source_shuffle"].cpu())
+
+
+def spread(batches: Iterable[T], number: int, steps: int) -> Iterator[T | None]:
+    """Batches at even distances, None at the steps between them.
+
+    Args:
+        batches: `number` of them.
+        number: at most `steps`.
+        steps: how many to give in all.
+    """
+    left = iter(batches)
+    for step in range(1, steps + 1):
+        due = step * number // steps > (step - 1) * number // steps
+        yield next(left) if due else None

@@ -1,7 +1,10 @@
 """What each part of a task's network is trained with."""
 
+import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
@@ -9,7 +12,7 @@ from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
 from recbole_peterrec.model.peterrec import PeterRec
 from recbole_peterrec.tasks import read_tasks
-from recbole_peterrec.trainer.multitask import MultiTaskTrainer
+from recbole_peterrec.trainer.multitask import MultiTaskTrainer, spread
 from recbole_peterrec.trainer.transfer import TransferTrainer
 from tests.toy import TASKS
 
@@ -24,8 +27,9 @@ RATES = {
 
 @pytest.fixture
 def parts(toy_config):
-    def make(**changes):
-        config = toy_config("PeterRec", tasks=[{**TASKS[0], **RATES}], **changes)
+    def make(own=None, **changes):
+        tasks = [{**TASKS[0], **RATES, **(own or {})}]
+        config = toy_config("PeterRec", tasks=tasks, **changes)
         source = SequenceDataset(config)
         backbone_config = config.derive(model="NextItNetAR")
         windows = make_loaders(backbone_config, source)[0]
@@ -86,3 +90,37 @@ def test_joint_training_learns_the_source_on_the_tasks_encoder(parts):
     assert backbone.encoder is model.network.encoder
     trainer.fit(*loaders[:2], verbose=False)
     assert not before.equal(backbone.output.weight)
+
+
+@pytest.mark.parametrize("rows", [2, 64])
+def test_an_epoch_of_joint_training_goes_through_the_task_and_the_source(
+    parts, monkeypatch, rows
+):
+    keys = {"tuning": "all", "joint_coefficient": 0.5, "pretrained": False}
+    parts = parts(own={"train_batch_size": rows}, epochs=1, **keys)
+    config, model, loaders, backbone, windows = parts
+    seen = {model: 0, backbone: 0}
+    for network in seen:
+        loss = network.calculate_loss
+
+        def counted(batch, network=network, loss=loss):
+            seen[network] += 1
+            return loss(batch)
+
+        monkeypatch.setattr(network, "calculate_loss", counted)
+    trainer = MultiTaskTrainer(config, model, backbone, windows)
+    trainer.fit(*loaders[:2], verbose=False)
+    tasks, sources = len(loaders[0]), len(windows)
+    assert (tasks > sources) == (rows == 2)
+    assert seen == {model: tasks, backbone: max(tasks, sources)}
+
+
+@given(st.integers(0, 30), st.integers(0, 30))
+def test_batches_are_spread_evenly(number, more):
+    steps = number + more
+    given_ = list(spread(range(number), number, steps))
+    assert len(given_) == steps
+    at = [step for step, batch in enumerate(given_) if batch is not None]
+    assert [given_[step] for step in at] == list(range(number))
+    gaps = np.diff([-1, *at, steps - 1]) if number else []
+    assert all(gap <= -(-steps // number) for gap in gaps)
