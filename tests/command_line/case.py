@@ -8,7 +8,10 @@ from pathlib import Path
 
 PROFILES = ["gender", "age"]
 STAGES = ["pretraining", *PROFILES, "buy"]
-NUMBER = (int, float)
+OF_EVERY_RUN = (
+    *("config.yaml", "run.log", "results.json", "results.md"),
+    *("curves.csv", "curves.png"),
+)
 
 
 def results_of(run_dir: Path) -> dict:
@@ -21,7 +24,7 @@ def assert_metrics(metrics: dict, names: set[str]) -> None:
     assert all(isinstance(v, float) and 0 <= v <= 1 for v in metrics.values())
 
 
-def without_seconds(run_dir: Path) -> str:
+def text_without_seconds(run_dir: Path) -> str:
     return re.sub(
         r'("seconds": )[0-9.]+', r"\1-", (run_dir / "results.json").read_text()
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from recbole_peterrec.cli import main
-from tests.command_line.case import assert_metrics, results_of
+from tests.command_line.case import OF_EVERY_RUN, assert_metrics, results_of
 from tests.toy import files_below, toy_flags, write_config
 
 
@@ -25,12 +25,4 @@ def test_baseline_of_recbole_runs_to_the_end(here, tmp_path, data, capsys, model
     files = {
         name for name in files_below(run_dir) if not name.startswith("tensorboard/")
     }
-    common = {
-        "config.yaml",
-        "results.json",
-        "results.md",
-        "curves.csv",
-        "curves.png",
-        "run.log",
-    }
-    assert files == common | {"model.safetensors"}
+    assert files == {*OF_EVERY_RUN, "model.safetensors"}

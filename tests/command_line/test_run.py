@@ -7,7 +7,7 @@ import json
 import yaml
 
 from recbole_peterrec.cli import main
-from tests.command_line.case import PROFILES, STAGES, without_seconds
+from tests.command_line.case import OF_EVERY_RUN, PROFILES, STAGES, text_without_seconds
 from tests.toy import SETTINGS, files_below, toy_flags
 
 
@@ -40,12 +40,7 @@ def test_run_directory_holds_exactly_the_files_of_the_design(run_dir):
     tensorboard = {name for name in files if name.startswith("tensorboard/")}
     assert {name.split("/")[1] for name in tensorboard} == set(STAGES)
     assert files - tensorboard == {
-        "config.yaml",
-        "results.json",
-        "results.md",
-        "curves.csv",
-        "curves.png",
-        "run.log",
+        *OF_EVERY_RUN,
         "backbone.json",
         "backbone.safetensors",
         "pretraining_head.safetensors",
@@ -61,7 +56,7 @@ def test_resolved_config_runs_again_to_the_same_results(run_dir, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     flags = toy_flags(run_dir / "config.yaml")
     assert main([*flags, "--show_progress=False", "--run_dir=again"]) == 0
-    assert without_seconds(tmp_path / "again") == without_seconds(run_dir)
+    assert text_without_seconds(tmp_path / "again") == text_without_seconds(run_dir)
 
 
 def test_resolved_config_holds_the_values_used(run_dir):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from recbole_peterrec.cli import main
-from tests.command_line.case import results_of, without_seconds
+from tests.command_line.case import results_of, text_without_seconds
 from tests.toy import command_line, files_below, toy_flags
 
 
@@ -20,7 +20,7 @@ def typed_again(tmp_path_factory, config) -> Path:
 
 
 def test_same_seed_gives_the_same_bytes_of_results(run_dir, typed_again):
-    assert without_seconds(run_dir) == without_seconds(typed_again)
+    assert text_without_seconds(run_dir) == text_without_seconds(typed_again)
     assert (run_dir / "curves.csv").read_bytes() == (
         typed_again / "curves.csv"
     ).read_bytes()
