@@ -8,7 +8,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 from recbole_peterrec.errors import ConfigError
@@ -60,13 +59,14 @@ def _clips(value: Any) -> bool:
 
 
 def _path(value: Any) -> bool:
-    """Whether a value can name a file: 255 bytes is what file systems take for one part."""
-    return (
-        isinstance(value, str)
-        and bool(value)
-        and "\0" not in value
-        and all(len(os.fsencode(part)) <= 255 for part in Path(value).parts)
-    )
+    """Whether a value can name a file at all."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        return False
+    try:
+        os.fsencode(value)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop")

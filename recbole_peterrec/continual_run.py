@@ -73,13 +73,13 @@ class ContinualRun:
         self.earlier: dict[str, dict[str, Any]] = {}
         self.pretrain_record: dict[str, Any] | None = None
         if config["continue_from"]:
-            self.learner = self._continued(config["continue_from"])
+            self.learner = self._saved_learner(config["continue_from"])
         else:
-            self.learner = self._begun()
+            self.learner = self._new_learner()
         for module in (self.learner.encoder, *self.learner.heads.values()):
             module.to(config["device"])
         self.tasks = [self._stage(task) for task in tasks]
-        self.scarce = self._planned()
+        self.scarce = self._short_of_weights()
 
     def definitions(self) -> dict[str, Any]:
         """The tasks with their defaults written out, for ``config.yaml``."""
@@ -180,7 +180,7 @@ class ContinualRun:
 
     # --- before the run
 
-    def _begun(self) -> Learner:
+    def _new_learner(self) -> Learner:
         """A learner without tasks, on random weights or a backbone of this run's source."""
         config, source = self.config, self.source.model
         if config["pretrained_path"]:
@@ -198,7 +198,7 @@ class ContinualRun:
             bool(config["layernorm_per_task"]),
         )
 
-    def _continued(self, run_dir: str) -> Learner:
+    def _saved_learner(self, run_dir: str) -> Learner:
         """The learner that this run goes on with, checked against this run's source."""
         if self.config["pretrained_path"]:
             raise ConfigError(
@@ -234,6 +234,7 @@ class ContinualRun:
         return learner
 
     def _stage(self, task: Task) -> TaskStage:
+        """The stage of a task whose name the learner does not have yet."""
         if task.name in self.learner.tasks:
             raise ConfigError(
                 f"task {task.name!r}: the learner already has a task of this name; give the new "
@@ -243,7 +244,7 @@ class ContinualRun:
             task, self.source.dataset, self.source.model.encoder.architecture
         )
 
-    def _planned(self) -> list[str]:
+    def _short_of_weights(self) -> list[str]:
         """Look ahead through all that is to be learned; what to say of weights that run short."""
         lessons = {stage.task.name: stage for stage in self.tasks}
         if self.pretrain_record is None:

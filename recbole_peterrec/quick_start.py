@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -185,7 +186,7 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
             f"resume goes on with the configuration of {run_dir}; leave out {', '.join(changed)}"
         )
     file = run_dir / "config.yaml"
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise ConfigError(
             f"resume: {run_dir} has no config.yaml, so there is nothing to go on with; start anew"
         )
@@ -219,20 +220,19 @@ def _opened(config: Config, log: RunLog, definitions: dict[str, Any]) -> Iterato
         advice = run_directory.resumption(config["run_dir"])
     key = "run_dir" if config["run_dir"] else "checkpoint_dir"
     with contextlib.ExitStack() as stack:
-        with run_directory.advising(advice):
-            with writing(f"{key} {config[key]}"):
-                run_dir = run_directory.make(config)
-                if group.is_first():
-                    stack.enter_context(run_directory.held(run_dir))
-                if not going_on:
-                    run_directory.require_unused(run_dir)
-                if group.is_first():
-                    run_directory.begin(run_dir)
-                log.open_file(run_dir)
+        with run_directory.advising(advice), writing(f"{key} {config[key]}"):
+            run_dir = run_directory.make(config)
+            if group.is_first():
+                stack.enter_context(run_directory.held(run_dir))
             if not going_on:
+                run_directory.require_unused(run_dir)
+                # Before all that shows a run: one that gets no further may be begun again.
                 _write_config(run_dir, config, definitions)
-            elif group.is_first():
-                remove_unfinished_writes(run_dir)
+            if group.is_first():
+                run_directory.begin(run_dir)
+                if going_on:
+                    remove_unfinished_writes(run_dir)
+            log.open_file(run_dir)
         yield run_dir
 
 

@@ -141,14 +141,14 @@ def register() -> None:
     import recbole.data.dataset as datasets
     import recbole.trainer as trainers
 
-    from recbole_peterrec.data.sequence_dataset import SequenceDataset
+    from recbole_peterrec.data.stock_dataset import StockSequenceDataset
     from recbole_peterrec.trainer.base import BackboneTrainer
 
     for name in BACKBONES:
         module = importlib.import_module(OURS[name])
         alias = f"recbole.model.sequential_recommender.{name.lower()}"
         for owner, attribute, value in (
-            (datasets, f"{name}Dataset", SequenceDataset),
+            (datasets, f"{name}Dataset", StockSequenceDataset),
             (trainers, f"{name}Trainer", BackboneTrainer),
         ):
             if getattr(owner, attribute, value) is not value:

@@ -24,9 +24,14 @@ except ImportError:  # Windows
 
 ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
 TRACES = ("results.json", "config.yaml", "run.log", TRAINING)
+# What a system or a file system without locks, or without locks of folders (NFS), answers.
 NO_LOCKS = (
-    *(errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK),
-    *(errno.EBADF, errno.EINVAL),  # NFS, of a folder
+    errno.ENOSYS,
+    errno.ENOTSUP,
+    errno.EOPNOTSUPP,
+    errno.ENOLCK,
+    errno.EBADF,
+    errno.EINVAL,
 )
 
 
@@ -78,7 +83,7 @@ def held(run_dir: Path) -> Iterator[None]:
     """Keep other processes from going on there; the kernel lets go when the holder dies.
 
     The folder itself is locked, so no file has to be made or taken away. Where the system has no
-    such locks, nobody looks.
+    such locks, nobody looks; a network's file system may lock it for one machine only.
 
     Raises:
         ConfigError: another process is at work there.
@@ -106,7 +111,7 @@ def begin(run_dir: Path) -> None:
     """From now on there is something to go on with; called by its holder.
 
     Raises:
-        ConfigError: the run has ended, after somebody saw that it had not.
+        ConfigError: the run has ended while this process prepared.
         OSError: nothing can be written there.
     """
     if has_ended(run_dir):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from recbole_peterrec.version import __version__
 
 def is_learner(run_dir: str | Path) -> bool:
     """Whether a run directory holds a learner."""
-    return (Path(run_dir) / OWNERSHIP).is_file()
+    return os.path.isfile(Path(run_dir) / OWNERSHIP)
 
 
 def save_learner(
@@ -108,7 +109,7 @@ def open_learner(
     try:
         return _open(run_dir)
     except CheckpointError as error:
-        if (run_dir / TRAINING).is_dir():
+        if os.path.isdir(run_dir / TRAINING):
             raise CheckpointError(
                 f"{error}; the run has not ended: finish it with --resume={run_dir}"
             ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -146,7 +147,7 @@ def load_backbone(
         CheckpointError: files missing or damaged, another architecture or item vocabulary.
     """
     run_dir = Path(run_dir)
-    if (run_dir / OWNERSHIP).exists():
+    if os.path.exists(run_dir / OWNERSHIP):
         raise CheckpointError(
             f"{run_dir} holds a Conure learner, whose weights are several tasks'; name it with "
             f"continue_from, or give pretrained_path a backbone"

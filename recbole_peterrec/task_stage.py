@@ -112,7 +112,7 @@ class TaskStage:
         Args:
             model: from :meth:`build`.
             log: the run's.
-            joined: a source that is learned in the same steps (MTL).
+            joined: a source that is learned beside the task (MTL).
             overrides: keys of the config that differ in this training: ``stage``, ``epochs``.
         """
         config = self.config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,13 +105,15 @@ def read_tasks(config: Config) -> list[Task]:
         DataError: no list, and no such dataset either.
     """
     definitions = config["tasks"]
-    if definitions is None:  # as of every dataset that is misspelt
+    if definitions is None:  # a misspelt dataset has none
         require_folder(config["data_path"], config["dataset"], "inter", "source")
     if not isinstance(definitions, list):
         raise ConfigError(
             f"tasks must be a list of tasks, got {definitions!r}; give them in a yaml file: "
             f"tasks: [{{name: gender, kind: profile, field: gender}}]"
         )
+    for kind, keys in config["task_defaults"].items():
+        _refuse_keys_of_the_run(f"task_defaults of {kind}", keys)
     tasks: list[Task] = []
     for number, definition in enumerate(definitions, 1):
         if not isinstance(definition, dict) or not isinstance(
@@ -167,6 +170,11 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
     return Task(name, kind, derived, explicit)
 
 
+def _refuse_keys_of_the_run(where: str, keys: Collection[str]) -> None:
+    for key in sorted(SOURCE_ONLY.intersection(keys)):
+        raise ConfigError(f"{where}: {key} is a key of the run, not of a task")
+
+
 def _require_definition(config: Config, where: str, definition: dict[str, Any]) -> str:
     """The kind of a task whose keys are such as its kind has.
 
@@ -174,8 +182,7 @@ def _require_definition(config: Config, where: str, definition: dict[str, Any]) 
         ConfigError: they are not.
     """
     config.reject_unknown(definition, where, OWN_KEYS)
-    for key in sorted(SOURCE_ONLY.intersection(definition)):
-        raise ConfigError(f"{where}: {key} is a key of the run, not of a task")
+    _refuse_keys_of_the_run(where, definition)
     kind = definition.get("kind")
     if kind not in KINDS:
         raise ConfigError(

@@ -43,7 +43,7 @@ def tell_unread(config: Config, keys: Collection[str]) -> None:
     read; refuse those of :data:`ORIGINS`.
 
     A value that is the default of the model's files, or False where these have none, is no wish: a
-    saved ``config.yaml`` has it.
+    ``config.yaml`` that the same model saved has it.
 
     Args:
         config: of the run.

@@ -21,6 +21,7 @@ from recbole_peterrec.distributed.launch import Plan, launch
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.trainer.base import BackboneTrainer
+from recbole_peterrec.trainer.multitask import MultiTaskTrainer
 from recbole_peterrec.trainer.transfer import TransferTrainer
 from tests.toy import TARGET, settings
 
@@ -30,6 +31,9 @@ PAIR = Plan(local_size=2, size=2, offset=0, host="localhost", port=0)
 def in_two(function, *arguments: Any) -> Any:
     """What a function of this module gives in the first of two processes."""
     return launch(PAIR, function, arguments)
+
+
+JOINT = {"tuning": "all", "pretrained": False, "joint_coefficient": 0.5}
 
 
 def trainer_of(folder: str, model: str):
@@ -50,19 +54,22 @@ def trainer_of(folder: str, model: str):
             clip_grad_norm={"max_norm": 0.1},
             learner="sgd",
             learning_rate=1.0,
+            **JOINT if model == "MTL" else {},
         ),
     )
     source_config = config.derive(model="NextItNetAR")
     source = SequenceDataset(source_config)
-    loaders = make_loaders(source_config, source)
+    windows, *rows = make_loaders(source_config, source)
     torch.manual_seed(0)
-    backbone = source_config.model_class(source_config, loaders[0]._dataset)
+    backbone = source_config.model_class(source_config, windows._dataset)
     if model == "NextItNetAR":
-        return BackboneTrainer(source_config, backbone), loaders
+        return BackboneTrainer(source_config, backbone), (windows, *rows)
     task = read_tasks(config)[0].config
     loaders = make_loaders(task, TaskDataset(task, source))
     torch.manual_seed(0)
     network = task.model_class(task, loaders[0]._dataset, backbone.encoder)
+    if model == "MTL":
+        return MultiTaskTrainer(task, network, backbone, windows), loaders
     return TransferTrainer(task, network), loaders
 
 

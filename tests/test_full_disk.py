@@ -79,10 +79,14 @@ def test_a_run_on_a_full_disk_is_told_how_to_go_on_and_ends_with_the_same_bytes(
     assert left_by(run_dir) == expected
 
 
+@pytest.mark.parametrize("found", [None, "epochs: 9"])
 def test_a_run_that_could_not_write_its_configuration_starts_again(
-    start, undisturbed, tmp_path
+    start, undisturbed, tmp_path, found
 ):
     run_dir = tmp_path / "run"
+    if found:
+        run_dir.mkdir()
+        (run_dir / "config.yaml").write_text(found)
     with pytest.raises(WriteError) as error:
         start(run_dir, call=1)
     assert str(error.value) == f"{run_dir}/config.yaml {NO_SPACE} start again"
@@ -90,9 +94,9 @@ def test_a_run_that_could_not_write_its_configuration_starts_again(
     assert left_by(run_dir) == undisturbed[0]
 
 
-@pytest.mark.parametrize("call", [1, 2])
+@pytest.mark.parametrize("call", [1, 3])
 def test_a_run_directory_that_cannot_be_made_is_one_clear_line(start, tmp_path, call):
-    run_dir = tmp_path / "run"  # 1: itself; 2: the folder of what going on needs
+    run_dir = tmp_path / "run"  # 1: itself; 3: the folder of what going on needs
     with pytest.raises(WriteError) as error:
         start(run_dir, (Path, "mkdir"), call)
     assert str(error.value) == f"run_dir {run_dir} {NO_SPACE} start again"

@@ -37,7 +37,7 @@ from tests.toy import (
     write_toy,
 )
 
-MODELS = ["NextItNetAR", "PeterRec"]
+MODELS = ["NextItNetAR", "PeterRec", "MTL"]
 
 
 @pytest.fixture(scope="module")

@@ -32,6 +32,7 @@ MODELS = ("PeterRec", "Conure", "GRec", "GRU4Rec")
 VARIANTS = {
     "FineCLS": {"dropout_prob": 0.0},
     "FineAll": {"table_updates": "rows", "softmax_samples": 5},
+    "MTL": {},
 }
 TARGET_FULL = {**TARGET, "eval_args": {**TARGET["eval_args"], "mode": "full"}}
 

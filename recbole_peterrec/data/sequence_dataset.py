@@ -156,16 +156,11 @@ class SequenceDataset(WholeSource, SequentialDataset):
                 f"source: no user of {self.dataset_name} has two interactions, so there is no "
                 f"next item to learn from"
             )
-        self.inter_feat = self._whole()
+        self.inter_feat = self._unsplit_rows()
 
-    def _whole(self) -> Interaction:
-        """What ``inter_feat`` of the unsplit dataset holds: no row, or the targets' items where
-        RecBole's sampler, which looks for them there, draws by popularity."""
-        asked = [self.config[f"{split}_neg_sample_args"] for split in ("valid", "test")]
-        if not any(args and args["distribution"] == "popularity" for args in asked):
-            return self._rows(np.zeros(0, dtype=np.int64))
-        items = self.sequences.items[self.sequences.prefix_targets(slice(None))]
-        return Interaction({self.iid_field: torch.from_numpy(items.astype(np.int64))})
+    def _unsplit_rows(self) -> Interaction:
+        """``inter_feat`` of the unsplit dataset: no rows, they are made when they are asked for."""
+        return self._rows(np.zeros(0, dtype=np.int64))
 
     # --- splitting
 
@@ -202,7 +197,7 @@ class SequenceDataset(WholeSource, SequentialDataset):
         """Any other split: RecBole's own, on a row for each of its prefixes."""
         self.inter_feat = self._rows(self.sequences.prefix_targets(slice(None)))
         train, valid, test = super().build()
-        self.inter_feat = self._whole()
+        self.inter_feat = self._unsplit_rows()
         target = np.sort(train.inter_feat[END].numpy())
         users = self.sequences.users_at(target)
         breaks = (np.diff(target) != 1) | (np.diff(users) != 0)

@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 class MultiTaskTrainer(TransferTrainer):
-    """Learns a task and the source on one encoder; an epoch goes through both, whole.
+    """Learns a task and the source on one encoder; an epoch goes once through the longer of them.
 
     A step's loss is that of a batch of the task plus ``joint_coefficient`` times that of a batch
     of the source. Where the source has more batches, the task's are spread evenly over its steps,
     and the others have the source's part alone: with as few steps as a small task makes, a source
-    would hardly be learned. Where the task has more, the source begins anew.
+    would hardly be learned. Where the task has more, the source begins anew, also in each epoch.
 
     Args:
         config: the task's config.
@@ -48,15 +48,15 @@ class MultiTaskTrainer(TransferTrainer):
         task_loss = self._shared(self.model, train_data)
         source_loss = self._shared(self.source, self.source_data)
 
-        more_tasks = len(train_data) > len(self.source_data)
+        task_is_longer = len(train_data) > len(self.source_data)
 
         def joint_loss(batch) -> torch.Tensor:
             other = next(others)
-            task, source = (batch, other) if more_tasks else (other, batch)
+            task, source = (batch, other) if task_is_longer else (other, batch)
             loss = coefficient * source_loss(source.to(self.device))
             return loss if task is None else loss + task_loss(task.to(self.device))
 
-        if more_tasks:
+        if task_is_longer:
             steps = train_data
             others = itertools.chain.from_iterable(itertools.repeat(self.source_data))
         else:

@@ -25,6 +25,18 @@ def test_pretrained_path_that_is_not_there_is_named(case):
     holds(error_with(case, case.folder / "nowhere"), str(case.folder / "nowhere"))
 
 
+@pytest.mark.parametrize("key", ["pretrained_path", "continue_from", "resume"])
+def test_a_path_that_is_too_long_for_any_file_is_one_line(case, key):
+    flag = f"--{key}=" + "/".join(["x" * 200] * 30)
+    model = "Conure" if key == "continue_from" else "PeterRec"
+    assert (
+        case.run(flag, model=model, **({} if key == "resume" else {"tasks": [GENDER]}))
+        == 2
+    )
+    assert "Traceback" not in case.stderr
+    assert case.stderr.splitlines()[-1].startswith("error: ")
+
+
 def test_pretrained_path_without_a_run_is_named(case):
     holds(error_with(case, case.data), str(case.data))
 

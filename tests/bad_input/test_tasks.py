@@ -132,3 +132,9 @@ def test_split_that_leaves_a_part_empty_names_its_task_once(case):
     split = {"eval_args": {"split": {"RS": [1, 0, 0]}}}
     message = case.error(tasks=[{**GENDER, **split}])
     assert message.startswith("task 'gender': 60/0/0 instances in train/valid/test")
+
+
+@pytest.mark.parametrize("key", ["pretrained_path", "carry_encoder", "backbone"])
+def test_a_key_of_the_run_is_no_default_of_tasks(case, key):
+    message = case.error(tasks=[GENDER], task_defaults={"profile": {key: "x"}})
+    holds(message, "task_defaults of profile", key, "a key of the run")

@@ -11,6 +11,7 @@ from recbole.sampler import RepeatableSampler
 
 from recbole_peterrec.data.sequence_dataset import TARGETS, SequenceDataset
 from recbole_peterrec.data.sequences import Sequences, held_out_users, leave_one_out
+from recbole_peterrec.data.stock_dataset import StockSequenceDataset
 
 LENGTH = 10
 
@@ -83,7 +84,7 @@ def test_recboles_sampler_draws_by_the_same_popularity(uneven_config):
     ours, theirs = (
         drawn_by(kind(uneven_config(model, **keys)))
         for kind, model in (
-            (SequenceDataset, "NextItNetAR"),
+            (StockSequenceDataset, "NextItNetAR"),
             (SequentialDataset, "SASRec"),
         )
     )
