@@ -152,6 +152,7 @@ RULES: dict[str, Rule] = {
     ),
     "rank_rho": POSITIVE_OR_NONE,
     "retrain_epochs": COUNT_OR_NONE,
+    "checked_rows": COUNT_OR_NONE,
     "prune_ratio": (
         lambda value: value == "auto" or _share(value),
         "above 0 and below 1, or auto",

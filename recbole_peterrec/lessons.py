@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,6 @@ from recbole_peterrec.source_stage import SequentialStage
 from recbole_peterrec.task_stage import TaskStage
 from recbole_peterrec.training import Outcome
 
-CHECKED_ROWS = 2048  # test rows of a task that are scored again after each later one
 SCORES_AT_ONCE = 2**24
 
 
@@ -84,17 +84,21 @@ def task_lesson(stage: TaskStage, encoder: DilatedEncoder, log: RunLog) -> Lesso
 
 @torch.no_grad()
 def score_digest(lesson: Lesson) -> str:
-    """SHA-256 of the scores of a task's first test rows, by the encoder as it computes now."""
+    """SHA-256 of the scores of a task's test rows, by the encoder as it computes now.
+
+    Of all of them, or of the first ``checked_rows`` of the task's config.
+    """
     digest, rows = hashlib.sha256(), 0
+    most = lesson.config["checked_rows"] or sys.maxsize
     model = lesson.model.eval()
     for interaction, *_ in lesson.stage.loaders[2]:
         states = model.user_states(interaction.to(lesson.config["device"]))
-        states = states[: CHECKED_ROWS - rows]
+        states = states[: most - rows]
         weight, bias = model.label_layer()
         for some in states.split(max(1, SCORES_AT_ONCE // len(bias))):
             scores = nn.functional.linear(some, weight, bias)
             digest.update(scores.float().cpu().numpy().tobytes())
         rows += len(states)
-        if rows >= CHECKED_ROWS:
+        if rows >= most:
             break
     return digest.hexdigest()

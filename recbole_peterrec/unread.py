@@ -29,6 +29,7 @@ TUNING = (
     "tuning",
 )
 PRUNING = (
+    "checked_rows",
     "embedding_prune_ratio",
     "layernorm_per_task",
     "prune_embeddings",
