@@ -71,7 +71,7 @@ class ContinualRun:
         self.vocabulary = describe(self.source.dataset)
         self.max_length = self.source.config["MAX_ITEM_LIST_LENGTH"]
         self.earlier: dict[str, dict[str, Any]] = {}
-        self.pretrain_record: dict[str, Any] | None = None
+        self.pretrain_record: dict[str, Any] = {}  # of the first task, once learned
         if config["continue_from"]:
             self.learner = self._saved_learner(config["continue_from"])
         else:
@@ -79,6 +79,7 @@ class ContinualRun:
         for module in (self.learner.encoder, *self.learner.heads.values()):
             module.to(config["device"])
         self.tasks = [self._stage(task) for task in tasks]
+        self._require_retraining()
         self.scarce = self._short_of_weights()
 
     def definitions(self) -> dict[str, Any]:
@@ -98,7 +99,7 @@ class ContinualRun:
         for line in self.scarce:
             logging.getLogger().warning(line)
         self.learned: dict[str, Learned] = {}
-        if self.pretrain_record is None:
+        if not self.learner.tasks:
             first = source_lesson(
                 self.source, log, loaded=bool(self.config["pretrained_path"])
             )
@@ -244,14 +245,18 @@ class ContinualRun:
             task, self.source.dataset, self.source.model.encoder.architecture
         )
 
-    def _short_of_weights(self) -> list[str]:
-        """Look ahead through all that is to be learned; what to say of weights that run short."""
-        lessons = {stage.task.name: stage for stage in self.tasks}
-        if self.pretrain_record is None:
-            lessons = {PRETRAINING: self.source} | lessons
-        for name, stage in lessons.items():
+    def _ahead(self) -> dict[str, SequentialStage | TaskStage]:
+        """All that is to be learned, in its order."""
+        tasks = {stage.task.name: stage for stage in self.tasks}
+        return tasks if self.learner.tasks else {PRETRAINING: self.source} | tasks
+
+    def _require_retraining(self) -> None:
+        for name, stage in self._ahead().items():
             require_retraining(name, stage.config, validated=len(stage.loaders[1]))
-        plan = [(name, stage.config) for name, stage in lessons.items()]
+
+    def _short_of_weights(self) -> list[str]:
+        """What to say of weights that will run short."""
+        plan = [(name, stage.config) for name, stage in self._ahead().items()]
         return plan_capacity(self.learner, plan)
 
     # --- what a run tells and writes
