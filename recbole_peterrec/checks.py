@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from recbole_peterrec.device import gpu_numbers
 from recbole_peterrec.errors import ConfigError
 
 _NUMBER = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
@@ -69,6 +70,14 @@ def _path(value: Any) -> bool:
     return True
 
 
+def _gpus(value: Any) -> bool:
+    try:
+        gpu_numbers(value)
+    except ValueError:
+        return False
+    return True
+
+
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop")
 NEGATIVES = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
 CLIPPING = ("max_norm", "norm_type", "error_if_nonfinite", "foreach")
@@ -82,6 +91,7 @@ SWITCHES = (
     "layernorm_per_task",
     "tune_layernorm",
     "show_progress",
+    "use_gpu",
 )
 
 
@@ -207,6 +217,7 @@ RULES: dict[str, Rule] = {
         "empty or a whole number from 1 to 65535",
     ),
     "group_offset": NATURAL,
+    "gpu_id": (_gpus, "empty, or numbers of GPUs such as 0 or '0,1'"),
     "patch_reduction": COUNT,
     "patch_cardinality": COUNT,
     "tune_layers": COUNT,

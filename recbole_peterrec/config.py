@@ -14,6 +14,7 @@ from recbole.utils import ModelType, argument_list
 from recbole_peterrec import registry
 from recbole_peterrec.checks import PATHS, check_values
 from recbole_peterrec.defaults import merged_eval_args, merged_task_defaults
+from recbole_peterrec.device import device_of
 from recbole_peterrec.errors import ConfigError, did_you_mean
 from recbole_peterrec.eval_checks import check_metrics
 from recbole_peterrec.literals import Loader, parse_literal, plain, read_yaml
@@ -201,6 +202,12 @@ class Config(RecBoleConfig):
         own = os.path.join(self._data_root, self.dataset)
         if os.path.isdir(own):  # RecBole reads its own ml-100k, whatever there is
             values["data_path"] = own
+
+    def _init_device(self):
+        """The device of a run of one process; with several, each takes its own later."""
+        values = self.final_config_dict
+        values["single_spec"], values["local_rank"] = True, 0
+        values["device"] = device_of(values)
 
     def _settle_training_negatives(self) -> None:
         """Cross entropy has no sampled negatives, BPR must; RecBole's default fits neither."""

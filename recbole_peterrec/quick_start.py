@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 
 from recbole_peterrec import run_directory
@@ -19,6 +20,7 @@ from recbole_peterrec.checkpoint import (
 )
 from recbole_peterrec.config import Config
 from recbole_peterrec.continual_run import ContinualRun
+from recbole_peterrec.device import device_of
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import launch, plan_of
 from recbole_peterrec.errors import CheckpointError, ConfigError
@@ -32,9 +34,11 @@ from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import writing
 
 PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
+DEVICES = ("use_gpu", "gpu_id")
 FREE_TO_RESUME = {
     *("resume", "show_progress", "state", "model", "dataset", "data_path"),
     *PROCESSES,
+    *DEVICES,
 }
 
 
@@ -85,6 +89,7 @@ def _run(config: Config) -> dict[str, Any]:
         run_directory.end(Path(config["run_dir"]))
         results = _finished(Path(config["run_dir"], "results.json"))
         return _outcome(config, results, Path(config["run_dir"]))
+    _settle_on_device(config)
     _join_processes(config)
     with RunLog(config["state"]).active() as log:
         prepared = _run_class(config)(config)
@@ -129,6 +134,19 @@ def _nothing_yet(config: Config) -> dict[str, Any]:
     }
 
 
+def _settle_on_device(config: Config) -> None:
+    """Choose this process's device, now that it is known which of several it is.
+
+    Raises:
+        ConfigError: fewer GPUs than processes.
+    """
+    member = group.member()
+    if member is not None:
+        config["device"] = device_of(config, member.local_rank, member.local_size)
+    if config["device"].type == "cuda":  # for what names none
+        torch.cuda.set_device(config["device"])
+
+
 def _join_processes(config: Config) -> None:
     """Connect this process to the others of the run, if there are any.
 
@@ -142,7 +160,7 @@ def _join_processes(config: Config) -> None:
         raise ConfigError(
             "enable_scaler scales each process's gradients by itself; use amp: bf16"
         )
-    config["device"] = group.connect(config["device"])
+    group.connect(config["device"])
     if member.local_size == member.size:
         config["nproc"] = member.size  # for config.yaml: what resumes it
     if not group.is_first():
@@ -200,7 +218,7 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
                 f"resume: the run in {run_dir} has {key} {content[key]}, not {asked}"
             )
     settings = {"run_dir": str(run_dir), "resume": str(run_dir)}
-    for key in ("show_progress", "state", "data_path", *PROCESSES):
+    for key in ("show_progress", "state", "data_path", *PROCESSES, *DEVICES):
         if key in config.external_config_dict:
             settings[key] = config.external_config_dict[key]
     return Config(content["model"], content["dataset"], [str(file)], settings)

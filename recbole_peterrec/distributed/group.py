@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from recbole_peterrec.errors import ConfigError, PeerError, UserError
+from recbole_peterrec.errors import PeerError, UserError
 
 # What torchrun, and launchers like it, tell each process.
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -131,30 +131,15 @@ def _what_happened(store: dist.Store, error: ConnectionLost) -> str:
         return f"the connection to another process is lost: {error}"
 
 
-def connect(device: torch.device) -> torch.device:
+def connect(device: torch.device) -> None:
     """Connect the processes, for tensors of the CPU by gloo and for those of GPUs by nccl.
 
     Args:
-        device: on which one process would work.
-
-    Returns:
-        The device of this process: with GPUs, the one of its local rank.
-
-    Raises:
-        ConfigError: fewer GPUs than processes on this machine.
+        device: this process's own.
     """
     if _member is None:
-        return device
-    backend = "gloo"
-    if device.type == "cuda":
-        if torch.cuda.device_count() < _member.local_size:
-            raise ConfigError(
-                f"gpu_id names {torch.cuda.device_count()} GPUs for {_member.local_size} "
-                f"processes; name one for each, such as --gpu_id=0,1, or use fewer processes"
-            )
-        backend = "cpu:gloo,cuda:nccl"
-        device = torch.device("cuda", _member.local_rank)
-        torch.cuda.set_device(device)
+        return
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     with exchanging():
         dist.init_process_group(
             backend,
@@ -163,7 +148,6 @@ def connect(device: torch.device) -> torch.device:
             world_size=_member.size,
             timeout=LONGEST_WAIT,
         )
-    return device
 
 
 @contextlib.contextmanager
