@@ -43,7 +43,7 @@ def require_retraining(task: str, config: Config, validated: int) -> None:
             validation.
     """
     try:
-        config.derive(epochs=retraining_epochs(config), repeatable=True)
+        config.derive(epochs=retraining_epochs(config))
     except ConfigError as error:
         raise ConfigError(f"task {task!r}: retrain_epochs: {error}") from error
     if config["prune_ratio"] == AUTO and not (config["eval_step"] and validated):

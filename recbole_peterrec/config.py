@@ -254,6 +254,9 @@ class Config(RecBoleConfig):
         new.final_config_dict.update(
             copy.deepcopy(overrides), data_path=self._data_root
         )
+        # A task's is False, for its sampler; RecBole refuses that of sequential models.
+        repeatable = new.final_config_dict["repeatable"]
+        new.final_config_dict["repeatable"] = True
         new.dataset = new.final_config_dict["dataset"]
         new.model = new.final_config_dict["model"]
         new.model_class = registry.model_class(new.model)
@@ -263,6 +266,7 @@ class Config(RecBoleConfig):
             new._set_train_neg_sample_args()
             new._set_eval_neg_sample_args("valid")
             new._set_eval_neg_sample_args("test")
+        new.final_config_dict["repeatable"] = repeatable
         return new
 
     def resolved(self) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
 from recbole_peterrec.lessons import (
     Learned,
     Lesson,
-    score_digest,
+    rows_digest,
     source_lesson,
     task_lesson,
 )
@@ -140,7 +140,7 @@ class ContinualRun:
         require_agreement(f"{name}: the learner", self.learner.life_fingerprint)
         self._check(self.learner.tasks[:-1])
         record = trained | self._continual_record(name, before, after, ratio)
-        self.learned[name] = Learned(lesson, score_digest(lesson), record)
+        self.learned[name] = Learned(lesson, rows_digest(lesson), record)
         logging.getLogger().info(capacity_table(self.learner, name))
         return self.learned[name]
 
@@ -161,7 +161,7 @@ class ContinualRun:
     # --- nothing may be forgotten
 
     def _check(self, earlier: list[str]) -> None:
-        """Stop if anything that an earlier task computes with, or its scores, has changed.
+        """Stop if anything that an earlier task computes with, or what its test rows become, has changed.
 
         Raises:
             TrainingError: it has.
@@ -172,7 +172,7 @@ class ContinualRun:
             if not changed and task in self.learned:
                 learned = self.learned[task]
                 with self.learner.viewing(task):
-                    changed = score_digest(learned.lesson) != learned.scores
+                    changed = rows_digest(learned.lesson) != learned.digest
             if changed:
                 raise TrainingError(
                     f"task {task!r} has changed while {self.learner.tasks[-1]!r} was learned; "

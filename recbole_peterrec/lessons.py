@@ -20,8 +20,6 @@ from recbole_peterrec.source_stage import SequentialStage
 from recbole_peterrec.task_stage import TaskStage
 from recbole_peterrec.training import Outcome
 
-SCORES_AT_ONCE = 2**24
-
 
 @dataclass(frozen=True)
 class Lesson:
@@ -49,7 +47,7 @@ class Learned:
     """A task that this run has learned, with what shows that it stays as it is."""
 
     lesson: Lesson
-    scores: str
+    digest: str
     record: dict[str, Any]
 
 
@@ -83,21 +81,18 @@ def task_lesson(stage: TaskStage, encoder: DilatedEncoder, log: RunLog) -> Lesso
 
 
 @torch.no_grad()
-def score_digest(lesson: Lesson) -> str:
-    """SHA-256 of the scores of a task's test rows, by the encoder as it computes now.
-
-    Of all of them, or of the first ``checked_rows`` of the task's config.
-    """
+def rows_digest(lesson: Lesson) -> str:
+    """SHA-256 of what the scores of a task's test rows are made of, as the encoder computes now:
+    the classification layer, and the state of each row, or of the first ``checked_rows``."""
     digest, rows = hashlib.sha256(), 0
     most = lesson.config["checked_rows"] or sys.maxsize
     model = lesson.model.eval()
+    for part in model.label_layer():
+        digest.update(part.detach().float().cpu().numpy().tobytes())
     for interaction, *_ in lesson.stage.loaders[2]:
         states = model.user_states(interaction.to(lesson.config["device"]))
         states = states[: most - rows]
-        weight, bias = model.label_layer()
-        for some in states.split(max(1, SCORES_AT_ONCE // len(bias))):
-            scores = nn.functional.linear(some, weight, bias)
-            digest.update(scores.float().cpu().numpy().tobytes())
+        digest.update(states.float().cpu().numpy().tobytes())
         rows += len(states)
         if rows >= most:
             break

@@ -42,6 +42,22 @@ class _RunFile(logging.FileHandler):
         )
 
 
+class _Once(logging.Filter):
+    """Lets each warning through once: stages that have the same to say say it again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.levelno != logging.WARNING:
+            return True
+        text = record.getMessage()
+        new = text not in self._said
+        self._said.add(text)
+        return new
+
+
 class RunLog:
     """RecBole's root logger for one run: console, and a file once there is a directory.
 
@@ -68,6 +84,8 @@ class RunLog:
         old_handlers, old_level = self.logger.handlers[:], self.logger.level
         self.logger.handlers[:] = [self.console]
         self.logger.setLevel(self.level)
+        once = _Once()
+        self.logger.addFilter(once)
         try:
             with warnings.catch_warnings():
                 # RecBole 1.2.1 calls what torch and pandas have announced to change.
@@ -79,6 +97,7 @@ class RunLog:
             for handler in self.logger.handlers:
                 if handler is not self.console:
                     handler.close()
+            self.logger.removeFilter(once)
             self.logger.handlers[:] = old_handlers
             self.logger.setLevel(old_level)
 

@@ -38,13 +38,17 @@ class UserModel:
 
     Args:
         run_dir: directory of a finished run.
+        device: on which it computes, such as ``cuda:0``.
 
     Raises:
         CheckpointError: files missing, damaged or not fitting each other.
     """
 
-    def __init__(self, run_dir: str | Path) -> None:
+    def __init__(
+        self, run_dir: str | Path, device: torch.device | str = "cpu"
+    ) -> None:
         self.run_dir = Path(run_dir)
+        self.device = torch.device(device)
         self._learner: Learner | None = None
         self._viewed: str | None = None
         if is_learner(run_dir):
@@ -52,6 +56,7 @@ class UserModel:
             self._encoder = self._learner.encoder
         else:
             self._encoder, _ = open_backbone(run_dir)
+        self._encoder.to(self.device)
         tokens = load_json(self.run_dir / "vocabulary.json").get("items")
         if (
             not isinstance(tokens, list)
@@ -91,7 +96,7 @@ class UserModel:
                 unknown items are left out.
 
         Returns:
-            ``[users, labels]``; of a profile task, ``softmax`` makes them probabilities.
+            ``[users, labels]``, on the CPU; of a profile task, ``softmax`` makes them probabilities.
 
         Raises:
             DataError: no user, a text instead of a history, or one without any known item.
@@ -116,10 +121,11 @@ class UserModel:
             rows.append(torch.tensor(ids[-served.max_length :]))
         lengths = torch.tensor([len(row) for row in rows])
         items = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        items, lengths = items.to(self.device), lengths.to(self.device)
         if self._learner is not None and self._viewed != task:
             self._learner.view(task)
             self._viewed = task
-        scores = served.network.scores(items, lengths)
+        scores = served.network.scores(items, lengths).cpu()
         return scores[:, 1:] if task == PRETRAINING else scores  # column 0 is padding
 
     def top(
@@ -163,10 +169,12 @@ class UserModel:
     def _load(self, task: str) -> _Served:
         if task == PRETRAINING:
             network, header = open_next_item(self.run_dir, self._encoder)
-            return _Served(network.eval(), list(self._ids), header["max_length"])
+            network.to(self.device).eval()
+            return _Served(network, list(self._ids), header["max_length"])
         if self._learner is not None:
             header = self._headers[task]
             network = open_network(self._learner, task, header, self.run_dir)
         else:
             network, header = open_task(self.run_dir, task, self._encoder)
-        return _Served(network.eval(), header["labels"], header["max_length"])
+        network.to(self.device).eval()
+        return _Served(network, header["labels"], header["max_length"])

@@ -115,9 +115,7 @@ class TaskStage:
             joined: a source that is learned beside the task (MTL).
             overrides: keys of the config that differ in this training: ``stage``, ``epochs``.
         """
-        config = self.config
-        if overrides:  # RecBole derives no other value; it steers loaders, made already
-            config = config.derive(repeatable=True, **overrides)
+        config = self.config.derive(**overrides) if overrides else self.config
         init_seed(config["seed"], config["reproducibility"])
         with (
             out_of_memory(self.task.name),

@@ -163,10 +163,10 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
         epochs = overrides.get("finetune_epochs") or config["finetune_epochs"]
         if epochs:
             overrides["epochs"] = epochs
-        derived = config.derive(**overrides)
+        # No negative of training is a positive of its user.
+        derived = config.derive(**overrides, repeatable=False)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-    derived["repeatable"] = False  # no negative of training is a positive of its user
     return Task(name, kind, derived, explicit)
 
 

@@ -159,5 +159,7 @@ def exchanging() -> Iterator[None]:
     """
     try:
         yield
+    except torch.OutOfMemoryError:  # a RuntimeError too, and this process's own
+        raise
     except RuntimeError as error:
         raise ConnectionLost(" ".join(str(error).split())) from error

@@ -12,8 +12,8 @@ TUNINGS = ("patch", "all", "last", "head")
 class Tunable(Protocol):
     """What a backbone declares to be tuned in part."""
 
-    def convolution_layers(self) -> list[list[str]]:
-        """Parameter-name prefixes of each convolution layer, first to last."""
+    def convolution_layers(self) -> list[nn.Module]:
+        """Each convolution layer with what normalises it, first to last."""
         ...
 
 
@@ -34,18 +34,15 @@ def choose_trainable(
     """
     if tuning not in TUNINGS:
         raise ValueError(f"tuning must be one of {', '.join(TUNINGS)}, got {tuning!r}")
-    layers = encoder.convolution_layers()
-    prefixes: tuple[str, ...] = ()
+    encoder.requires_grad_(tuning == "all")
     if tuning == "last":
+        layers = encoder.convolution_layers()
         if not isinstance(tune_layers, int) or not 1 <= tune_layers <= len(layers):
             raise ValueError(
                 f"tune_layers must be 1 to {len(layers)}, got {tune_layers!r}"
             )
-        prefixes = tuple(prefix for layer in layers[-tune_layers:] for prefix in layer)
-    for name, parameter in encoder.named_parameters():
-        parameter.requires_grad_(
-            tuning == "all" or name.startswith(prefixes or ("\0",))
-        )
+        for layer in layers[-tune_layers:]:
+            layer.requires_grad_(True)
     if tune_layernorm:
         for module in encoder.modules():
             if isinstance(module, nn.LayerNorm):

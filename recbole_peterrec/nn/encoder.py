@@ -168,13 +168,9 @@ class DilatedEncoder(nn.Module):
             "embedding": ["embedding"],
         }
 
-    def convolution_layers(self) -> list[list[str]]:
-        """Parameter-name prefixes of each convolution layer with its LayerNorm, first to last."""
-        return [
-            [f"blocks.{i}.branch.{u}."]
-            for i in range(len(self.blocks))
-            for u in range(2)
-        ]
+    def convolution_layers(self) -> list[nn.Module]:
+        """Each convolution layer with its LayerNorm, first to last."""
+        return [unit for block in self.blocks for unit in block.branch]
 
 
 def repeat_dilations(dilations: Sequence[int], block_num: int) -> tuple[int, ...]:

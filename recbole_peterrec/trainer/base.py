@@ -20,6 +20,7 @@ from recbole_peterrec.checkpoint import (
 )
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
+from recbole_peterrec.nn.encoder import DilatedEncoder
 from recbole_peterrec.nn.precision import has_bf16
 from recbole_peterrec.trainer.event_file import EventFile
 from recbole_peterrec.trainer.one_pass import in_one_pass
@@ -63,9 +64,9 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
                 f"amp: {self.device.type} has no bfloat16 here; training in float32"
             )
         if config["compile"]:
-            for name, module in model.named_modules():
-                if name.rpartition(".")[2] == "encoder":
-                    module.compile()
+            for module in model.modules():
+                if isinstance(module, DilatedEncoder):
+                    module.blocks.compile()  # which all ways through it call
         self.eval_collector = RankCollector(config)
         self._bar = tqdm(disable=True)
         self._epoch = self._batch = 0

@@ -35,13 +35,9 @@ class MultiTaskTrainer(TransferTrainer):
         self, config, model, source: Backbone, source_data: TrainDataLoader
     ) -> None:
         source.encoder = model.network.encoder
+        model.source_output = source.output  # trained, clipped, averaged and kept with it
         self.source, self.source_data = source, source_data
         super().__init__(config, model)
-
-    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
-        optimizer = super()._build_optimizer(**kwargs)
-        optimizer.add_param_group({"params": list(self.source.output.parameters())})
-        return optimizer
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
         coefficient = self.config["joint_coefficient"]
@@ -70,13 +66,11 @@ class MultiTaskTrainer(TransferTrainer):
 
     def _progress(self, epoch: int, train_data) -> dict[str, Any]:
         return super()._progress(epoch, train_data) | {
-            "source_output": self.source.output.state_dict(),
             "source_shuffle": self.source_data.generator.get_state(),
         }
 
     def _take_up(self, progress: dict[str, Any], train_data) -> None:
         super()._take_up(progress, train_data)
-        self.source.output.load_state_dict(progress["source_output"])
         self.source_data.generator.set_state(progress["source_shuffle"].cpu())
 
 

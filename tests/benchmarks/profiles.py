@@ -2,8 +2,8 @@
 
 A second table has the differences of the first strategy to each other one on the same splits.
 
-One backbone is pretrained on all interactions (no label is used), saved, and given to every
-strategy on every split. Logistic regressions on each user's bag of items, one for each strength of
+One backbone is pretrained on all users' interactions but their last two, which validate and test it
+(no label is used), saved, and given to every strategy on every split; tasks read whole histories. Logistic regressions on each user's bag of items, one for each strength of
 its L2, learn from the same splits.
 
     python tests/benchmarks/profiles.py

@@ -12,10 +12,46 @@ import yaml
 
 from recbole_peterrec import UserModel, run
 from recbole_peterrec.checkpoint import load_tensors
+from recbole_peterrec.config import Config
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.model.learner import Learner
+from recbole_peterrec.tasks import read_tasks
 from tests.conure.case import GENDER, HISTORIES, keys, learn, results
 from tests.toy import command_line, toy_flags
+
+COMPARISONS = ("SinMo", "FineSmax", "STL", "MTL", "Unprotected")
+
+
+def splits(folder, model):
+    """Users and labels of each task's training, validation and test rows."""
+    made = keys(folder, folder / "unused", protocol="conure")
+    config = Config(model, "toy", config_dict=made)
+    source = SequenceDataset(config.derive(model=config["backbone"]))
+    source.build()
+    return {
+        task.name: [tokens(part) for part in TaskDataset(task.config, source).build()]
+        for task in read_tasks(config)
+    }
+
+
+def tokens(part):
+    """Users and labels of the rows of a split."""
+    return [
+        part.id2token(field, part.inter_feat[field].numpy()).tolist()
+        for field in (part.uid_field, part.iid_field)
+    ]
+
+
+def histories_of(folder):
+    """Every user's items in the order of time, as tokens."""
+    table = (folder / "toy" / "toy.inter").read_text().splitlines()[1:]
+    rows = [line.split("\t") for line in table]
+    histories = {}
+    for user, item, *_ in sorted(rows, key=lambda row: float(row[3])):
+        histories.setdefault(user, []).append(item)
+    return histories
 
 
 def test_every_task_is_after_the_last_what_it_was_when_it_was_learned(learner):
@@ -28,6 +64,17 @@ def test_every_task_is_after_the_last_what_it_was_when_it_was_learned(learner):
     free = [record["capacity_free"] for record in records]
     kept = [0.7, 0.7 * 0.8, 0.7 * 0.8 * 0.8]
     assert free == pytest.approx(kept, abs=0.02)
+
+
+def test_a_task_s_metric_is_that_of_the_saved_network_counted_by_hand(folder, learner):
+    users, genders = splits(folder, "Conure")["gender"][2]
+    histories = histories_of(folder)
+    model = UserModel(learner)
+    scores = model.scores("gender", [histories[user] for user in users])
+    said = [model.labels("gender")[place] for place in scores.argmax(1)]
+    right = [one == other for one, other in zip(said, genders, strict=True)]
+    record = results(learner)["tasks"]["gender"]
+    assert record["test"] == {"hit@1": round(sum(right) / len(right), 4)}
 
 
 def test_a_learner_leaves_its_files_and_each_owner_takes_a_byte(learner):
@@ -99,10 +146,16 @@ def test_next_items_are_served_as_the_pretraining_predicts_them(learner):
     )
 
 
-@pytest.mark.parametrize("model", ["SinMo", "FineSmax", "STL", "MTL", "Unprotected"])
-def test_the_papers_comparisons_run_on_the_same_splits(
-    folder, learner, tmp_path, model
-):
+@pytest.mark.parametrize("model", COMPARISONS)
+def test_the_papers_comparisons_learn_and_are_tested_on_the_same_rows(folder, model):
+    own, learners = splits(folder, model), splits(folder, "Conure")
+    assert list(own) == ["buy", "gender"]
+    assert own == learners
+    assert all(users for parts in own.values() for users, _ in parts)
+
+
+@pytest.mark.parametrize("model", COMPARISONS)
+def test_the_papers_comparisons_run(folder, learner, tmp_path, model):
     told = run(model, "toy", config_dict=keys(folder, tmp_path / "run"))["results"]
     assert list(told["tasks"]) == ["buy", "gender"]
     for name, record in told["tasks"].items():

@@ -3,14 +3,15 @@
 import pytest
 import torch
 
+from recbole_peterrec import run
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
-from recbole_peterrec.nn.encoder import DilatedEncoder
 from recbole_peterrec.trainer import base
 from recbole_peterrec.trainer.base import BackboneTrainer
 from recbole_peterrec.trainer.one_pass import in_one_pass
+from tests.toy import settings, write_toy
 
 
 @pytest.fixture
@@ -53,15 +54,14 @@ def test_amp_trains_in_bf16_where_there_is_bf16(
     assert all(loss > 0 for loss in trainer.train_loss_dict.values())
 
 
-def test_a_machine_without_bf16_is_told_once(training, monkeypatch):
-    said = []
+def test_a_machine_without_bf16_is_told_once_a_run(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(base, "has_bf16", lambda device: False)
-    monkeypatch.setattr("logging.Logger.warning", lambda _, text: said.append(text))
-    trainer, (train, *_) = training(amp="bf16", epochs=2)
-    trainer.fit(train, verbose=False)
-    assert [text for text in said if "bfloat16" in text] == [
-        "amp: cpu has no bfloat16 here; training in float32"
-    ]
+    keys = settings(write_toy(tmp_path / "data"), amp="bf16", state="WARNING")
+    for number in (1, 2):  # of runs in one process
+        keys["run_dir"] = str(tmp_path / f"run{number}")
+        assert len(run("PeterRec", "toy", config_dict=keys)["results"]["tasks"]) == 2
+        told = capsys.readouterr().err
+        assert told.count("amp: cpu has no bfloat16 here; training in float32") == 1
 
 
 def test_bf16_that_a_gpu_only_emulates_does_not_count(monkeypatch):
@@ -79,12 +79,25 @@ def test_other_values_are_refused(toy_config, key, value):
 
 
 @pytest.mark.parametrize("flag", [True, False])
-def test_compile_compiles_the_encoder_only(training, monkeypatch, flag):
-    compiled = []
-    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(self))
-    trainer, _ = training(compile=flag)
-    assert compiled == [trainer.model.encoder] * flag
-    assert isinstance(trainer.model.encoder, DilatedEncoder)
+def test_compile_compiles_what_training_and_evaluation_run_through(
+    training, monkeypatch, flag
+):
+    calls = []
+
+    def counting(module):
+        def call(*args, **kwargs):
+            calls.append(module)
+            return module._call_impl(*args, **kwargs)
+
+        module._compiled_call_impl = call  # where torch puts what it compiled
+
+    monkeypatch.setattr(torch.nn.Module, "compile", counting)
+    trainer, (train, _, test) = training(compile=flag, epochs=1)
+    trainer.fit(train, verbose=False)
+    assert calls == [trainer.model.encoder.blocks] * len(train) * flag
+    calls.clear()
+    trainer.evaluate(test, load_best_model=False)
+    assert calls == [trainer.model.encoder.blocks] * len(test) * flag
 
 
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
