@@ -196,6 +196,13 @@ RULES: dict[str, Rule] = {
         lambda value: value is None or isinstance(value, dict),
         "empty or a mapping of file suffixes to lists of columns",
     ),
+    **dict.fromkeys(
+        ("save_dataset", "save_dataloaders"),
+        (
+            lambda value: not value,
+            "False: this runner saves no data (source_cache keeps large sources converted)",
+        ),
+    ),
     "learner": (
         lambda value: value in LEARNERS,
         "adam, adamw, sgd, adagrad or rmsprop",

@@ -88,6 +88,7 @@ class Config(RecBoleConfig):
         self._arguments = arguments or []
         with _recbole_refusals():
             super().__init__(model, dataset, config_file_list, config_dict)
+        self._given_or_default = frozenset(self.final_config_dict)
 
     def _build_yaml_loader(self):
         return Loader
@@ -274,7 +275,8 @@ class Config(RecBoleConfig):
         resolved = {
             key: value
             for key, value in sorted(self.final_config_dict.items())
-            if key not in DERIVED
+            # Some models of RecBole put keys of their own there.
+            if key in self._given_or_default and key not in DERIVED
         }
         resolved["data_path"] = self._data_root
         for key in PATHS:  # they hold wherever the file is used

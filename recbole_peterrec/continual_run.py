@@ -86,6 +86,11 @@ class ContinualRun:
         """The tasks with their defaults written out, for ``config.yaml``."""
         return {"tasks": [stage.task.definition for stage in self.tasks]}
 
+    def data(self) -> dict[str, str]:
+        """What each stage reads, by name: a digest."""
+        tasks = {stage.task.name: stage.data_digest() for stage in self.tasks}
+        return {PRETRAINING: self.source.data_digest()} | tasks
+
     def use(self, run_dir: Path) -> None:
         """Let every stage write into a run directory."""
         for stage in (self.source, *self.tasks):

@@ -99,6 +99,8 @@ def _run(config: Config) -> dict[str, Any]:
                 logging.getLogger().info(config)
             results = _nothing_yet(config)
             with run_directory.advising(run_directory.resumption(run_dir)):
+                if group.is_first():
+                    run_directory.require_same_data(run_dir, prepared.data())
                 prepared.execute(run_dir, log, results, histories={})
             exchange.barrier()  # nobody reads there any more
             if group.is_first():

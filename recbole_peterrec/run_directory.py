@@ -12,7 +12,7 @@ from pathlib import Path
 
 from recbole.utils import get_local_time
 
-from recbole_peterrec.checkpoint import TRAINING
+from recbole_peterrec.checkpoint import TRAINING, load_json, save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import ConfigError, WriteError
@@ -119,6 +119,31 @@ def begin(run_dir: Path) -> None:
             f"run_dir {run_dir}: its run has ended meanwhile; results.json is there"
         )
     (run_dir / TRAINING).mkdir(exist_ok=True)
+
+
+def require_same_data(run_dir: Path, data: dict[str, str]) -> None:
+    """Remember what data a run reads, or refuse to go on with others.
+
+    Args:
+        run_dir: of a run that has begun.
+        data: a digest of what each stage reads.
+
+    Raises:
+        ConfigError: a stage's data are not those that the run began with.
+        WriteError: nothing can be written there.
+    """
+    file = run_dir / TRAINING / "data.json"
+    if not file.is_file():  # the run begins
+        save_json(file, data)
+        return
+    begun = load_json(file)
+    for stage, digest in data.items():
+        if begun.get(stage) != digest:
+            raise ConfigError(
+                f"resume: the data of {stage} are not those that the run in {run_dir} began with "
+                f"(other rows, in another order, or others that filters keep); put those back, or "
+                f"start anew"
+            )
 
 
 def has_ended(run_dir: str | Path) -> bool:

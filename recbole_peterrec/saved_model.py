@@ -141,7 +141,7 @@ def load_backbone(
         output: receives the pretraining's classification layer, if wanted.
 
     Returns:
-        The record of its pretraining.
+        Its header, with the record of its pretraining.
 
     Raises:
         CheckpointError: files missing or damaged, another architecture or item vocabulary.
@@ -154,14 +154,18 @@ def load_backbone(
         )
     header = read_header(
         run_dir / "backbone.json",
-        {"model": str, "architecture": dict, "vocabulary": dict, "pretrain": dict},
+        {
+            "model": str,
+            "max_length": int,
+            **dict.fromkeys(("architecture", "vocabulary", "pretrain"), dict),
+        },
     )
     _require_pretrained(run_dir, header["pretrain"])
     require_fit(run_dir, header, name, encoder.architecture, vocabulary)
     load_exactly(encoder, run_dir / "backbone.safetensors")
     if output is not None:
         load_exactly(output, run_dir / NEXT_ITEM_HEAD)
-    return header["pretrain"]
+    return header
 
 
 def require_fit(
@@ -187,7 +191,8 @@ def require_fit(
     if saved.get("sha256") != vocabulary["sha256"]:
         raise CheckpointError(
             f"{run_dir} was trained on another item vocabulary ({saved.get('items')} items, here "
-            f"{vocabulary['items']}); use the same source files and filters, or start anew"
+            f"{vocabulary['items']}; the order in which they first appear counts too); use the "
+            f"same source files and filters, or start anew"
         )
     given = {"model": header["model"], **header["architecture"]}
     for key, value in {"model": name, **architecture.as_dict()}.items():

@@ -13,7 +13,7 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
-from recbole_peterrec.saved_model import save_backbone
+from recbole_peterrec.saved_model import PRETRAINING, save_backbone
 from recbole_peterrec.source_stage import SequentialStage
 from recbole_peterrec.unread import tell_unread
 
@@ -41,6 +41,10 @@ class SequentialRun:
         """Nothing beyond the config is needed to run again."""
         return {}
 
+    def data(self) -> dict[str, str]:
+        """What each stage reads, by name: a digest."""
+        return {PRETRAINING: self.stage.data_digest()}
+
     def use(self, run_dir: Path) -> None:
         """Write into a run directory."""
         self.stage.config["run_dir"] = str(run_dir)
@@ -55,7 +59,12 @@ class SequentialRun:
         histories[config["model"]] = outcome.history
         if isinstance(model, Backbone):
             write_backbone(
-                run_dir, config["model"], model, self.stage.dataset, results["pretrain"]
+                run_dir,
+                config["model"],
+                model,
+                self.stage.dataset,
+                results["pretrain"],
+                config["MAX_ITEM_LIST_LENGTH"],
             )
         else:
             save_tensors(run_dir / "model.safetensors", model.state_dict())
@@ -68,8 +77,17 @@ def write_backbone(
     model: Backbone,
     source: SequenceDataset,
     pretrain: dict[str, Any],
+    max_length: int,
 ) -> None:
-    """Save a backbone with what a later run and serving need to know of its source."""
-    length = source.config["MAX_ITEM_LIST_LENGTH"]
-    save_backbone(run_dir, name, model, describe(source), pretrain, length)
+    """Save a backbone with what a later run and serving need to know of its source.
+
+    Args:
+        run_dir: where.
+        name: its model name.
+        model: the backbone.
+        source: what it was trained on.
+        pretrain: the record of its pretraining.
+        max_length: longest history that it was trained on, in items.
+    """
+    save_backbone(run_dir, name, model, describe(source), pretrain, max_length)
     save_json(run_dir / "vocabulary.json", {"items": item_tokens(source)})

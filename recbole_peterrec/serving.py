@@ -44,9 +44,7 @@ class UserModel:
         CheckpointError: files missing, damaged or not fitting each other.
     """
 
-    def __init__(
-        self, run_dir: str | Path, device: torch.device | str = "cpu"
-    ) -> None:
+    def __init__(self, run_dir: str | Path, device: torch.device | str = "cpu") -> None:
         self.run_dir = Path(run_dir)
         self.device = torch.device(device)
         self._learner: Learner | None = None

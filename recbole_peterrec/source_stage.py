@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import recbole.data.dataset as recbole_datasets
@@ -10,6 +11,7 @@ from torch import nn
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.atomic import check_interval, reading, require_columns
+from recbole_peterrec.data.identity import data_digest
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import ConfigError
@@ -25,6 +27,8 @@ from recbole_peterrec.nn.encoder import DilatedEncoder
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.trainer.base import BackboneTrainer, RunMixin, runnable
 from recbole_peterrec.training import Outcome, fit_and_test, largest_splits
+
+TWO_RUNS = ("S3Rec",)  # models of RecBole that have a trainer for each of two runs
 
 
 class SequentialStage:
@@ -46,10 +50,19 @@ class SequentialStage:
     def __init__(self, config: Config, trained: bool = True) -> None:
         if config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
             raise ConfigError(f"{config['model']} is not a sequential model")
+        if config["model"] in TWO_RUNS:
+            raise ConfigError(
+                f"{config['model']} learns in two runs of its own (train_stage), which this runner "
+                f"does not have; train it by RecBole's run_recbole"
+            )
         self.config = config
         self.ours = issubclass(config.model_class, Backbone)
         self.dataset = self._load()
         self.loaders = make_loaders(config, self.dataset)
+        if trained and not len(self.loaders[1].dataset):
+            logging.getLogger().warning(
+                "source: eval_args and filters leave no row to validate; the last epoch is kept"
+            )
         if self.ours:
             self._require_memory(trained)
         init_seed(config["seed"], config["reproducibility"])
@@ -57,6 +70,10 @@ class SequentialStage:
             self.model = self._build().to(config["device"])
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.trainer: RunMixin | None = None
+
+    def data_digest(self) -> str:
+        """Of all that it reads; see :func:`recbole_peterrec.data.identity.data_digest`."""
+        return data_digest(self.dataset, self.loaders)
 
     def _require_memory(self, trained: bool) -> None:
         config, items = self.config, self.dataset.item_num
@@ -76,7 +93,7 @@ class SequentialStage:
     def _build(self) -> nn.Module:
         try:
             return self.config.model_class(self.config, self.loaders[0]._dataset)
-        except (KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError, ArithmeticError) as error:
             if self.ours:
                 raise
             reason = " ".join(str(error).split())

@@ -9,6 +9,7 @@ import torch
 from recbole.data.dataloader import TrainDataLoader
 from recbole.utils import init_seed
 
+from recbole_peterrec.data.identity import data_digest
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
@@ -64,6 +65,10 @@ class TaskStage:
             self._require_memory(model.network)
         except UserError as error:
             raise type(error)(f"task {task.name!r}: {error}") from error
+
+    def data_digest(self) -> str:
+        """Of all that it reads; see :func:`recbole_peterrec.data.identity.data_digest`."""
+        return data_digest(self.dataset, self.loaders)
 
     def _require_memory(self, network: TaskNetwork) -> None:
         config, encoder = self.config, network.encoder

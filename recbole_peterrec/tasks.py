@@ -167,6 +167,8 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
         derived = config.derive(**overrides, repeatable=False)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
+    if derived["loss_type"] == "CE":  # its kind's default may have negatives
+        explicit["train_neg_sample_args"] = None
     return Task(name, kind, derived, explicit)
 
 
@@ -192,6 +194,10 @@ def _require_definition(config: Config, where: str, definition: dict[str, Any]) 
     for key in ("bins", "field"):
         if kind != PROFILE and definition.get(key) is not None:
             raise ConfigError(f"{where}: {key} is for profile tasks only")
+    if definition.get("benchmark_filename"):
+        raise ConfigError(
+            f"{where}: benchmark_filename is not for tasks; eval_args splits one file"
+        )
     if kind == PROFILE and not isinstance(definition.get("field"), str):
         raise ConfigError(f"{where}: a profile task needs field, a column of .user")
     return kind

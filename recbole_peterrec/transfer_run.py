@@ -52,7 +52,7 @@ class TransferRun:
             trained=config["pretrained"] and not config["pretrained_path"],
         )
         self.encoder = self.pretraining.model.encoder
-        self.loaded = None
+        self.loaded: dict[str, Any] = {}  # header of the backbone that is named
         if config["pretrained"] and config["pretrained_path"]:
             self.loaded = load_backbone(
                 config["pretrained_path"],
@@ -70,6 +70,11 @@ class TransferRun:
         """The tasks with their defaults written out, for ``config.yaml``."""
         return {"tasks": [stage.task.definition for stage in self.tasks]}
 
+    def data(self) -> dict[str, str]:
+        """What each stage reads, by name: a digest."""
+        tasks = {stage.task.name: stage.data_digest() for stage in self.tasks}
+        return {PRETRAINING: self.pretraining.data_digest()} | tasks
+
     def use(self, run_dir: Path) -> None:
         """Let every stage write into a run directory."""
         for stage in (self.pretraining, *self.tasks):
@@ -79,18 +84,21 @@ class TransferRun:
         self, run_dir: Path, log: RunLog, results: dict, histories: dict
     ) -> None:
         """Pretrain or load, then learn task after task."""
-        if self.loaded is not None:
-            results["pretrain"] = self.loaded | {"epochs": 0, "seconds": 0.0}
+        if self.loaded:
+            saved = self.loaded["pretrain"]  # its own metrics, by its own eval_args
+            results["pretrain"] = saved | {"epochs": 0, "seconds": 0.0}
         elif self.config["pretrained"]:
             outcome = self.pretraining.train(log)
             results["pretrain"] = self.pretraining.record(outcome)
             histories[PRETRAINING] = outcome.history
+        longest = self.pretraining.config["MAX_ITEM_LIST_LENGTH"]
         write_backbone(
             run_dir,
             self.config["backbone"],
             self.pretraining.model,
             self.pretraining.dataset,
-            self.loaded or results["pretrain"],
+            self.loaded.get("pretrain", results["pretrain"]),
+            self.loaded.get("max_length", longest),
         )
         encoder = self.encoder
         for stage in self.tasks:

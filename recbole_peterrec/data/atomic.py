@@ -120,8 +120,10 @@ def read_header(
     return columns
 
 
-def refuse_mixed_gaps(path: str, without_user: int, without_item: int) -> None:
-    """Refuse rows without a user beside rows that only have no item.
+def refuse_mixed_gaps(
+    path: str, without_user: int, without_item: int, where: str = "source"
+) -> None:
+    """Refuse rows without a user beside rows that only have no item (or no label).
 
     RecBole, having dropped the former, takes the labels of the latter for positions, and drops
     other rows than these.
@@ -131,8 +133,8 @@ def refuse_mixed_gaps(path: str, without_user: int, without_item: int) -> None:
     """
     if without_user and without_item:
         raise DataError(
-            f"source: {path} has {without_user} rows without user and {without_item} without "
-            f"item, which RecBole cannot drop together; remove them"
+            f"{where}: {path} has {without_user} rows without user and {without_item} without "
+            f"{'item' if where == 'source' else 'label'}, which RecBole cannot drop together; remove them"
         )
 
 

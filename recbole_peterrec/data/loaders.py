@@ -40,32 +40,24 @@ class SampledEvalDataLoader(EvaluationLoader):
         return interaction, candidates, positive_u, positive_i
 
 
-def _positives(datasets) -> tuple[np.ndarray, np.ndarray]:
-    """Users and items of every interaction of a task, whatever split it is in."""
-    if isinstance(datasets[0], SequenceDataset):
-        return datasets[0].interactions()
-    users, items = [], []
-    for dataset in datasets:
-        rows = dataset.inter_feat
-        users.append(rows[dataset.uid_field].numpy())
-        items.append(rows[dataset.iid_field].numpy())
-        history = dataset.iid_field + dataset.config["LIST_SUFFIX"]
-        if (
-            history in rows
-        ):  # RecBole's prefixes: a first interaction is in no row's target
-            first = rows[dataset.config["ITEM_LIST_LENGTH_FIELD"]].numpy() == 1
-            users.append(users[-1][first])
-            items.append(rows[history].numpy()[first, 0])
-    return np.concatenate(users), np.concatenate(items)
+def _built(dataset) -> tuple[list, tuple[np.ndarray, np.ndarray]]:
+    """The splits, and users and items of every interaction, whatever split it is in."""
+    if isinstance(dataset, SequenceDataset):
+        return dataset.build(), dataset.interactions()
+    # Before the build, which leaves RecBole's sequential datasets without first interactions.
+    rows = dataset.inter_feat
+    positives = np.asarray(rows[dataset.uid_field]), np.asarray(rows[dataset.iid_field])
+    return dataset.build(), positives
 
 
-def _evaluation_loader(config: Config, datasets, phase: str) -> EvaluationLoader:
-    dataset = datasets[("train", "valid", "test").index(phase)]
+def _evaluation_loader(
+    config: Config, dataset, phase: str, positives: tuple[np.ndarray, np.ndarray]
+) -> EvaluationLoader:
     sampling = config[f"{phase}_neg_sample_args"]
     if sampling["sample_num"] == "none":
         return EvaluationLoader(config, dataset, sampler=None, shuffle=False)
     sampler = CandidateSampler(
-        *_positives(datasets),
+        *positives,
         dataset.user_num,
         dataset.item_num,
         sampling["distribution"],
@@ -111,7 +103,7 @@ def make_loaders(
         ConfigError: more negatives asked for than there are.
         DataError: a user for whom every item is a positive has none; a share of no instance.
     """
-    datasets = dataset.build()
+    datasets, positives = _built(dataset)
     for part in datasets:
         if isinstance(part, SequenceDataset):
             part.pads_to_longest = True
@@ -123,6 +115,6 @@ def make_loaders(
         train = train.learned()
     return (
         _training_loader(config, train, sampler),
-        _evaluation_loader(config, datasets, "valid"),
-        _evaluation_loader(config, datasets, "test"),
+        _evaluation_loader(config, datasets[1], "valid", positives),
+        _evaluation_loader(config, datasets[2], "test", positives),
     )

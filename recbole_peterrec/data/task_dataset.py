@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,7 @@ from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.utils.enum_type import FeatureSource, FeatureType
 
-from recbole_peterrec.data.atomic import reading, require_columns
+from recbole_peterrec.data.atomic import reading, refuse_mixed_gaps, require_columns
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.train_share import learned_rows
 from recbole_peterrec.errors import ConfigError, DataError
@@ -83,6 +84,15 @@ class TaskDataset(Dataset):
             fields.add(self.time_field)
         return fields, None
 
+    def _filter_nan_user_or_item(self) -> None:
+        user, label = (
+            self.inter_feat[f].isnull() for f in (self.uid_field, self.iid_field)
+        )
+        suffix = "user" if self.kind == PROFILE else "inter"
+        path = os.path.join(self.dataset_path, f"{self.dataset_name}.{suffix}")
+        refuse_mixed_gaps(path, user.sum(), (label & ~user).sum(), self.where)
+        super()._filter_nan_user_or_item()
+
     def _data_filtering(self) -> None:
         """RecBole's filters, then brackets, then users that the source knows."""
         super()._data_filtering()
@@ -90,6 +100,7 @@ class TaskDataset(Dataset):
         for field in self.config["val_interval"] or {}:
             if field not in needed:
                 self._del_col(self.inter_feat, field)  # it has served
+                self._rest_fields = self._rest_fields[self._rest_fields != field]
         if self.kind == PROFILE:
             self._bracket()
         users = self.inter_feat[self.uid_field].astype(str)
@@ -179,8 +190,10 @@ class TaskDataset(Dataset):
         if not all(len(part) for part in parts):
             sizes = "/".join(str(len(part)) for part in parts)
             raise DataError(
-                f"{sizes} instances in train/valid/test; eval_args "
-                f"{self.config['eval_args']['split']} needs more data"
+                f"{sizes} instances in train/valid/test by eval_args split "
+                f"{self.config['eval_args']['split']}, group_by "
+                f"{self.config['eval_args']['group_by']}; each needs one: change these, or give "
+                f"more data"
             )
         return parts
 

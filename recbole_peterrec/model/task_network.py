@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -109,7 +110,10 @@ class TaskNetwork(nn.Module):
         parts = max(1, min(PARTS, len(items) // SMALLEST_PART))
         order = lengths.argsort(stable=True)
         users = []
-        with parametrize.cached():  # an owned weight is made once for all parts
+        # What is trained is made once for all parts; the cache is the whole process's, so nothing
+        # that threads may do together, as serving, comes near it.
+        made_once = parametrize.cached() if self.training else contextlib.nullcontext()
+        with made_once:
             for rows in order.chunk(parts):
                 real = lengths[rows]
                 states = self.encoder(items[rows, : int(real[-1])])

@@ -35,7 +35,9 @@ class MultiTaskTrainer(TransferTrainer):
         self, config, model, source: Backbone, source_data: TrainDataLoader
     ) -> None:
         source.encoder = model.network.encoder
-        model.source_output = source.output  # trained, clipped, averaged and kept with it
+        model.source_output = (
+            source.output
+        )  # trained, clipped, averaged and kept with it
         self.source, self.source_data = source, source_data
         super().__init__(config, model)
 

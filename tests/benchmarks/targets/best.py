@@ -12,7 +12,7 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.source_stage import SequentialStage
 
 PATIENCE = 10  # epochs without a better one after which the opponent is at its best
-MOST_EPOCHS = 15  # of the opponent, 79 s each; more could only find its best later
+MOST_EPOCHS = 60  # of the opponent, 50 to 80 s each; it stops before, after 39
 THEIRS = {
     "train_batch_size": 2048,
     "epochs": MOST_EPOCHS,
