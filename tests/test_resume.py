@@ -383,3 +383,66 @@ def test_resume_refuses_a_changed_configuration_and_an_empty_place(folder, tmp_p
         run(config_dict={"resume": str(tmp_path), "epochs": 4})
     with pytest.raises(ConfigError, match=r"no config\.yaml"):
         run(config_dict={"resume": str(tmp_path)})
+
+
+def swapped(lines):
+    """Two rows change places."""
+    return [lines[0], lines[2], lines[1], *lines[3:]]
+
+
+def relabelled(lines):
+    """A user's gender is another."""
+    user, age, gender = lines[1].split("\t")
+    return [lines[0], f"{user}\t{age}\t{'MF'[gender == 'M']}", *lines[2:]]
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "stage"),
+    [
+        ("toy/toy.inter", swapped, "pretraining"),
+        ("toy/toy.inter", lambda lines: lines[:-1], "pretraining"),
+        ("toy/toy.user", relabelled, "gender"),
+        ("shop/shop.inter", lambda lines: lines[:-1], "buy"),
+    ],
+)
+@pytest.mark.parametrize("model", ["PeterRec", "Conure"])
+def test_a_run_does_not_go_on_with_other_data(
+    folder, tmp_path, model, file, change, stage
+):
+    shutil.copytree(folder, tmp_path / "data")
+    keys = config(tmp_path / "data", model, tmp_path / "run")
+    with stopped_at(6):
+        run(model, "toy", config_dict=keys)
+    before = files_below(tmp_path / "run")
+    path = tmp_path / "data" / file
+    path.write_text("\n".join(change(path.read_text().splitlines())) + "\n")
+    with pytest.raises(ConfigError, match=f"the data of {stage} are not those"):
+        run(config_dict={"resume": str(tmp_path / "run"), "state": "ERROR"})
+    assert files_below(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize("model", ["SASRec", "BERT4Rec"])
+def test_a_model_of_recbole_does_not_go_on_with_other_data(folder, tmp_path, model):
+    shutil.copytree(folder, tmp_path / "data")
+    keys = config(tmp_path / "data", "GRU4Rec", tmp_path / "run")
+    with stopped_at(3):
+        run(model, "toy", config_dict=keys | {"hidden_size": 8, "inner_size": 8})
+    path = tmp_path / "data/toy/toy.inter"
+    text = path.read_text()
+    path.write_text("\n".join(swapped(text.splitlines())) + "\n")
+    with pytest.raises(ConfigError, match="the data of pretraining are not those"):
+        run(config_dict={"resume": str(tmp_path / "run"), "state": "ERROR"})
+    path.write_text(text)
+    told = run(config_dict={"resume": str(tmp_path / "run"), "state": "ERROR"})
+    assert told["results"]["pretrain"]["epochs"] == 3
+
+
+def test_a_recommendation_task_by_cross_entropy_goes_on(folder, tmp_path):
+    keys = config(folder, "PeterRec", tmp_path / "run")
+    keys["tasks"] = [{**TARGET_FULL, "loss_type": "CE"}]
+    run("PeterRec", "toy", config_dict=keys)
+    again = {**keys, "run_dir": str(tmp_path / "again")}
+    with stopped_at(6):
+        run("PeterRec", "toy", config_dict=again)
+    run(config_dict={"resume": str(tmp_path / "again"), "state": "ERROR"})
+    assert left_by(tmp_path / "again") == left_by(tmp_path / "run")

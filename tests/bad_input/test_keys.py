@@ -148,3 +148,12 @@ def test_even_kernel_of_a_non_causal_backbone_is_refused(case):
 @pytest.mark.parametrize("value", [0.0, 1.0, "some"])
 def test_mask_ratio_out_of_range_is_refused(case, value):
     holds(case.error(backbone="GRec", mask_ratio=value), "mask_ratio")
+
+
+def test_a_model_that_learns_in_two_runs_is_refused_before_it_begins(case):
+    holds(case.error(model="S3Rec"), "S3Rec", "two runs", "run_recbole")
+
+
+@pytest.mark.parametrize("key", ["save_dataset", "save_dataloaders", "enable_amp"])
+def test_a_key_of_recbole_that_would_do_nothing_here_is_refused(case, key):
+    holds(case.error(**{key: True}), key, "must be False")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch.nn.utils import parametrize
 
 from recbole_peterrec import UserModel, run
 from recbole_peterrec.checkpoint import load_tensors
@@ -213,3 +214,16 @@ def test_a_weight_that_changes_behind_the_learner_stops_the_run(
     monkeypatch.setattr(Learner, "keep", meddling)
     with pytest.raises(TrainingError, match="task 'pretraining' has changed"):
         learn(folder, tmp_path / "run", tasks=[GENDER])
+
+
+def test_serving_a_learner_shares_nothing_with_other_threads(learner, monkeypatch):
+    expected = UserModel(learner).scores("buy", HISTORIES)
+
+    def shared():
+        raise AssertionError("the cache of made weights is the whole process's")
+
+    monkeypatch.setattr(parametrize, "cached", shared)
+    model = UserModel(learner)
+    assert torch.equal(model.scores("buy", HISTORIES), expected)
+    assert model.scores("gender", HISTORIES).shape == (3, 2)
+    assert torch.equal(model.scores("buy", HISTORIES), expected)

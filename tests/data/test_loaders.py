@@ -11,7 +11,7 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.tasks import read_tasks
-from tests.toy import TARGET
+from tests.toy import INTER, TARGET, inter_rows, write_table
 
 UNI = {
     "split": {"LS": "valid_and_test"},
@@ -106,3 +106,24 @@ def test_popular_negatives_are_drawn_as_often_as_they_occur():
     np.random.seed(3)
     drawn = np.bincount(sampler.sampling(20_000), minlength=6) / 20_000
     np.testing.assert_allclose(drawn, [0, 0.6, 0.3, 0, 0.1, 0], atol=0.02)
+
+
+@pytest.mark.parametrize("mode", ["uni5", "pop5"])
+@pytest.mark.parametrize("longest", [1, 10])
+def test_recboles_models_are_ranked_against_the_same_candidates(
+    toy_config, tmp_path, mode, longest
+):
+    rows = inter_rows(60, 30, seed=1, shortest=4, longest=9)
+    # Users with one interaction are in no row; popularity has theirs all the same.
+    rows += [(f"once{i}", f"i{i % 2}", 5, i) for i in range(200)]
+    write_table(tmp_path / "data" / "once" / "once.inter", INTER, rows)
+    changes = {"eval_args": {**UNI, "mode": mode}, "MAX_ITEM_LIST_LENGTH": longest}
+    found = []
+    for model, dataset in (
+        ("NextItNetAR", SequenceDataset),
+        ("SASRec", SequentialDataset),
+    ):
+        config = toy_config(model, "once", **changes)
+        loaders = make_loaders(config, dataset(config))[1:]
+        found.append([visible(loader) for loader in loaders])
+    assert found[0] == found[1]

@@ -175,3 +175,37 @@ def test_numbers_that_differ_are_labels_that_differ(task, tmp_path, toy_config):
         "1000001-1000002.5",
         "1000002.5+",
     ]
+
+
+def test_rows_are_kept_by_the_tokens_of_a_column(task, tmp_path):
+    rows = [
+        (f"u{i % 20}", f"p{i % 7}", ("buy", "click", "view")[i % 3]) for i in range(90)
+    ]
+    header = ("user_id:token", "item_id:token", "kind:token")
+    write_table(tmp_path / "data" / "deeds" / "deeds.inter", header, rows)
+    kept = {"val_interval": {"kind": ["buy", "view"]}}
+    dataset = task({**TARGET, "dataset": "deeds", **kept})
+    dataset._change_feat_format()
+    found = zip(
+        *(
+            dataset.id2token(field, dataset.inter_feat[field])
+            for field in ("user_id", "item_id")
+        ),
+        strict=True,
+    )
+    assert set(found) == {(user, item) for user, item, kind in rows if kind != "click"}
+
+
+@pytest.mark.parametrize("kind", ["profile", "recommendation"])
+def test_rows_without_user_beside_rows_without_label_are_refused(task, tmp_path, kind):
+    rows = [(f"u{i}", "ab"[i % 2]) for i in range(20)]
+    rows += [("", "a"), ("u20", ""), ("u21", "")]
+    suffix = "user" if kind == "profile" else "inter"
+    header = ("user_id:token", "item_id:token")
+    write_table(tmp_path / "data" / "gaps" / f"gaps.{suffix}", header, rows)
+    definition = {**TARGET, "name": "gaps", "dataset": "gaps"}
+    if kind == "profile":
+        definition = {**DECADES, "name": "gaps", "dataset": "gaps", "bins": None}
+        definition["field"] = "item_id"
+    with pytest.raises(DataError, match="1 rows without user and 2 without label"):
+        task(definition)
