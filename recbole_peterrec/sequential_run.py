@@ -17,6 +17,9 @@ from recbole_peterrec.saved_model import PRETRAINING, save_backbone
 from recbole_peterrec.source_stage import SequentialStage
 from recbole_peterrec.unread import tell_unread
 
+# Keys of a source that RecBole's models do not read.
+OURS = ("compile", "embedding_scale", "softmax_samples", "window_overlap")
+
 
 class SequentialRun:
     """Trains and tests it; what can be wrong shows in the constructor.
@@ -30,7 +33,10 @@ class SequentialRun:
 
     def __init__(self, config: Config) -> None:
         # What belongs to tasks may stand in a file that several models share.
-        tell_unread(config, ("continue_from", "pretrained_path"))
+        unread = ["continue_from", "pretrained_path"]
+        if not issubclass(config.model_class, Backbone):
+            unread += OURS
+        tell_unread(config, unread)
         if config["train_share"] != 1:
             raise ConfigError(
                 f"train_share is for tasks; {config['model']} has none; leave it out"

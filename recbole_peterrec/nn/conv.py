@@ -8,7 +8,10 @@ from torch.autograd.function import once_differentiable
 
 from recbole_peterrec.nn.precision import as_autocast
 
-INIT_STD = 0.02  # truncated normal of the papers' released code
+# Standard deviation of what weights start from. The papers' released code redraws beyond two of
+# them (TensorFlow's truncated normal, which leaves 0.0176); torch's, as it is called here, cuts at
+# +-2 and so never.
+INIT_STD = 0.02
 
 
 class _ShiftedMatmuls(torch.autograd.Function):
