@@ -232,7 +232,7 @@ RULES: dict[str, Rule] = {
 OURS: dict[str, Rule] = {  # RecBole's models use these names for other things
     "dropout_prob": PROBABILITY,
     "embedding_size": COUNT,
-    "enable_amp": (lambda value: value is False, "False; take amp: bf16"),
+    "enable_amp": (lambda value: not value, "False; take amp: bf16"),
     "kernel_size": COUNT,
     "embedding_scale": POSITIVE,
     "block_num": COUNT,

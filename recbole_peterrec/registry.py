@@ -186,8 +186,11 @@ def _serve_property_files() -> None:
     def _load_internal_config_dict(self, model, model_class, dataset):
         load(self, model, model_class, dataset)
         if type(self) is Config and model in BACKBONES:
+            gpu = self.internal_config_dict["gpu_id"]
             for path in property_files(model, dataset):
                 self._update_internal_config_dict(path)
+            # RecBole hands it to CUDA as it is; that all GPUs may be meant only ours knows.
+            self.internal_config_dict["gpu_id"] = gpu
 
     _load_internal_config_dict.serves_peterrec = True
     Config._load_internal_config_dict = _load_internal_config_dict

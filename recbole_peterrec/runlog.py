@@ -52,7 +52,7 @@ class _Once(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         if record.levelno != logging.WARNING:
             return True
-        text = record.getMessage()
+        text = f"{record.msg} {record.args}"
         new = text not in self._said
         self._said.add(text)
         return new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +34,9 @@ class _Served:
 class UserModel:
     """A saved run, PeterRec's or Conure's; a task is opened when it is first asked for.
 
-    Besides the tasks, ``pretraining`` predicts the next item of the source. Of a Conure run the
-    one encoder is set to a task when that is asked for, so several threads need a model each.
+    Besides the tasks, ``pretraining`` predicts the next item of the source. Threads may share a
+    model; of a Conure run, whose one encoder is set to the task that is asked for, they wait for
+    each other.
 
     Args:
         run_dir: directory of a finished run.
@@ -65,6 +67,7 @@ class UserModel:
             )
         self._ids = {token: i for i, token in enumerate(tokens, 1)}
         self._served: dict[str, _Served] = {}
+        self._lock = threading.RLock()
 
     @property
     def tasks(self) -> list[str]:
@@ -120,10 +123,14 @@ class UserModel:
         lengths = torch.tensor([len(row) for row in rows])
         items = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
         items, lengths = items.to(self.device), lengths.to(self.device)
-        if self._learner is not None and self._viewed != task:
-            self._learner.view(task)
-            self._viewed = task
-        scores = served.network.scores(items, lengths).cpu()
+        if self._learner is None:
+            scores = served.network.scores(items, lengths).cpu()
+        else:
+            with self._lock:
+                if self._viewed != task:
+                    self._learner.view(task)
+                    self._viewed = task
+                scores = served.network.scores(items, lengths).cpu()
         return scores[:, 1:] if task == PRETRAINING else scores  # column 0 is padding
 
     def top(
@@ -155,14 +162,17 @@ class UserModel:
         ]
 
     def _open(self, task: str) -> _Served:
-        if task not in self._served:
-            known = [*self.tasks, PRETRAINING]
-            if task not in known:
-                raise CheckpointError(
-                    f"{self.run_dir} has no task {task!r}{did_you_mean(task, known)}"
-                )
-            self._served[task] = self._load(task)
-        return self._served[task]
+        with (
+            self._lock
+        ):  # a network in the making marks what it trains on the shared encoder
+            if task not in self._served:
+                known = [*self.tasks, PRETRAINING]
+                if task not in known:
+                    raise CheckpointError(
+                        f"{self.run_dir} has no task {task!r}{did_you_mean(task, known)}"
+                    )
+                self._served[task] = self._load(task)
+            return self._served[task]
 
     def _load(self, task: str) -> _Served:
         if task == PRETRAINING:

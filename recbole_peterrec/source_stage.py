@@ -57,6 +57,8 @@ class SequentialStage:
             )
         self.config = config
         self.ours = issubclass(config.model_class, Backbone)
+        if not self.ours:  # DIEN draws while it reads
+            init_seed(config["seed"], config["reproducibility"])
         self.dataset = self._load()
         self.loaders = make_loaders(config, self.dataset)
         if trained and not len(self.loaders[1].dataset):

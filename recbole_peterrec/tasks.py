@@ -194,6 +194,8 @@ def _require_definition(config: Config, where: str, definition: dict[str, Any]) 
     for key in ("bins", "field"):
         if kind != PROFILE and definition.get(key) is not None:
             raise ConfigError(f"{where}: {key} is for profile tasks only")
+    if "repeatable" in definition:
+        raise ConfigError(f"{where}: repeatable is set by the program; leave it out")
     if definition.get("benchmark_filename"):
         raise ConfigError(
             f"{where}: benchmark_filename is not for tasks; eval_args splits one file"

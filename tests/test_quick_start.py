@@ -6,9 +6,12 @@ import copy
 import json
 import logging
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
+import torch
 
 import recbole_peterrec
 from recbole_peterrec import UserModel
@@ -331,3 +334,21 @@ def test_task_may_set_keys_for_itself(run, first):
     assert records["gender"]["epochs"] == 3 and records["age"]["epochs"] == 1
     assert records["gender"]["instances"] == {"train": 36, "valid": 12, "test": 12}
     assert timeless(records["age"]) == timeless(first["results"]["tasks"]["age"])
+
+
+@pytest.mark.parametrize("round_", range(3))
+def test_threads_may_share_a_served_model(first, round_):
+    histories = [["i1", "i2", "i3"], ["i7"]]
+    names = ["gender", "age", "buy", "pretraining"]
+    alone = UserModel(first["run_dir"])
+    expected = {name: alone.scores(name, histories) for name in names}
+    shared = UserModel(first["run_dir"])
+    together = Barrier(len(names))
+
+    def ask(name):
+        together.wait()
+        return name, shared.scores(name, histories)
+
+    with ThreadPoolExecutor(len(names)) as pool:
+        for name, scores in pool.map(ask, names):
+            assert torch.equal(scores, expected[name])

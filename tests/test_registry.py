@@ -20,7 +20,7 @@ print([name for name in ("ray", "recbole.quick_start") if name in sys.modules])
 """
 
 STOCK = """
-import json, sys
+import json, os, sys
 import recbole.data.dataset as datasets
 import recbole.trainer as trainers
 import recbole.model.sequential_recommender as models
@@ -70,6 +70,7 @@ for model in ("NextItNetAR", "GRec"):
         "block_num": config["block_num"],
         "result": run_recbole(model=model, dataset="toy", config_dict=keys),
     }
+    told[model]["gpus"] = os.environ["CUDA_VISIBLE_DEVICES"]
     for mode in ("uni5", "pop5"):
         sampled = {"eval_args": {**config["eval_args"], "mode": mode}}
         outcome = run_recbole(model=model, dataset="toy", config_dict={**keys, **sampled})
@@ -105,6 +106,11 @@ def test_stock_run_recbole_trains_and_evaluates_a_backbone_by_name(told, model):
     assert set(result["best_valid_result"]) == {"mrr@5", "hit@5"}
     assert result["best_valid_score"] == result["best_valid_result"]["mrr@5"]
     assert result["valid_score_bigger"] is True
+
+
+@pytest.mark.parametrize("model", ["NextItNetAR", "GRec"])
+def test_stock_run_recbole_shows_itself_the_gpus_that_it_always_does(told, model):
+    assert told[model]["gpus"] == "0"
 
 
 @pytest.mark.parametrize("mode", ["uni5", "pop5"])

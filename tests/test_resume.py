@@ -421,7 +421,7 @@ def test_a_run_does_not_go_on_with_other_data(
     assert files_below(tmp_path / "run") == before
 
 
-@pytest.mark.parametrize("model", ["SASRec", "BERT4Rec"])
+@pytest.mark.parametrize("model", ["SASRec", "BERT4Rec", "DIEN"])
 def test_a_model_of_recbole_does_not_go_on_with_other_data(folder, tmp_path, model):
     shutil.copytree(folder, tmp_path / "data")
     keys = config(tmp_path / "data", "GRU4Rec", tmp_path / "run")
@@ -446,3 +446,20 @@ def test_a_recommendation_task_by_cross_entropy_goes_on(folder, tmp_path):
         run("PeterRec", "toy", config_dict=again)
     run(config_dict={"resume": str(tmp_path / "again"), "state": "ERROR"})
     assert left_by(tmp_path / "again") == left_by(tmp_path / "run")
+
+
+def test_a_model_of_recbole_does_not_go_on_with_other_columns_of_items(
+    folder, tmp_path
+):
+    shutil.copytree(folder, tmp_path / "data")
+    file = tmp_path / "data/toy/toy.item"
+    header = "item_id:token\tclass:token\n"
+    file.write_text(header + "".join(f"i{i}\tc{i % 3}\n" for i in range(30)))
+    keys = config(tmp_path / "data", "GRU4Rec", tmp_path / "run")
+    keys["load_col"] = {**keys["load_col"], "item": ["item_id", "class"]}
+    keys["selected_features"] = ["class"]
+    with stopped_at(3):
+        run("GRU4RecF", "toy", config_dict=keys)
+    file.write_text(header + "".join(f"i{i}\tc{i % 4}\n" for i in range(30)))
+    with pytest.raises(ConfigError, match="the data of pretraining are not those"):
+        run(config_dict={"resume": str(tmp_path / "run"), "state": "ERROR"})

@@ -121,9 +121,13 @@ def read_header(
 
 
 def refuse_mixed_gaps(
-    path: str, without_user: int, without_item: int, where: str = "source"
+    path: str,
+    without_user: int,
+    without_item: int,
+    where: str = "source",
+    what: str = "item",
 ) -> None:
-    """Refuse rows without a user beside rows that only have no item (or no label).
+    """Refuse rows without a user beside rows that only have no item, or `what` stands for one.
 
     RecBole, having dropped the former, takes the labels of the latter for positions, and drops
     other rows than these.
@@ -134,7 +138,7 @@ def refuse_mixed_gaps(
     if without_user and without_item:
         raise DataError(
             f"{where}: {path} has {without_user} rows without user and {without_item} without "
-            f"{'item' if where == 'source' else 'label'}, which RecBole cannot drop together; remove them"
+            f"{what}, which RecBole cannot drop together; remove them"
         )
 
 

@@ -7,13 +7,15 @@ import json
 from collections.abc import Iterable
 
 import numpy as np
+from recbole.data.interaction import Interaction
 
+from recbole_peterrec.data.loaders import SampledEvalDataLoader
 from recbole_peterrec.data.whole_source import WholeSource
 
 
 def data_digest(dataset, loaders: Iterable) -> str:
-    """SHA-256 of all that a stage reads: users, items or labels, sequences, and the rows of each
-    split, in their order.
+    """SHA-256 of all that a stage reads: users, items or labels with their columns, sequences, the
+    rows of each split in their order, and the candidates that they are ranked against.
 
     Args:
         dataset: of the stage, built; one of ours or RecBole's.
@@ -26,9 +28,15 @@ def data_digest(dataset, loaders: Iterable) -> str:
     if isinstance(dataset, WholeSource):
         for array in (dataset.sequences.start, dataset.sequences.items):
             digest.update(np.ascontiguousarray(array).view(np.uint8).data)
-    for loader in loaders:
-        rows = loader._dataset.inter_feat.interaction
+    # All rows of a task: those that train_share leaves out are no negatives either.
+    tables = [dataset.inter_feat, dataset.user_feat, dataset.item_feat]
+    tables += [loader._dataset.inter_feat for loader in loaders]
+    for table in tables:
+        rows = table.interaction if isinstance(table, Interaction) else {}
         for field in sorted(rows):
             digest.update(field.encode())
             digest.update(rows[field].contiguous().numpy().tobytes())
+    for loader in loaders:
+        if isinstance(loader, SampledEvalDataLoader):
+            digest.update(loader.candidates.numpy().tobytes())
     return digest.hexdigest()

@@ -90,7 +90,7 @@ class TaskDataset(Dataset):
         )
         suffix = "user" if self.kind == PROFILE else "inter"
         path = os.path.join(self.dataset_path, f"{self.dataset_name}.{suffix}")
-        refuse_mixed_gaps(path, user.sum(), (label & ~user).sum(), self.where)
+        refuse_mixed_gaps(path, user.sum(), (label & ~user).sum(), self.where, "label")
         super()._filter_nan_user_or_item()
 
     def _data_filtering(self) -> None:

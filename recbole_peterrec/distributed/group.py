@@ -32,7 +32,7 @@ class Member:
     Attributes:
         rank: its number, ``0 .. size - 1``.
         size: how many there are.
-        local_rank: its number on its machine, which is also that of its GPU.
+        local_rank: its number on its machine.
         local_size: how many there are on its machine.
         store: what all processes can write to before, and after, they are connected.
     """

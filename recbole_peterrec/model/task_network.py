@@ -110,8 +110,8 @@ class TaskNetwork(nn.Module):
         parts = max(1, min(PARTS, len(items) // SMALLEST_PART))
         order = lengths.argsort(stable=True)
         users = []
-        # What is trained is made once for all parts; the cache is the whole process's, so nothing
-        # that threads may do together, as serving, comes near it.
+        # What is trained is made once for all parts. The cache is the whole process's, and threads
+        # may serve, so only training uses it.
         made_once = parametrize.cached() if self.training else contextlib.nullcontext()
         with made_once:
             for rows in order.chunk(parts):

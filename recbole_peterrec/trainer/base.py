@@ -64,6 +64,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
                 f"amp: {self.device.type} has no bfloat16 here; training in float32"
             )
         if config["compile"]:
+            torch.compiler.reset()  # of earlier stages: a function is compiled few times only
             for module in model.modules():
                 if isinstance(module, DilatedEncoder):
                     module.blocks.compile()  # which all ways through it call

@@ -35,9 +35,8 @@ class MultiTaskTrainer(TransferTrainer):
         self, config, model, source: Backbone, source_data: TrainDataLoader
     ) -> None:
         source.encoder = model.network.encoder
-        model.source_output = (
-            source.output
-        )  # trained, clipped, averaged and kept with it
+        # So that it is trained, clipped, averaged and kept with the model.
+        model.source_output = source.output
         self.source, self.source_data = source, source_data
         super().__init__(config, model)
 

@@ -138,3 +138,8 @@ def test_split_that_leaves_a_part_empty_names_its_task_once(case):
 def test_a_key_of_the_run_is_no_default_of_tasks(case, key):
     message = case.error(tasks=[GENDER], task_defaults={"profile": {key: "x"}})
     holds(message, "task_defaults of profile", key, "a key of the run")
+
+
+def test_a_key_that_the_program_sets_is_refused(case):
+    message = case.error(tasks=[{**GENDER, "repeatable": True}])
+    holds(message, "task 'gender'", "repeatable is set by the program")

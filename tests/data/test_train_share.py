@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.data import task_dataset
+from recbole_peterrec.data.identity import data_digest
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
@@ -124,3 +125,24 @@ def test_a_share_of_no_instance_is_refused(loaders_of):
         DataError, match=r"^train_share 0\.001 of \d+ training instances"
     ):
         loaders_of(TASKS[0], train_share=0.001)
+
+
+def test_what_a_share_leaves_out_is_of_the_data_that_a_run_goes_on_with(
+    toy_config, tmp_path
+):
+    target = {**TARGET, "train_share": 0.2}
+    file = tmp_path / "data" / "shop" / "shop.inter"
+    digests = []
+    for dropped in (None, 3, 5):
+        config = toy_config("PeterRec", tasks=[target])
+        lines = file.read_text().splitlines()
+        if dropped:
+            user, _, *rest = lines[dropped].split("\t")
+            lines[dropped] = "\t".join([user, "i0", *rest])
+            file.write_text("\n".join(lines) + "\n")
+        source = SequenceDataset(config)
+        source.build()
+        (task,) = read_tasks(config)
+        dataset = TaskDataset(task.config, source)
+        digests.append(data_digest(dataset, make_loaders(task.config, dataset)))
+    assert len(set(digests)) == 3
