@@ -2,7 +2,7 @@
 
     python tests/benchmarks/run.py              # all rows, about five minutes
     python tests/benchmarks/run.py block exact  # some of them
-    python tests/benchmarks/run.py best         # half an hour, so only when it is named
+    python tests/benchmarks/run.py best         # 45 minutes, so only when it is named
     python tests/benchmarks/run.py compile      # what compile: true gains, minutes
     python tests/benchmarks/run.py device       # shares of bf16; by itself where there is a GPU
 
@@ -32,7 +32,7 @@ def main() -> None:
         "names",
         nargs="*",
         metavar="NAME",
-        help=f"{', '.join(TARGETS)}; only when named: best (half an hour), compile "
+        help=f"{', '.join(TARGETS)}; only when named: best (45 minutes), compile "
         f"(minutes), device (with a GPU it is one of all)",
     )
     parser.add_argument("--threads", type=int, default=1)
