@@ -162,9 +162,8 @@ class UserModel:
         ]
 
     def _open(self, task: str) -> _Served:
-        with (
-            self._lock
-        ):  # a network in the making marks what it trains on the shared encoder
+        # A network in the making marks on the shared encoder what it was trained with.
+        with self._lock:
             if task not in self._served:
                 known = [*self.tasks, PRETRAINING]
                 if task not in known:
