@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import PRETRAINING
 from recbole_peterrec.source_stage import SequentialStage
@@ -69,7 +69,7 @@ def source_lesson(stage: SequentialStage, log: RunLog, loaded: bool) -> Lesson:
     return Lesson(PRETRAINING, stage, model, model.output, train, stage.record)
 
 
-def task_lesson(stage: TaskStage, encoder: DilatedEncoder, log: RunLog) -> Lesson:
+def task_lesson(stage: TaskStage, encoder: Encoder, log: RunLog) -> Lesson:
     """A later task, with a head drawn anew on the learner's encoder."""
     model = stage.build(encoder)
 

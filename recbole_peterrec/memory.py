@@ -38,32 +38,6 @@ class Need:
     value: int
 
 
-def saved_positions(architecture: Architecture, length: int, last: bool) -> int:
-    """Positions of which training keeps a tensor ``[k]`` for its backward pass, of one row.
-
-    Each convolution keeps what it reads, and each LayerNorm: the convolution's output (post) or
-    what comes before it (pre). A post-norm block keeps its last ReLU's output besides. Where only
-    the last position is wanted, a layer reads as many as its taps reach back from those above: with
-    dilations 1 and 2 of three taps, the second reads 5 and the first 7.
-
-    Args:
-        architecture: of the encoder.
-        length: of the row, in items.
-        last: whether nothing but the last position is wanted.
-    """
-    taps = architecture.kernel_size - 1
-    given = 1 if last and architecture.causal else length
-    positions = 0
-    for dilation in reversed(architecture.dilations):
-        if architecture.norm == "post":
-            positions += given  # of the last ReLU
-        for reach in (2 * dilation * taps, dilation * taps):
-            read = min(length, given + reach)
-            positions += read + (read if architecture.norm == "pre" else given)
-            given = read
-    return positions
-
-
 def trained_copies(config: Mapping[str, Any]) -> int:
     """Copies of a table that training holds: itself, its gradient and the optimiser's moments."""
     # By rows, a gradient is as small as its batch.
@@ -93,10 +67,13 @@ def table_needs(
 
 
 def kernel_needs(architecture: Architecture, copies: int) -> list[Need]:
-    """Kernels of the convolutions, of which ``copies`` are held; see :func:`trained_copies`."""
-    k, layers = architecture.embedding_size, 2 * len(architecture.dilations)
-    what = f"kernels of {layers} convolutions of {k} channels, with what training keeps of them,"
-    size = FLOAT * layers * architecture.kernel_size * k * k * copies
+    """The layers' kernels, of which ``copies`` are held; see :func:`trained_copies`."""
+    k = architecture.embedding_size
+    what = (
+        f"kernels of {architecture.layers} layers of {k} channels, with what training "
+        f"keeps of them,"
+    )
+    size = FLOAT * architecture.kernel_weights * copies
     return [Need(what, size, "embedding_size", k)]
 
 
@@ -115,13 +92,13 @@ def training_needs(
         architecture: of the encoder.
         length: of a row, in items.
         rows: of a step, in one process.
-        last: as in :func:`saved_positions`.
+        last: as of :meth:`Architecture.saved_positions`.
     """
     k = architecture.embedding_size
-    size = FLOAT * rows * saved_positions(architecture, length, last) * k
+    size = FLOAT * rows * architecture.saved_positions(length, last) * k
     what = (
         f"activations of {rows:,} rows of {length} items in "
-        f"{2 * len(architecture.dilations)} layers of {k} channels"
+        f"{architecture.layers} layers of {k} channels"
     )
     return [Need(what, size, "train_batch_size", rows * group.size())]
 
@@ -164,7 +141,7 @@ def require_stage(
         rows: of the training split, and of the largest of the others.
         longest: history, in items.
         passed: whether a gradient passes through the whole encoder.
-        last: as in :func:`saved_positions`.
+        last: as of :meth:`Architecture.saved_positions`.
 
     Raises:
         ConfigError: see :func:`require_memory`.

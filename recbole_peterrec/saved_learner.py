@@ -19,8 +19,13 @@ from recbole_peterrec.checkpoint import (
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
-from recbole_peterrec.saved_model import FORMAT, NEXT_ITEM_HEAD, OWNERSHIP, read_header
+from recbole_peterrec.saved_model import (
+    FORMAT,
+    NEXT_ITEM_HEAD,
+    OWNERSHIP,
+    described_encoder,
+    read_header,
+)
 from recbole_peterrec.version import __version__
 
 
@@ -133,15 +138,14 @@ def _open(
     told = header["learner"]
     try:
         names, prints = list(told["tasks"]), dict(told["fingerprints"])
-        shape = Architecture.of(header["architecture"])
-        learner = Learner(
-            DilatedEncoder(shape), tuple(told["kinds"]), told["layernorm_per_task"]
-        )
+        encoder = described_encoder(header_path, header)
+        learner = Learner(encoder, tuple(told["kinds"]), told["layernorm_per_task"])
         first = names[0]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CheckpointError(f"{header_path} describes no learner ({error})") from None
     _load(learner.stored_state(), run_dir / "backbone.safetensors")
     _load_owners(learner, run_dir / OWNERSHIP, len(names))
+    shape = encoder.architecture
     head = nn.Linear(shape.embedding_size, shape.items)
     _load(head.state_dict(), run_dir / NEXT_ITEM_HEAD)
     learner.adopt(first, head)

@@ -15,10 +15,11 @@ from recbole_peterrec.checkpoint import (
     save_json,
     save_tensors,
 )
-from recbole_peterrec.errors import CheckpointError
+from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.model.task_network import TaskNetwork, Tuning, tuned_network
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.encoder import Architecture, Encoder
+from recbole_peterrec.registry import model_class, require_backbone
 from recbole_peterrec.version import __version__
 
 FORMAT = 1
@@ -127,7 +128,7 @@ def _require_pretrained(run_dir: Path, pretrain: dict[str, Any]) -> None:
 def load_backbone(
     run_dir: str | Path,
     name: str,
-    encoder: DilatedEncoder,
+    encoder: Encoder,
     vocabulary: dict[str, Any],
     output: nn.Module | None = None,
 ) -> dict[str, Any]:
@@ -203,24 +204,40 @@ def require_fit(
             )
 
 
-def open_backbone(run_dir: str | Path) -> tuple[DilatedEncoder, dict[str, Any]]:
+def described_encoder(path: Path, header: dict[str, Any]) -> Encoder:
+    """The encoder that a ``backbone.json`` describes, on random weights.
+
+    Args:
+        path: of the file.
+        header: its content.
+
+    Raises:
+        CheckpointError: it describes none.
+    """
+    try:
+        require_backbone(header["model"])
+        model: type[Backbone] = model_class(header["model"])
+        return model.architecture_class.of(header["architecture"]).build()
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"{path} describes no backbone ({error})") from error
+
+
+def open_backbone(run_dir: str | Path) -> tuple[Encoder, dict[str, Any]]:
     """The saved encoder, built as its header describes it, and the header.
 
     Raises:
         CheckpointError: files missing, damaged or not fitting each other.
     """
     path = Path(run_dir) / "backbone.json"
-    header = read_header(path, {"architecture": dict, "vocabulary": dict})
-    try:
-        encoder = DilatedEncoder(Architecture.of(header["architecture"]))
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"{path} describes no backbone ({error})") from error
+    needed = {"model": str, "architecture": dict, "vocabulary": dict}
+    header = read_header(path, needed)
+    encoder = described_encoder(path, header)
     load_exactly(encoder, Path(run_dir) / "backbone.safetensors")
     return encoder, header
 
 
 def open_task(
-    run_dir: str | Path, name: str, encoder: DilatedEncoder
+    run_dir: str | Path, name: str, encoder: Encoder
 ) -> tuple[TaskNetwork, dict[str, Any]]:
     """A saved task's network on the run's encoder, and the task's header.
 
@@ -248,7 +265,7 @@ def open_task(
 
 
 def open_next_item(
-    run_dir: str | Path, encoder: DilatedEncoder
+    run_dir: str | Path, encoder: Encoder
 ) -> tuple[TaskNetwork, dict[str, Any]]:
     """The network of the pretraining, which scores padding (column 0) and every source item.
 

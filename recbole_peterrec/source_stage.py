@@ -22,8 +22,8 @@ from recbole_peterrec.memory import (
     table_needs,
     trained_copies,
 )
-from recbole_peterrec.model.backbone import Backbone, architecture_of
-from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.trainer.base import BackboneTrainer, RunMixin, runnable
 from recbole_peterrec.training import Outcome, fit_and_test, largest_splits
@@ -79,7 +79,7 @@ class SequentialStage:
 
     def _require_memory(self, trained: bool) -> None:
         config, items = self.config, self.dataset.item_num
-        architecture = architecture_of(config, items, config.model_class.causal)
+        architecture = config.model_class.architecture_of(config, items)
         copies = trained_copies(config) if trained else 1
         require_stage(
             config["stage"] or "training",
@@ -166,7 +166,7 @@ class SequentialStage:
         )
         return Outcome(valid, test, epochs=0, seconds=0.0)
 
-    def test(self, encoder: DilatedEncoder | None = None) -> dict[str, float]:
+    def test(self, encoder: Encoder | None = None) -> dict[str, float]:
         """Metrics of the model as it is now on the test rows.
 
         Args:

@@ -25,7 +25,7 @@ from recbole_peterrec.memory import (
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.model.task_network import TaskNetwork, Tuning
 from recbole_peterrec.model.task_recommender import TaskRecommender
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.encoder import Architecture, Encoder
 from recbole_peterrec.nn.pooling import READ_LAST
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import save_task
@@ -60,7 +60,7 @@ class TaskStage:
         try:
             self.loaders = make_loaders(self.config, self.dataset)
             with torch.device("meta"):
-                encoder = DilatedEncoder(architecture)
+                encoder = architecture.build()
                 model = self.config.model_class(self.config, self.train_data, encoder)
             self._require_memory(model.network)
         except UserError as error:
@@ -99,7 +99,7 @@ class TaskStage:
         """Training split."""
         return self.loaders[0]._dataset
 
-    def build(self, encoder: DilatedEncoder) -> TaskRecommender:
+    def build(self, encoder: Encoder) -> TaskRecommender:
         """The task's model on an encoder, with a head drawn anew."""
         init_seed(self.config["seed"], self.config["reproducibility"])
         model = self.config.model_class(self.config, self.train_data, encoder)

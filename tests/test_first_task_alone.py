@@ -13,7 +13,7 @@ from recbole_peterrec import UserModel, run
 from recbole_peterrec.cli import main
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import CheckpointError, ConfigError
-from recbole_peterrec.model.backbone import architecture_of
+from recbole_peterrec.model.nextitnet_ar import NextItNetAR
 from tests.toy import TARGET, TASKS, settings, toy_flags, write_config, write_toy
 
 HISTORIES = [["i1", "i2", "i3"], ["i7"], ["i5", "i9", "i9", "i11", "i2"]]
@@ -142,4 +142,5 @@ def test_the_named_command_makes_the_same_network_of_the_shipped_settings(model)
     config = Config(model, "ml-100k")
     protocol = {"protocol": config["protocol"]} if config["protocol"] else {}
     backbone = Config(config["backbone"], "ml-100k", config_dict=protocol)
-    assert architecture_of(backbone, 9, True) == architecture_of(config, 9, True)
+    described = NextItNetAR.architecture_of
+    assert described(backbone, 9) == described(config, 9)

@@ -15,7 +15,7 @@ from recbole_peterrec.memory import (
     trained_copies,
     training_needs,
 )
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from tests.toy import command_line, settings, toy_flags, write_config, write_toy
 
 ROWS, LENGTH, WIDTH = 6, 40, 16
@@ -47,7 +47,7 @@ def kept_bytes(architecture, last):
 @pytest.mark.parametrize("causal", [True, False])
 @pytest.mark.parametrize("last", [True, False])
 def test_activations_are_estimated_from_below_and_nearly(norm, causal, last):
-    architecture = Architecture(20, WIDTH, 3, (1, 2, 1), causal, norm)
+    architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2, 1), causal, norm)
     (need,) = training_needs(architecture, LENGTH, ROWS, last)
     kept = kept_bytes(architecture, last)
     assert 0.6 * kept < need.bytes <= kept

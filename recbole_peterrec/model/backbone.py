@@ -10,60 +10,37 @@ from torch import nn
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.scorer import StateScorer
 from recbole_peterrec.nn.conv import INIT_STD
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder, repeat_dilations
+from recbole_peterrec.nn.encoder import Architecture
 from recbole_peterrec.nn.sampled_softmax import sampled_softmax_loss
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
-
-
-def architecture_of(config, items: int, causal: bool) -> Architecture:
-    """The backbone that a config describes.
-
-    Raises:
-        ConfigError: a value that no network can have.
-    """
-    sizes = {
-        "embedding_size": config["embedding_size"],
-        "kernel_size": config["kernel_size"],
-        "block_num": config["block_num"],
-    }
-    for key, value in sizes.items():
-        if not isinstance(value, int) or value < 1:
-            raise ConfigError(
-                f"{key} must be a whole number of at least 1, got {value!r}"
-            )
-    dilations = config["dilations"]
-    if not isinstance(dilations, list) or not all(
-        isinstance(d, int) and d > 0 for d in dilations
-    ):
-        raise ConfigError(
-            f"dilations must be a list of whole numbers, got {dilations!r}"
-        )
-    return Architecture(
-        items=items,
-        embedding_size=sizes["embedding_size"],
-        kernel_size=sizes["kernel_size"],
-        dilations=repeat_dilations(dilations, sizes["block_num"]),
-        causal=causal,
-        norm=config["norm"],
-        embedding_scale=float(config["embedding_scale"]),
-    )
 
 
 class Backbone(StateScorer):
     """An encoder with the classification layer of its pretraining.
 
-    Subclasses say whether the network is causal, where training predicts, and where evaluation
-    reads. Keys: ``embedding_size``, ``kernel_size``, ``dilations``, ``block_num``, ``norm``,
-    ``embedding_scale``, ``dropout_prob``, ``softmax_samples`` (0 is the exact softmax; a fraction
-    of the items, or their number), ``table_updates`` (``rows``: sparse gradients of the embedding
-    and, with the sampled softmax, of the output layer, its bias included, so that an item's
-    weights all move or all rest).
+    Subclasses say which network it is, where training predicts, and where evaluation reads. Keys:
+    those of its architecture, ``dropout_prob``, ``softmax_samples`` (0 is the exact softmax; a
+    fraction of the items, or their number), ``table_updates`` (``rows``: sparse gradients of the
+    embedding and, with the sampled softmax, of the output layer, its bias included, so that an
+    item's weights all move or all rest).
+
+    Attributes:
+        architecture_class: of which its :meth:`architecture_of` and its saved files are.
 
     Raises:
         ConfigError: a value that no network can have.
     """
 
-    causal: bool
+    architecture_class: type[Architecture]
+
+    @classmethod
+    @abc.abstractmethod
+    def architecture_of(cls, config, items: int) -> Architecture:
+        """The network that a config describes, for so many item ids, that of padding included.
+
+        Raises:
+            ConfigError: a value that no network can have.
+        """
 
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
@@ -74,14 +51,11 @@ class Backbone(StateScorer):
             )
         self.sparse = config["table_updates"] == "rows"
         try:
-            self.encoder = DilatedEncoder(
-                architecture_of(config, self.n_items, self.causal),
-                config["dropout_prob"],
-                self.sparse,
-            )
+            architecture = self.architecture_of(config, self.n_items)
+            self.encoder = architecture.build(config["dropout_prob"], self.sparse)
         except ValueError as error:
             raise ConfigError(str(error)) from error
-        self.output = nn.Linear(config["embedding_size"], self.n_items)
+        self.output = nn.Linear(architecture.embedding_size, self.n_items)
         nn.init.trunc_normal_(self.output.weight, std=INIT_STD)
         nn.init.zeros_(self.output.bias)
         self.softmax_samples = self._count_samples(config["softmax_samples"])
@@ -125,11 +99,11 @@ class Backbone(StateScorer):
         Args:
             rows: a batch of windows.
         """
-        a = self.encoder.architecture
-        kernels = 2 * len(a.dilations) * a.kernel_size * a.embedding_size**2
-        layer = (self.softmax_samples or self.n_items) * a.embedding_size
+        architecture = self.encoder.architecture
+        layer = (self.softmax_samples or self.n_items) * architecture.embedding_size
         positions = float(rows[self.ITEM_SEQ_LEN].sum())
-        return 6 * (kernels * positions + layer * float(self.loss_terms(rows).sum()))
+        terms = float(self.loss_terms(rows).sum())
+        return 6 * (architecture.kernel_weights * positions + layer * terms)
 
     @abc.abstractmethod
     def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:

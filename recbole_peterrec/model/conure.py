@@ -6,7 +6,7 @@ from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.model.task_recommender import TaskRecommender
-from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.nn.encoder import Encoder
 
 
 class Conure(TaskRecommender):
@@ -25,7 +25,7 @@ class Conure(TaskRecommender):
         ConfigError: a pooling that the encoder does not allow.
     """
 
-    def __init__(self, config, dataset: TaskDataset, encoder: DilatedEncoder) -> None:
+    def __init__(self, config, dataset: TaskDataset, encoder: Encoder) -> None:
         super().__init__(config, dataset)
         try:
             self.network = TaskNetwork(

@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import torch
-
-from recbole_peterrec.data.masking import mask_items, masked_number
-from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.model.dilated import dilated_architecture
+from recbole_peterrec.model.masked_item import MaskedItemBackbone
+from recbole_peterrec.nn.dilated import DilatedArchitecture
 
 
-class GRec(Backbone):
+class GRec(MaskedItemBackbone):
     """The bidirectional encoder of GRec with a softmax layer on it (PeterRec, Eq. 2).
 
-    Key ``mask_ratio``: share of each sequence's items that are hidden and predicted (0.3).
+    Keys: ``mask_ratio``, and those of :func:`dilated_architecture`.
     """
 
-    causal = False
+    architecture_class = DilatedArchitecture
 
-    def __init__(self, config, dataset) -> None:
-        super().__init__(config, dataset)
-        self.mask_ratio = config["mask_ratio"]
-        if not isinstance(self.mask_ratio, float) or not 0 < self.mask_ratio < 1:
-            raise ConfigError(
-                f"mask_ratio must be between 0 and 1, got {self.mask_ratio!r}"
-            )
-
-    def calculate_loss(self, interaction) -> torch.Tensor:
-        """Mean cross entropy over the masked items of a batch of windows ``[B, L]``."""
-        items = interaction[self.ITEM_SEQ]
-        masked, hidden = mask_items(
-            items,
-            interaction[self.ITEM_SEQ_LEN],
-            self.mask_ratio,
-            self.encoder.special_token,
-        )
-        return self.item_loss(self.encoder(masked)[hidden], items[hidden])
-
-    def loss_terms(self, rows) -> torch.Tensor:
-        """As of :class:`Backbone`: the items that are masked."""
-        return masked_number(rows[self.ITEM_SEQ_LEN], self.mask_ratio)
-
-    def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """The state of a mask symbol put after the last item."""
-        rows = torch.arange(len(items), device=items.device)
-        items = torch.cat([items, items.new_zeros(len(items), 1)], dim=1)
-        items[rows, lengths] = self.encoder.special_token
-        return self.encoder.last_states(items, lengths + 1)
+    @classmethod
+    def architecture_of(cls, config, items: int) -> DilatedArchitecture:
+        """As of :class:`Backbone`."""
+        return dilated_architecture(config, items, causal=False)

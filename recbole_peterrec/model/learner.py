@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import nn
 
-from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.nn.ownership import (
     MOST_TASKS,
     OwnedWeight,
@@ -39,7 +39,7 @@ class Learner:
 
     def __init__(
         self,
-        encoder: DilatedEncoder,
+        encoder: Encoder,
         kinds: tuple[str, ...] = ("convolution",),
         layernorm_per_task: bool = False,
     ) -> None:

@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-import torch
+from recbole_peterrec.model.dilated import dilated_architecture
+from recbole_peterrec.model.next_item import NextItemBackbone
+from recbole_peterrec.nn.dilated import DilatedArchitecture
 
-from recbole_peterrec.data.sequence_dataset import TARGETS
-from recbole_peterrec.model.backbone import Backbone
 
-
-class NextItNetAR(Backbone):
+class NextItNetAR(NextItemBackbone):
     """NextItNet, autoregressive (PeterRec, Eq. 1; Yuan et al., WSDM 2019).
 
     RecBole's own ``NextItNet`` learns from the last position of every prefix; this one from all
-    positions of a window at once.
+    positions of a window at once. Keys: those of :func:`dilated_architecture`.
     """
 
-    causal = True
+    architecture_class = DilatedArchitecture
 
-    def calculate_loss(self, interaction) -> torch.Tensor:
-        """Mean cross entropy over the windows' targets.
-
-        Args:
-            interaction: a batch of windows: ids ``[B, L]``, their lengths, and how many of each
-                window's last items are targets.
-        """
-        items, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
-        position = torch.arange(1, items.shape[1], device=items.device)
-        first = (lengths - interaction[TARGETS]).unsqueeze(1)
-        chosen = (position >= first) & (position < lengths.unsqueeze(1))
-        hidden = self.encoder(items[:, :-1])
-        return self.item_loss(hidden[chosen], items[:, 1:][chosen])
-
-    def loss_terms(self, rows) -> torch.Tensor:
-        """As of :class:`Backbone`: the windows' targets."""
-        return rows[TARGETS]
-
-    def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """The last real position's state."""
-        return self.encoder.last_states(items, lengths)
+    @classmethod
+    def architecture_of(cls, config, items: int) -> DilatedArchitecture:
+        """As of :class:`Backbone`."""
+        return dilated_architecture(config, items, causal=True)

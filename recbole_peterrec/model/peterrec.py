@@ -6,7 +6,7 @@ from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.task_network import Tuning, tuned_network
 from recbole_peterrec.model.task_recommender import TaskRecommender
-from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.nn.encoder import Encoder
 
 
 class PeterRec(TaskRecommender):
@@ -23,7 +23,7 @@ class PeterRec(TaskRecommender):
         ConfigError: a value or combination that the paper rules out.
     """
 
-    def __init__(self, config, dataset: TaskDataset, encoder: DilatedEncoder) -> None:
+    def __init__(self, config, dataset: TaskDataset, encoder: Encoder) -> None:
         super().__init__(config, dataset)
         try:
             self.network = tuned_network(

@@ -15,7 +15,7 @@ from torch.nn.utils import parametrize
 from recbole_peterrec.model.tuning import choose_trainable
 from recbole_peterrec.nn.conv import INIT_STD
 from recbole_peterrec.nn.dropout import Dropout
-from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.placement import insert_patches
 from recbole_peterrec.nn.pooling import READ_LAST, add_tokens, check_pooling, pool
@@ -68,7 +68,7 @@ class TaskNetwork(nn.Module):
 
     def __init__(
         self,
-        encoder: DilatedEncoder,
+        encoder: Encoder,
         pooling: str,
         labels: int,
         dropout: float = 0.0,
@@ -160,7 +160,7 @@ class TaskNetwork(nn.Module):
 
 
 def tuned_network(
-    encoder: DilatedEncoder,
+    encoder: Encoder,
     tuning: Tuning,
     labels: int,
     dropout: float = 0.0,
@@ -197,7 +197,7 @@ def tuned_network(
     return TaskNetwork(copied, tuning.pooling, labels, dropout, head_dropout)
 
 
-def _partly_shared_copy(encoder: DilatedEncoder, tuning: Tuning) -> DilatedEncoder:
+def _partly_shared_copy(encoder: Encoder, tuning: Tuning) -> Encoder:
     """A copy in which what stays frozen is the pretrained tensor itself."""
     choose_trainable(
         encoder, tuning.tuning, tuning.tune_layers, bool(tuning.tune_layernorm)

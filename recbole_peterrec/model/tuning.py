@@ -12,8 +12,8 @@ TUNINGS = ("patch", "all", "last", "head")
 class Tunable(Protocol):
     """What a backbone declares to be tuned in part."""
 
-    def convolution_layers(self) -> list[nn.Module]:
-        """Each convolution layer with what normalises it, first to last."""
+    def tunable_layers(self) -> list[nn.Module]:
+        """Each layer with what normalises it, first to last."""
         ...
 
 
@@ -36,7 +36,7 @@ def choose_trainable(
         raise ValueError(f"tuning must be one of {', '.join(TUNINGS)}, got {tuning!r}")
     encoder.requires_grad_(tuning == "all")
     if tuning == "last":
-        layers = encoder.convolution_layers()
+        layers = encoder.tunable_layers()
         if not isinstance(tune_layers, int) or not 1 <= tune_layers <= len(layers):
             raise ValueError(
                 f"tune_layers must be 1 to {len(layers)}, got {tune_layers!r}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -27,27 +27,17 @@ class _Patched(nn.Module):
 class Serial(_Patched):
     """``patch(module(x))``."""
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        mask: torch.Tensor | None = None,
-        last: int | None = None,
-    ) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, *args: Any) -> torch.Tensor:
         """As of the module."""
-        return self.patch(self.module(x, mask, last))
+        return self.patch(self.module(x, *args))
 
 
 class Parallel(_Patched):
     """``module(x) + patch(x)``."""
 
-    def forward(
-        self,
-        x: torch.Tensor,
-        mask: torch.Tensor | None = None,
-        last: int | None = None,
-    ) -> torch.Tensor:
-        """As of the module; the patch reads the positions that it gives."""
-        y = self.module(x, mask, last)
+    def forward(self, x: torch.Tensor, *args: Any) -> torch.Tensor:
+        """As of the module; the patch reads the last positions, those that it gives."""
+        y = self.module(x, *args)
         return y + self.patch(x[len(x) - len(y) :])
 
 
@@ -72,7 +62,8 @@ class Patchable(Protocol):
     """What a backbone declares to be patched; nothing else about it is known here."""
 
     def patch_sites(self, kind: str) -> list[list[str]]:
-        """Names of the wrappable modules of a kind (``conv``, ``unit``, ``branch``), by block."""
+        """Names of the wrappable modules of a kind (``conv``, ``unit``, ``branch``), by block. Each
+        takes the states as its first argument and gives states."""
         ...
 
 
@@ -95,7 +86,8 @@ def insert_patches(
         The new patches, first to last.
 
     Raises:
-        ValueError: unknown insertion, or a count that Fig. 3 does not have for it.
+        ValueError: unknown insertion, a count that Fig. 3 does not have for it, or a backbone
+            without such a site.
     """
     if insertion not in INSERTIONS:
         raise ValueError(
@@ -115,4 +107,8 @@ def insert_patches(
             patch = make_patch()
             setattr(owner, child, place.wrapper(getattr(owner, child), patch))
             patches.append(patch)
+    if not patches:
+        raise ValueError(
+            f"patch_insertion {insertion}: this backbone has no such place for a patch"
+        )
     return patches

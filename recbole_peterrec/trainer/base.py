@@ -20,7 +20,7 @@ from recbole_peterrec.checkpoint import (
 )
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
-from recbole_peterrec.nn.encoder import DilatedEncoder
+from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.nn.precision import has_bf16
 from recbole_peterrec.trainer.event_file import EventFile
 from recbole_peterrec.trainer.one_pass import in_one_pass
@@ -66,7 +66,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         if config["compile"]:
             torch.compiler.reset()  # of earlier stages: a function is compiled few times only
             for module in model.modules():
-                if isinstance(module, DilatedEncoder):
+                if isinstance(module, Encoder):
                     module.blocks.compile()  # which all ways through it call
         self.eval_collector = RankCollector(config)
         self._bar = tqdm(disable=True)

@@ -10,7 +10,7 @@ from recbole_peterrec.checkpoint import load_tensors
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.ownership import OwnershipError
 from recbole_peterrec.saved_learner import (
     open_learner,
@@ -31,7 +31,7 @@ OPTIMISERS = {
 
 def encoder():
     torch.manual_seed(0)
-    return DilatedEncoder(Architecture(ITEMS, WIDTH, 3, (1, 2), True, "pre"))
+    return DilatedEncoder(DilatedArchitecture(ITEMS, WIDTH, 3, (1, 2), True, "pre"))
 
 
 def network(learner, first):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recbole_peterrec.model.task_network import Tuning, tuned_network
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.pooling import pool
 
 BASE = {
@@ -22,7 +22,7 @@ BASE = {
 
 def network(**changes):
     torch.manual_seed(0)
-    encoder = DilatedEncoder(Architecture(20, 8, 3, (1, 4), True, "post"))
+    encoder = DilatedEncoder(DilatedArchitecture(20, 8, 3, (1, 4), True, "post"))
     return encoder, tuned_network(encoder, Tuning.of({**BASE, **changes}), 3)
 
 
@@ -94,7 +94,7 @@ def test_more_layers_than_there_are_is_refused():
 @pytest.mark.parametrize("pooling", ["mean", "sum"])
 def test_rows_encoded_apart_by_length_are_what_they_are_together(causal, pooling):
     torch.manual_seed(0)
-    encoder = DilatedEncoder(Architecture(20, 8, 3, (1, 4), causal, "pre"))
+    encoder = DilatedEncoder(DilatedArchitecture(20, 8, 3, (1, 4), causal, "pre"))
     net = tuned_network(encoder, Tuning.of({**BASE, "pooling": pooling}), 3).eval()
     lengths = torch.randint(1, 31, (40,))
     items = torch.randint(1, 20, (40, 30)) * (torch.arange(30) < lengths[:, None])

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from recbole_peterrec.model.task_network import Tuning, tuned_network
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.placement import INSERTIONS, insert_patches
 from recbole_peterrec.nn.residual import Chain, residual_stack
@@ -16,7 +16,9 @@ LENGTHS = torch.tensor([40, 1, 13, 39, 2])  # the last position reads 36 before 
 
 def network(causal=True, norm="post", insertion=None):
     torch.manual_seed(0)
-    net = DilatedEncoder(Architecture(30, 8, 3, (1, 4, 1), causal, norm)).double()
+    net = DilatedEncoder(
+        DilatedArchitecture(30, 8, 3, (1, 4, 1), causal, norm)
+    ).double()
     if insertion:
         insert_patches(net, insertion, lambda: ModelPatch(8, 4))
     net.double()

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.placement import INSERTIONS, insert_patches
 from tests.nn import reference as ref
@@ -15,7 +15,11 @@ WIDTH = 8
 
 def network(norm="post", causal=True):
     torch.manual_seed(0)
-    net = DilatedEncoder(Architecture(20, WIDTH, 3, (1,), causal, norm)).double().eval()
+    net = (
+        DilatedEncoder(DilatedArchitecture(20, WIDTH, 3, (1,), causal, norm))
+        .double()
+        .eval()
+    )
     for parameter in net.blocks.parameters():
         nn.init.normal_(parameter, std=0.5)
     return net

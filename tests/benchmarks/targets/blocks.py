@@ -9,7 +9,7 @@ from measure import Row, kept_memory, medians, milliseconds
 from opponents import BatchFirstBlock, PlainNetwork
 from torch import nn
 
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.residual import ResidualBlock
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 from recbole_peterrec.trainer.one_pass import in_one_pass
@@ -70,7 +70,7 @@ class _Ours(nn.Module):
     def __init__(self, items: int, width: int) -> None:
         super().__init__()
         self.encoder = DilatedEncoder(
-            Architecture(items, width, 3, DILATIONS, True, "post")
+            DilatedArchitecture(items, width, 3, DILATIONS, True, "post")
         )
         self.output = nn.Linear(width, items)
 
@@ -122,7 +122,9 @@ def last_position() -> list[Row]:
     for width in (64, 256):
         for length, target in ((100, 1.4), (200, 2.5)):
             torch.manual_seed(0)
-            net = DilatedEncoder(Architecture(1682, width, 3, DILATIONS, True, "post"))
+            net = DilatedEncoder(
+                DilatedArchitecture(1682, width, 3, DILATIONS, True, "post")
+            )
             items = torch.randint(1, 1682, (BATCH, length))
             full = torch.full((BATCH,), length)
             values = {}

@@ -9,7 +9,7 @@ from torch import nn
 
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 
 BATCH, LENGTH, WIDTH, LABELS = 32, 100, 256, 10
 
@@ -17,7 +17,7 @@ BATCH, LENGTH, WIDTH, LABELS = 32, 100, 256, 10
 def conure_step() -> list[Row]:
     """Cost of ownership, and frozen weights that change under AdamW with decay: none may."""
     torch.manual_seed(0)
-    architecture = Architecture(1682, WIDTH, 3, (1, 4) * 4, True, "pre")
+    architecture = DilatedArchitecture(1682, WIDTH, 3, (1, 4) * 4, True, "pre")
     items = torch.randint(1, 1682, (BATCH, LENGTH))
     lengths = torch.full((BATCH,), LENGTH)
     labels = torch.randint(0, LABELS, (BATCH,))

@@ -12,7 +12,7 @@ from measure import Row, kept_memory, medians, milliseconds
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.model.task_network import TaskNetwork, Tuning, tuned_network
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.pooling import add_tokens, pool
 from recbole_peterrec.trainer.transfer import TransferTrainer
 from recbole_peterrec.trainer.user_vectors import kept_vectors
@@ -30,7 +30,7 @@ TASK = {
 
 def _network(tuning: str) -> TaskNetwork:
     return tuned_network(
-        DilatedEncoder(Architecture(1682, WIDTH, 3, (1, 4) * 4, True, "post")),
+        DilatedEncoder(DilatedArchitecture(1682, WIDTH, 3, (1, 4) * 4, True, "post")),
         Tuning(
             tuning=tuning,
             tune_layers=1,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_peterrec.nn.encoder import Architecture, DilatedEncoder
+from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.residual import ResidualBlock
 from tests.nn import reference as ref
 
@@ -13,7 +13,7 @@ KINDS = [(causal, norm) for causal in (True, False) for norm in ("post", "pre")]
 
 def encoder(causal, norm, seed=0):
     torch.manual_seed(seed)
-    built = DilatedEncoder(Architecture(30, 8, 3, (1, 4), causal, norm)).eval()
+    built = DilatedEncoder(DilatedArchitecture(30, 8, 3, (1, 4), causal, norm)).eval()
     for parameter in built.blocks.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
     torch.nn.init.normal_(built.embedding.weight)
