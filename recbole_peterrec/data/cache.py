@@ -34,7 +34,8 @@ def cached_sequences(root: str | Path, selection: Selection) -> Sequences:
     """The sequences of a selection, mapped from disk; converted first where they are not there.
 
     Conversions below one root wait for each other: the second of two that start at once finds
-    what the first has made. A folder appears whole or not at all.
+    what the first has made. A folder appears whole or not at all. What was converted from the same
+    path before its file changed is deleted; runs that have mapped it keep it until they end.
 
     Args:
         root: folder of all converted sources; made if it is missing.
@@ -57,8 +58,9 @@ def cached_sequences(root: str | Path, selection: Selection) -> Sequences:
             if folder.exists():
                 log.warning(f"source: {folder} is damaged; it is made anew")
                 shutil.rmtree(folder)
+            _forget_outdated(root, selection.path)
             log.info(f"source: {selection.path} is converted once, to {folder}")
-            _write(folder, key, read_sequences(selection))
+            _write(folder, key, selection.path, read_sequences(selection))
             found = _open(folder, key)
     if found is None:
         raise DataError(f"source: {folder} is not what was written; check the disk")
@@ -74,19 +76,34 @@ def fingerprint(selection: Selection) -> str:
     old time of modification, is seen. A copied or touched file is converted again, which costs
     time and is never wrong.
     """
-    status = os.stat(selection.path)
     parts = {
         "format": FORMAT,
         "versions": [__version__, pd.__version__, np.__version__],
         "selection": selection.told(),
-        "file": [
-            status.st_ino,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-        ],
+        "file": _identity(selection.path),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _identity(path: str) -> list[int]:
+    status = os.stat(path)
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+def _forget_outdated(root: str | Path, path: str) -> None:
+    """Delete what was made of a file as it was before."""
+    source, now = os.path.realpath(path), _identity(path)
+    for file in Path(root).glob(f"*/{META}"):
+        try:
+            meta = json.loads(file.read_bytes())
+            outdated = meta["source"] == source and meta["file"] != now
+        except (ValueError, KeyError, TypeError):
+            continue  # damaged, or another program's
+        if outdated:
+            logging.getLogger().info(
+                f"source: {path} has changed; {file.parent} is deleted"
+            )
+            shutil.rmtree(file.parent)
 
 
 def _open(folder: Path, key: str) -> Sequences | None:
@@ -125,8 +142,8 @@ def checksum(array: np.ndarray) -> int:
     return zlib.crc32(array.reshape(-1).view(np.uint8).data)
 
 
-def _write(folder: Path, key: str, sequences: Sequences) -> None:
-    """Write the arrays beside `folder`, then move them into place."""
+def _write(folder: Path, key: str, path: str, sequences: Sequences) -> None:
+    """Write the arrays, made of the file at `path`, beside `folder`; then move them into place."""
     making = Path(
         tempfile.mkdtemp(
             dir=folder.parent, prefix=f".{folder.name}.", suffix=UNFINISHED
@@ -136,6 +153,8 @@ def _write(folder: Path, key: str, sequences: Sequences) -> None:
         arrays = {name: getattr(sequences, name) for name in NAMES}
         meta = {
             "fingerprint": key,
+            "source": os.path.realpath(path),
+            "file": _identity(path),
             "arrays": {
                 name: _write_array(making / f"{name}.npy", array)
                 for name, array in arrays.items()

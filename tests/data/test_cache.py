@@ -93,6 +93,21 @@ def test_another_file_in_its_place_is_seen(source, root, readings, tmp_path):
     assert len(readings) == 2
 
 
+def test_what_was_made_of_a_file_before_it_changed_is_deleted(source, root, tmp_path):
+    other = tmp_path / "other.inter"
+    write_table(other, INTER, inter_rows(60, 30, 3, 4, 12))
+    mapped = cached_sequences(root, selection(source))
+    cached_sequences(root, selection(source, recent=3))
+    kept = cached_sequences(root, selection(other))
+    before, rows = digest(mapped), digest(kept)
+    write_table(source, INTER, inter_rows(60, 30, 2, 4, 12))
+    cached_sequences(root, selection(source))
+    names = sorted(name.split("-")[0] for name in folders(root))
+    assert names == ["other", "toy"]
+    assert digest(mapped) == before  # of a run that is still at work
+    assert digest(cached_sequences(root, selection(other))) == rows
+
+
 @pytest.mark.parametrize(
     "changes",
     [
