@@ -13,9 +13,10 @@ from recbole_peterrec.capacity import (
 )
 from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
+from recbole_peterrec.continual_beginning import begin
 from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.distributed.exchange import require_agreement
-from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
+from recbole_peterrec.errors import ConfigError, TrainingError
 from recbole_peterrec.lessons import (
     Learned,
     Lesson,
@@ -23,17 +24,11 @@ from recbole_peterrec.lessons import (
     source_lesson,
     task_lesson,
 )
-from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.pruning import prune_and_retrain
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
-from recbole_peterrec.saved_learner import (
-    open_learner,
-    open_network,
-    save_learned_task,
-    save_learner,
-)
-from recbole_peterrec.saved_model import PRETRAINING, load_backbone, require_fit
+from recbole_peterrec.saved_learner import save_learned_task, save_learner
+from recbole_peterrec.saved_model import PRETRAINING
 from recbole_peterrec.source_stage import SequentialStage
 from recbole_peterrec.task_stage import TaskStage
 from recbole_peterrec.tasks import Task, read_tasks
@@ -69,13 +64,8 @@ class ContinualRun:
             trained=not config["continue_from"],
         )
         self.vocabulary = describe(self.source.dataset)
-        self.max_length = self.source.config["MAX_ITEM_LIST_LENGTH"]
-        self.earlier: dict[str, dict[str, Any]] = {}
-        self.pretrain_record: dict[str, Any] = {}  # of the first task, once learned
-        if config["continue_from"]:
-            self.learner = self._saved_learner(config["continue_from"])
-        else:
-            self.learner = self._new_learner()
+        self.beginning = begin(config, self.source, self.vocabulary)
+        self.learner = self.beginning.learner
         for module in (self.learner.encoder, *self.learner.heads.values()):
             module.to(config["device"])
         self.tasks = [self._stage(task) for task in tasks]
@@ -108,9 +98,10 @@ class ContinualRun:
             first = source_lesson(
                 self.source, log, loaded=bool(self.config["pretrained_path"])
             )
-            self.pretrain_record = self._learn(first).record
-        results["pretrain"] = self.pretrain_record
-        for name, header in self.earlier.items():
+            results["pretrain"] = self._learn(first).record
+        else:
+            results["pretrain"] = self.beginning.pretrain
+        for name, header in self.beginning.tasks.items():
             results["tasks"][name] = header["record"]
             save_learned_task(run_dir, name, self.learner, header)
         self._write(run_dir, results)
@@ -186,59 +177,6 @@ class ContinualRun:
 
     # --- before the run
 
-    def _new_learner(self) -> Learner:
-        """A learner without tasks, on random weights or a backbone of this run's source."""
-        config, source = self.config, self.source.model
-        if config["pretrained_path"]:
-            load_backbone(
-                config["pretrained_path"],
-                config["backbone"],
-                source.encoder,
-                self.vocabulary,
-                source.output,
-            )
-        kinds = ("convolution", "embedding")
-        return Learner(
-            source.encoder,
-            kinds if config["prune_embeddings"] else kinds[:1],
-            bool(config["layernorm_per_task"]),
-        )
-
-    def _saved_learner(self, run_dir: str) -> Learner:
-        """The learner that this run goes on with, checked against this run's source."""
-        if self.config["pretrained_path"]:
-            raise ConfigError(
-                "continue_from has a first task already; leave out pretrained_path"
-            )
-        learner, self.earlier, header = open_learner(run_dir)
-        config, model = self.source.config, self.source.model
-        require_fit(
-            run_dir,
-            header,
-            config["model"],
-            model.encoder.architecture,
-            self.vocabulary,
-        )
-        for name, told in self.earlier.items():
-            open_network(learner, name, told, Path(run_dir))
-            if not isinstance(told.get("record"), dict):
-                raise CheckpointError(
-                    f"{run_dir}: task {name!r} has no record of its metrics"
-                )
-        for key, has in (
-            ("prune_embeddings", "embedding" in learner.kinds),
-            ("layernorm_per_task", learner.layernorm_per_task),
-        ):
-            if key in self.config.external_config_dict and self.config[key] != has:
-                raise ConfigError(
-                    f"continue_from: the learner was begun with {key} {has}; leave the key out"
-                )
-            self.config[key] = has
-        self.pretrain_record = header["pretrain"]
-        # Of the first task, which stays as it is.
-        self.max_length = header["max_length"]
-        return learner
-
     def _stage(self, task: Task) -> TaskStage:
         """The stage of a task whose name the learner does not have yet."""
         if task.name in self.learner.tasks:
@@ -274,7 +212,7 @@ class ContinualRun:
             self.learner,
             self.vocabulary,
             results["pretrain"],
-            self.max_length,
+            self.beginning.max_length,
         )
         save_json(
             run_dir / "vocabulary.json", {"items": item_tokens(self.source.dataset)}
