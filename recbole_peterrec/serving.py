@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from recbole_peterrec.saved_model import (
     open_next_item,
     open_task,
 )
+
+AT_ONCE = 512  # users that are encoded together
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class UserModel:
 
     @torch.inference_mode()
     def scores(self, task: str, histories: Sequence[Sequence[str]]) -> torch.Tensor:
-        """Score every label for every user.
+        """Score every label for every user, however many.
 
         Args:
             task: name of a task of the run, or ``pretraining``.
@@ -120,17 +123,12 @@ class UserModel:
             if not ids:
                 raise DataError(f"history {number} has no item that the backbone knows")
             rows.append(torch.tensor(ids[-served.max_length :]))
-        lengths = torch.tensor([len(row) for row in rows])
-        items = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-        items, lengths = items.to(self.device), lengths.to(self.device)
-        if self._learner is None:
-            scores = served.network.scores(items, lengths).cpu()
-        else:
-            with self._lock:
-                if self._viewed != task:
-                    self._learner.view(task)
-                    self._viewed = task
-                scores = served.network.scores(items, lengths).cpu()
+        scores = torch.cat(
+            [
+                self._scores_of(task, served.network, rows[start : start + AT_ONCE])
+                for start in range(0, len(rows), AT_ONCE)
+            ]
+        )
         return scores[:, 1:] if task == PRETRAINING else scores  # column 0 is padding
 
     def top(
@@ -160,6 +158,27 @@ class UserModel:
                 best.indices.tolist(), best.values.tolist(), strict=True
             )
         ]
+
+    def _scores_of(
+        self, task: str, network: TaskNetwork, rows: list[torch.Tensor]
+    ) -> torch.Tensor:
+        """Of a few users by the ids of their items."""
+        lengths = torch.tensor([len(row) for row in rows])
+        items = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+        with self._viewing(task):
+            return network.scores(items.to(self.device), lengths.to(self.device)).cpu()
+
+    @contextlib.contextmanager
+    def _viewing(self, task: str) -> Iterator[None]:
+        """Keep a learner's encoder set to a task meanwhile."""
+        if self._learner is None:
+            yield
+            return
+        with self._lock:
+            if self._viewed != task:
+                self._learner.view(task)
+                self._viewed = task
+            yield
 
     def _open(self, task: str) -> _Served:
         # A network in the making marks on the shared encoder what it was trained with.

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import recbole_peterrec
-from recbole_peterrec import UserModel
+from recbole_peterrec import UserModel, serving
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
@@ -334,6 +334,18 @@ def test_task_may_set_keys_for_itself(run, first):
     assert records["gender"]["epochs"] == 3 and records["age"]["epochs"] == 1
     assert records["gender"]["instances"] == {"train": 36, "valid": 12, "test": 12}
     assert timeless(records["age"]) == timeless(first["results"]["tasks"]["age"])
+
+
+def test_many_users_are_scored_a_few_at_a_time_in_their_order(first, monkeypatch):
+    monkeypatch.setattr(serving, "AT_ONCE", 2)
+    model = UserModel(first["run_dir"])
+    histories = [[f"i{i}" for i in range(n, 2 * n + 1)] for n in (7, 1, 3, 9, 2)]
+    network, sizes = model._open("buy").network, []
+    network.register_forward_hook(lambda *given: sizes.append(len(given[2])))
+    together = model.scores("buy", histories)
+    assert sizes == [2, 2, 1]
+    for history, row in zip(histories, together, strict=True):
+        torch.testing.assert_close(model.scores("buy", [history])[0], row)
 
 
 @pytest.mark.parametrize("round_", range(3))
