@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from recbole_peterrec.errors import ConfigError, DataError, did_you_mean
+
+BYTE_ORDER_MARK = "\ufeff"
 
 
 def require_folder(folder: str, dataset: str, suffix: str, where: str) -> None:
@@ -48,15 +51,17 @@ def require_columns(
         intervals: RecBole's ``val_interval``; its columns must be there too, and fit.
 
     Raises:
-        DataError: folder, file or column missing, of another type, or a header that is not
-            RecBole's.
+        DataError: folder, file or column missing, of another type, a header that is not RecBole's,
+            or rows with more values than it names.
         ConfigError: an interval of a token column, or a list of values of a number's.
     """
     require_folder(folder, dataset, suffix, where)
     path = os.path.join(folder, f"{dataset}.{suffix}")
     if not os.path.isfile(path):
         raise DataError(f"{where}: file {path} not found")
-    kinds = dict(read_header(path, separator, encoding, where))
+    columns = read_header(path, separator, encoding, where)
+    _require_width(path, len(columns), separator, encoding, where)
+    kinds = dict(columns)
     intervals = intervals or {}
     for field in (*fields, *intervals):
         if field not in kinds:
@@ -106,6 +111,10 @@ def read_header(
     try:
         with open(path, encoding=encoding or "utf-8") as file:
             header = file.readline().rstrip("\r\n")
+        if header.startswith(BYTE_ORDER_MARK):
+            raise DataError(
+                f"{where}: {path} begins with a byte order mark; set encoding: utf-8-sig"
+            )
     except (OSError, UnicodeDecodeError, LookupError) as error:
         raise DataError(f"{where}: {path} cannot be read as text: {error}") from error
     columns = []
@@ -118,6 +127,27 @@ def read_header(
             )
         columns.append((name, kind))
     return columns
+
+
+def _require_width(
+    path: str, columns: int, separator: str, encoding: str | None, where: str
+) -> None:
+    """Refuse a first row with more values than columns: pandas would take them for an index, and
+    every value for that of the column before."""
+    if len(separator) != 1:
+        return  # RecBole's is a regular expression then
+    try:
+        with open(path, encoding=encoding or "utf-8", newline="") as file:
+            file.readline()
+            rows = csv.reader(file, delimiter=separator)
+            width = next((len(row) for row in rows if row), 0)
+    except (UnicodeDecodeError, csv.Error):
+        return  # what reads it all says so
+    if width > columns:
+        raise DataError(
+            f"{where}: {path} names {columns} columns in its first line, and the next has {width} "
+            f"values; remove what is too much, such as a separator at the end of each row"
+        )
 
 
 def refuse_mixed_gaps(
@@ -156,7 +186,7 @@ def reading(where: str, config, suffix: str = "inter") -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         reason = " ".join(str(error).split())
         if "feat is empty" in reason:
             reason = (

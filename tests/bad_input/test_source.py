@@ -52,6 +52,24 @@ def test_file_without_a_typed_header_is_refused(case):
     holds(case.error(), str(case.inter), "name:type", "'user_id'")
 
 
+@pytest.mark.parametrize("model", ["PeterRec", "SASRec"])
+def test_rows_that_end_with_a_separator_are_refused(case, model):
+    """pandas would take the users for an index, and each value for the column before its own."""
+    lines = case.inter.read_text().splitlines()
+    case.inter.write_text("\n".join([lines[0], *(f"{row}\t" for row in lines[1:])]))
+    message = case.error(model=model)
+    holds(
+        message, "source", str(case.inter), "4 columns", "5 values", "end of each row"
+    )
+
+
+def test_a_byte_order_mark_is_named_with_the_encoding_that_reads_it(case):
+    text = case.inter.read_text()
+    case.inter.write_text(text, encoding="utf-8-sig")
+    holds(case.error(), str(case.inter), "encoding: utf-8-sig")
+    assert case.run("--encoding=utf-8-sig", tasks=[GENDER]) == 0
+
+
 def test_time_that_is_not_loaded_is_no_traceback(case):
     """RecBole's own default of load_col leaves the timestamp out."""
     status = case.run(load_col={"inter": ["user_id", "item_id"]}, tasks=[GENDER])
