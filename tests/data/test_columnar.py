@@ -194,10 +194,23 @@ def test_rows_without_user_beside_rows_without_item_are_refused(tmp_path, cache)
 
 
 @pytest.mark.parametrize(
+    "items", [('"Tis', '"Tis'), ('"a"b', "c"), ('"a" ', "c")], ids=["open", "b", " "]
+)
+@pytest.mark.parametrize("cache", [None, 0])
+def test_quotes_that_recbole_refuses_are_refused(tmp_path, items, cache):
+    """pandas' fast engine would make one token of all lines between two of them."""
+    write(tmp_path, [(f"u{n}", "x", f"i{n}", 1, n) for n in range(9)])
+    with open(tmp_path / "odd" / "odd.inter", "a") as file:
+        file.writelines(f"u1\tx\t{item}\t1\t5\nu2\tx\ti2\t1\t6\n" for item in items)
+    with pytest.raises(DataError, match="expected after"):
+        SequenceDataset(config(tmp_path, cache=cache))
+
+
+@pytest.mark.parametrize(
     ("line", "message"),
     [
         ("u\tx\ti\0j\t1\t5", "NUL"),
-        ('"u\tx\ti\t1\t5', "EOF inside string"),
+        ('"u\tx\ti\t1\t5', "unexpected end of data"),
         ("u\tx\ti\t1\tnoon", "could not convert string to float: 'noon'"),
         ("u\tx\ti\udcff\t1\t5", "codec can't decode"),
     ],
