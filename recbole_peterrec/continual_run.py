@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_peterrec.capacity import (
+    AUTO,
     capacity_table,
     plan_capacity,
     require_retraining,
@@ -53,6 +54,7 @@ class ContinualRun:
         self.config = config
         tell_unread(config, ("pretrained", *TUNING))
         tasks = read_tasks(config)
+        tell_unread(config, _unread_pruning(config, tasks))
         if config["continue_from"] and not tasks:
             raise ConfigError(
                 "continue_from learns further tasks, and tasks or task_order is an empty list; "
@@ -233,3 +235,12 @@ class ContinualRun:
             "record": learned.record,
         }
         save_learned_task(run_dir, stage.task.name, self.learner, told)
+
+
+def _unread_pruning(config: Config, tasks: list[Task]) -> list[str]:
+    """Keys of pruning that the run's other settings leave without use."""
+    ratios = [config["prune_ratio"], *(task.config["prune_ratio"] for task in tasks)]
+    unread = [] if AUTO in ratios else ["prune_tolerance"]
+    if not config["prune_embeddings"] and not config["continue_from"]:
+        unread.append("embedding_prune_ratio")
+    return unread

@@ -27,7 +27,8 @@ def prune_and_retrain(
         histories: of the run, to which those of the retrainings are added.
 
     Returns:
-        What retraining gave, and the share that was freed.
+        What retraining gave, its epochs and seconds those of all that were tried, and the share
+        that was freed.
     """
     ratio = lesson.config["prune_ratio"]
     if ratio != AUTO:
@@ -44,8 +45,13 @@ def _largest_tolerable(
     metric = config["valid_metric"].lower()
     floor = before.valid[metric] * (1 - config["prune_tolerance"])
     head_state: dict[str, Any] = copy.deepcopy(lesson.head.state_dict())
+    epochs, seconds = 0, 0.0
     for ratio in AUTO_RATIOS:
         after = _retrain(learner, lesson, ratio, f"{name}@{ratio:g}", histories)
+        after.epochs, after.seconds = epochs, seconds = (
+            epochs + after.epochs,
+            seconds + after.seconds,
+        )
         reached = after.valid[metric]
         logging.getLogger().info(
             f"{name}: pruning {ratio:g} gives valid {metric} {reached:.4f}, wanted {floor:.4f}"

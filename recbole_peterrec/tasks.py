@@ -30,7 +30,6 @@ MEASURED_BY = frozenset(
         "user_inter_num_interval",
         "item_inter_num_interval",
         "train_neg_sample_args",
-        "rank_rho",
         "MAX_ITEM_LIST_LENGTH",
     )
 )

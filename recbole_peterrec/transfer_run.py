@@ -17,7 +17,7 @@ from recbole_peterrec.sequential_run import write_backbone
 from recbole_peterrec.source_stage import SequentialStage
 from recbole_peterrec.task_stage import JoinedSource, TaskStage
 from recbole_peterrec.tasks import Task, read_tasks
-from recbole_peterrec.unread import PRUNING, tell_unread
+from recbole_peterrec.unread import PRUNING, tell_unread, tuned_without
 
 
 class TransferRun:
@@ -43,6 +43,7 @@ class TransferRun:
         tasks = read_tasks(config)
         if not tasks:
             raise ConfigError(_pretraining_alone(config))
+        tell_unread(config, tuned_without(task.config for task in tasks))
         for key in ("carry_encoder", "joint_coefficient"):
             if config[key]:
                 _require_whole_tuning(key, tasks)
@@ -118,7 +119,10 @@ class TransferRun:
         if not self.config["joint_coefficient"]:
             return None
         model = copy.deepcopy(self.pretraining.model).requires_grad_(True)
-        return model, self.pretraining.loaders[0]
+        windows = self.pretraining.loaders[0]
+        # Of an earlier task nothing is left, its place in the shuffling neither.
+        windows.generator.manual_seed(self.pretraining.config["seed"])
+        return model, windows
 
 
 def _require_whole_tuning(key: str, tasks: list[Task]) -> None:

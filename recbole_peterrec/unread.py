@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from recbole_peterrec.config import Config
@@ -28,6 +28,10 @@ TUNING = (
     "tune_layers",
     "tuning",
 )
+BY_TUNING = {  # what only one tuning reads
+    "patch": tuple(key for key in TUNING if key.startswith("patch_")),
+    "last": ("tune_layers",),
+}
 PRUNING = (
     "checked_rows",
     "embedding_prune_ratio",
@@ -66,6 +70,18 @@ def tell_unread(config: Config, keys: Collection[str]) -> None:
     for task, task_defaults in _given_tasks(config):
         unread = _wished(task, {**defaults, **given, **task_defaults}, keys)
         _warn(config, unread, f" of task {task['name']!r}")
+
+
+def tuned_without(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Keys that none of the tasks' tunings reads.
+
+    Args:
+        tasks: their configs.
+    """
+    used = {task["tuning"] for task in tasks}
+    return [
+        key for tuning, keys in BY_TUNING.items() if tuning not in used for key in keys
+    ]
 
 
 def _warn(config: Config, unread: list[str], where: str) -> None:

@@ -336,6 +336,20 @@ def test_task_may_set_keys_for_itself(run, first):
     assert timeless(records["age"]) == timeless(first["results"]["tasks"]["age"])
 
 
+def test_a_task_of_mtl_is_what_it_is_alone(run):
+    """The source's windows, which all tasks are learned beside, are shuffled as if it were."""
+    both = run("MTL", tasks=[GENDER, AGE])
+    alone = run("MTL", tasks=[AGE])
+    name = "tasks/age/weights.safetensors"
+    assert file_of(both, name) == file_of(alone, name)
+
+
+def test_a_run_s_own_rho_of_ranked_negatives_is_its_tasks(run, data):
+    keys = settings(data, protocol="conure", rank_rho=0.05, tasks=[TARGET])
+    (task,) = read_tasks(Config("PeterRec", "toy", config_dict=keys))
+    assert task.config["rank_rho"] == 0.05
+
+
 def test_many_users_are_scored_a_few_at_a_time_in_their_order(first, monkeypatch):
     monkeypatch.setattr(serving, "AT_ONCE", 2)
     model = UserModel(first["run_dir"])

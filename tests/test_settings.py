@@ -12,8 +12,10 @@ import yaml
 
 from recbole_peterrec import run
 from recbole_peterrec.config import Config
+from recbole_peterrec.continual_run import ContinualRun
 from recbole_peterrec.errors import UserError
 from recbole_peterrec.tasks import read_tasks
+from recbole_peterrec.transfer_run import TransferRun
 from recbole_peterrec.unread import PRUNING, TUNING, tell_unread
 from tests.toy import TARGET, settings, write_toy
 
@@ -198,6 +200,30 @@ def test_keys_of_another_kind_of_run_are_told(
     tell_unread(Config(model, "toy", config_dict=config), unread)
     messages = [record.message for record in caplog.records]
     assert messages == [f"{model} does not read {told}"]
+
+
+@pytest.mark.parametrize(
+    ("model", "keys", "told"),
+    [
+        ("FineAll", {"patch_count": 1, "tune_layers": 2}, "patch_count, tune_layers"),
+        ("PeterRec", {"tune_layers": 2}, "tune_layers"),
+        ("FineLast", {"tune_layers": 2}, None),
+        ("Conure", {"prune_tolerance": 0.2}, "prune_tolerance"),
+        ("Conure", {"prune_tolerance": 0.2, "prune_ratio": "auto"}, None),
+        ("Conure", {"embedding_prune_ratio": 0.4}, "embedding_prune_ratio"),
+        ("Conure", {"embedding_prune_ratio": 0.4, "prune_embeddings": True}, None),
+    ],
+    ids=str,
+)
+def test_keys_that_other_settings_leave_unread_are_told(
+    tmp_path, caplog, model, keys, told
+):
+    given = settings(write_toy(tmp_path / "data"), **keys)
+    del given["patch_reduction"]
+    config = Config(model, "toy", config_dict=given)
+    (ContinualRun if model == "Conure" else TransferRun)(config)
+    messages = [r.message for r in caplog.records if "does not read" in r.message]
+    assert messages == ([f"{model} does not read {told}"] if told else [])
 
 
 def test_defaults_of_a_saved_config_are_not_told(tmp_path, caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 
@@ -135,6 +136,10 @@ def test_auto_takes_the_largest_ratio_that_keeps_the_valid_metric(folder, tmp_pa
         assert kept == [False] * (len(tried) - 1) + [kept[-1]]
         assert kept[-1] or ratios[-1] == 0.5
         assert record["prune_ratio"] == ratios[-1]
+        with open(tmp_path / "run/curves.csv") as file:
+            rows = [row for row in csv.DictReader(file)]
+        stages = [row for row in rows if row["stage"].split("@")[0] == name]
+        assert record["epochs"] == len({(r["stage"], r["epoch"]) for r in stages})
 
 
 def test_next_items_are_served_as_the_pretraining_predicts_them(learner):
