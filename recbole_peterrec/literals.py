@@ -85,7 +85,9 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """
     try:
         with open(path, encoding="utf-8") as file:
-            content = yaml.load(file, Loader=Loader) or {}
+            content = yaml.load(file, Loader=Loader)
+        if content is None:  # an empty file
+            content = {}
         if isinstance(content, dict):
             return {
                 key: plain(value, f"config file {path}: {key}")

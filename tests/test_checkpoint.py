@@ -187,3 +187,8 @@ def test_a_disk_that_fills_while_a_state_is_written_is_told_and_leaves_the_old_o
     monkeypatch.undo()
     assert torch.equal(checkpoint.load_state(path)["w"], torch.zeros(3))
     assert os.listdir(tmp_path) == ["state.pt"]
+
+
+def test_others_may_read_what_is_written(tmp_path):
+    checkpoint.write_atomically(tmp_path / "file", b"content")
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644

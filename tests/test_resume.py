@@ -463,3 +463,43 @@ def test_a_model_of_recbole_does_not_go_on_with_other_columns_of_items(
     file.write_text(header + "".join(f"i{i}\tc{i % 4}\n" for i in range(30)))
     with pytest.raises(ConfigError, match="the data of pretraining are not those"):
         run(config_dict={"resume": str(tmp_path / "run"), "state": "ERROR"})
+
+
+def test_what_a_killed_process_left_half_written_is_taken_away(folder, tmp_path):
+    run_dir = tmp_path / "run"
+    with stopped_at(4):
+        run("PeterRec", "toy", config_dict=config(folder, "PeterRec", run_dir))
+    remains = [
+        run_dir / ".results.json.x1.unfinished",
+        run_dir / "training" / ".best.pt.x2.unfinished",
+    ]
+    for file in remains:
+        file.write_bytes(b"half")
+    run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+    assert not list(run_dir.rglob(".*.unfinished"))
+
+
+@pytest.mark.parametrize(
+    "key", ["epochs", "seed", "learning_rate", "tasks", "checkpoint_dir"]
+)
+def test_resume_refuses_every_key_that_would_change_the_run(tmp_path, key):
+    value = {"tasks": [], "checkpoint_dir": "x"}.get(key, 1)
+    with pytest.raises(ConfigError, match=f"leave out {key}"):
+        run(config_dict={"resume": str(tmp_path), key: value})
+
+
+def test_a_directory_that_another_run_makes_meanwhile_is_left_to_it(
+    toy_config, tmp_path, monkeypatch
+):
+    config = toy_config(run_dir=None, checkpoint_dir=str(tmp_path / "saved"))
+    mkdir, taken = Path.mkdir, []
+
+    def raced(self, *args, **kwargs):
+        if self.parent.name == "saved" and not taken:
+            taken.append(self)
+            mkdir(self)
+        mkdir(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", raced)
+    made = run_directory.make(config)
+    assert made == taken[0].with_name(f"{taken[0].name}-2")

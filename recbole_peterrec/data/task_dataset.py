@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 from collections.abc import Sequence
 
@@ -157,7 +158,10 @@ class TaskDataset(Dataset):
         column, bins = self.inter_feat[self.iid_field], self.config["bins"]
         if bins is not None:
             numeric = isinstance(bins, list) and all(
-                isinstance(cut, (int, float)) for cut in bins
+                isinstance(cut, (int, float))
+                and not isinstance(cut, bool)
+                and math.isfinite(cut)
+                for cut in bins
             )
             if not numeric or not bins or sorted(set(bins)) != bins:
                 raise ConfigError(

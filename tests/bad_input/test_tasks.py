@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -111,6 +112,8 @@ def test_task_name_that_is_no_folder_name_is_refused(case, name):
         ([{**TASKS[1], "bins": [40, 20]}], ("'age'", "bins", "increasing")),
         ([{**TASKS[1], "bins": ["young", "old"]}], ("'age'", "bins", "numbers")),
         ([{**TASKS[1], "bins": [20, "old"]}], ("'age'", "bins", "numbers")),
+        ([{**TASKS[1], "bins": [20, math.nan]}], ("'age'", "bins", "numbers")),
+        ([{**TASKS[1], "bins": [True, 30]}], ("'age'", "bins", "numbers")),
         ([{**TASKS[1], "bins": 20}], ("'age'", "bins")),
         ([{**GENDER, "bins": [1]}], ("'gender'", "no numbers")),
         ([{**GENDER, "loss_type": "MSE"}], ("'gender'", "loss_type", "CE")),

@@ -7,13 +7,15 @@ import multiprocessing
 import os
 import resource
 import signal
+from dataclasses import fields, replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from recbole_peterrec.cli import main
-from recbole_peterrec.data import cache
-from recbole_peterrec.data.cache import cached_sequences
+from recbole_peterrec.data import cache, columnar
+from recbole_peterrec.data.cache import cached_sequences, fingerprint
 from recbole_peterrec.data.selection import Selection
 from recbole_peterrec.errors import DataError
 from tests.toy import INTER, inter_rows, toy_flags, write_config, write_table, write_toy
@@ -283,3 +285,55 @@ def test_full_disk_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys)
         assert word in line
     assert folders(tmp_path / "saved" / "cache") == []
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "field", [f.name for f in fields(Selection) if f.name != "path"]
+)
+def test_all_of_a_selection_is_of_its_fingerprint(source, field):
+    one = selection(source)
+    assert fingerprint(replace(one, **{field: "another"})) != fingerprint(one)
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(source, root, monkeypatch):
+    read = pd.read_csv
+
+    def meanwhile(*args, **kwargs):
+        yield from read(*args, **kwargs)
+        with open(source, "a") as file:
+            file.write("late\ti1\t5\t1\n")
+
+    monkeypatch.setattr(columnar.pd, "read_csv", meanwhile)
+    with pytest.raises(DataError, match="was changed while it was read"):
+        cached_sequences(root, selection(source))
+    assert not list(root.glob("toy-*"))
+
+
+def recorded(monkeypatch):
+    """Names of what is written to the disk and of what is renamed, in order."""
+    calls, sync, rename = [], os.fsync, os.rename
+
+    def synced(handle):
+        calls.append(("sync", os.path.basename(os.readlink(f"/proc/self/fd/{handle}"))))
+        sync(handle)
+
+    def renamed(source, target):
+        calls.append(("rename", os.path.basename(source)))
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    return calls
+
+
+def test_all_is_on_the_disk_before_the_folder_has_its_name(source, root, monkeypatch):
+    calls = recorded(monkeypatch)
+    cached_sequences(root, selection(source))
+    made = next(place for place, call in enumerate(calls) if call[0] == "rename")
+    synced = {name for _, name in calls[:made]}
+    assert synced == {
+        "meta.json",
+        calls[made][1],
+        *(f"{name}.npy" for name in cache.NAMES),
+    }
+    assert calls[made + 1 :] == [("sync", root.name)]

@@ -284,3 +284,14 @@ def test_the_whole_is_told_as_by_recbole(tmp_path):
         assert "The number of inters" in str(ours)
         part = ours.build()[1]
         assert part.inter_num == len(part) == 3
+
+
+@pytest.mark.parametrize("column", ["timestamp", "rating"])
+def test_columns_that_are_normalized_alone_are_those_of_recbole(tmp_path, column):
+    keys = {"normalize_field": [column], "normalize_all": None}
+    write(tmp_path, [("u", "x", f"i{n}", n, 10 * n) for n in range(5)])
+    theirs = SequenceDataset(config(tmp_path, **keys))
+    theirs.build()
+    ours = SequenceDataset(config(tmp_path, cache=0, **keys))
+    assert list((tmp_path / "saved" / "cache").glob("odd-*"))
+    assert_same_arrays(ours, theirs)

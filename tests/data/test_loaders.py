@@ -127,3 +127,28 @@ def test_recboles_models_are_ranked_against_the_same_candidates(
         loaders = make_loaders(config, dataset(config))[1:]
         found.append([visible(loader) for loader in loaders])
     assert found[0] == found[1]
+
+
+def test_drawing_candidates_leaves_numpy_s_generator_as_it_was():
+    users, items = np.repeat([1, 2], 3), np.array([1, 2, 3, 3, 4, 5])
+    sampler = CandidateSampler(users, items, 3, 40)
+    np.random.seed(1)
+    expected = np.random.random()
+    np.random.seed(1)
+    sampler.candidates(np.array([1, 2]), 5, seed=3)
+    assert np.random.random() == expected
+
+
+def test_validation_and_test_rows_have_candidates_of_their_own(toy_config):
+    config = toy_config(eval_args=UNI)
+    _, valid, test = make_loaders(config, SequenceDataset(config))
+    users = [part._dataset.inter_feat["user_id"] for part in (valid, test)]
+    assert torch.equal(*users)
+    assert not torch.equal(valid.candidates, test.candidates)
+
+
+def test_rows_stay_in_their_order_where_shuffle_is_off(toy_config):
+    config = toy_config(shuffle=False, train_batch_size=7)
+    train = make_loaders(config, SequenceDataset(config))[0]
+    users = torch.cat([batch["user_id"] for batch in train])
+    assert torch.equal(users, train._dataset.inter_feat["user_id"])

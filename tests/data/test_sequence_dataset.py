@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -237,3 +238,31 @@ def test_held_out_users_rows_are_in_the_order_of_ids():
     assert found.users.tolist() == [3] and found.stop.tolist() == [7]
     assert found.valid.tolist() == [1, 4]
     assert found.test.tolist() == []
+
+
+def test_users_are_held_out_by_the_seed(toy_config):
+    held = []
+    for seed in (1, 1, 2):
+        config = toy_config(
+            seed=seed,
+            eval_args={
+                "split": {"RS": [0.6, 0.2, 0.2]},
+                "order": "RO",
+                "group_by": "none",
+            },
+        )
+        parts = SequenceDataset(config).build()
+        held.append(parts[1].inter_feat["user_id"].tolist())
+    assert held[0] == held[1] != held[2]
+
+
+@pytest.mark.parametrize(("share", "context"), [(0, 1), (0.5, 6), (0.25, 3)])
+def test_later_windows_repeat_the_share_that_is_asked_for(
+    uneven_config, share, context
+):
+    train = SequenceDataset(uneven_config(window_overlap=share)).build()[0]
+    rows = train.inter_feat
+    before = rows["item_length"] - rows[TARGETS]
+    later = before[rows["user_id"] == rows["user_id"].max()][1:]
+    assert later.tolist() == [context] * len(later)
+    assert len(later)

@@ -7,7 +7,7 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset, bracket_names
 from recbole_peterrec.errors import DataError
 from recbole_peterrec.tasks import read_tasks
-from tests.toy import INTER, TARGET, USER, write_table
+from tests.toy import INTER, TARGET, TASKS, USER, write_table
 
 AGES = [(f"u{i}", age, "M") for i, age in enumerate([19, 20, 29, 30, 60, 61])]
 DECADES = {"name": "age", "kind": "profile", "field": "age", "bins": [20, 30, 60]}
@@ -209,3 +209,10 @@ def test_rows_without_user_beside_rows_without_label_are_refused(task, tmp_path,
         definition["field"] = "item_id"
     with pytest.raises(DataError, match="1 rows without user and 2 without label"):
         task(definition)
+
+
+@pytest.mark.parametrize("first", ["F", "M"])
+def test_classes_are_in_order_whatever_the_file_s(task, tmp_path, first):
+    rows = [(f"u{i}", 30, first if i < 5 else "MF"[first == "M"]) for i in range(20)]
+    write_table(tmp_path / "data" / "toy" / "toy.user", USER, rows)
+    assert task(TASKS[0]).labels == ["F", "M"]

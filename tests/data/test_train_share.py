@@ -146,3 +146,12 @@ def test_what_a_share_leaves_out_is_of_the_data_that_a_run_goes_on_with(
         dataset = TaskDataset(task.config, source)
         digests.append(data_digest(dataset, make_loaders(task.config, dataset)))
     assert len(set(digests)) == 3
+
+
+def test_which_instances_are_learned_depends_on_the_seed(loaders_of):
+    places = []
+    for seed in (1, 2):
+        whole = instances(loaders_of(TARGET, seed=seed)[0])
+        learned = instances(loaders_of(TARGET, seed=seed, train_share=0.3)[0])
+        places.append([whole.index(row) for row in learned])
+    assert places[0] != places[1]

@@ -54,3 +54,14 @@ def test_windows_by_hand():
 def test_an_overlap_as_long_as_the_window_is_refused():
     with pytest.raises(ValueError, match="overlap"):
         cut_windows(np.array([0]), np.array([1]), np.array([5]), 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("stop", "expected"),
+    [(3, [(0, 3, 2)]), (5, [(0, 5, 4)]), (8, [(0, 5, 4), (3, 8, 3)])],
+)
+def test_no_window_is_without_a_target(stop, expected):
+    windows = cut_windows(np.array([0]), np.array([1]), np.array([stop]), 4, 1)
+    assert (
+        list(zip(windows.start, windows.stop, windows.targets, strict=True)) == expected
+    )

@@ -1,5 +1,7 @@
 """RecBole's metrics on a small ranking, by hand."""
 
+import math
+
 import pytest
 import torch
 from recbole.evaluator import Evaluator
@@ -60,3 +62,25 @@ def test_metrics_of_more_than_ranks_are_refused(toy_config):
     config["metrics"] = ["MRR", "ItemCoverage"]
     with pytest.raises(ConfigError, match="itemcoverage is not a measure"):
         RankCollector(config)
+
+
+def test_every_metric_at_several_places_by_hand(toy_config):
+    names = ["MRR", "Hit", "NDCG", "Recall", "Precision", "MAP"]
+    config = toy_config(
+        metrics=names, topk=[1, 3], valid_metric="MRR@3", metric_decimal_place=8
+    )
+    collector = RankCollector(config)
+    collector.eval_batch_collect(torch.tensor([1, 3, 4, 2]), None, None, None)
+    gains = [1, 1 / math.log2(4), 1 / math.log2(3)]
+    at_3 = {
+        "mrr": (1 + 1 / 3 + 1 / 2) / 4,
+        "hit": 3 / 4,
+        "ndcg": sum(gains) / 4,
+        "recall": 3 / 4,
+        "precision": 1 / 4,
+        "map": (1 + 1 / 3 + 1 / 2) / 4,
+    }
+    expected = {f"{name}@1": 1 / 4 for name in at_3}
+    expected |= {f"{name}@3": value for name, value in at_3.items()}
+    found = Evaluator(config).evaluate(collector.get_data_struct())
+    assert found == pytest.approx(expected)

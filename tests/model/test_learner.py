@@ -153,3 +153,72 @@ def test_a_head_of_another_width_does_not_fit(tmp_path):
     save_learned_task(tmp_path, "t1", learner, told)
     with pytest.raises(CheckpointError, match="does not fit"):
         open_learner(tmp_path)
+
+
+def test_layernorms_of_a_task_start_from_those_of_the_first():
+    learner = Learner(encoder(), layernorm_per_task=True)
+    live(learner, [("adam", 0.5, False)] * 2)
+    first, second = (learner.norms(task) for task in ("t0", "t1"))
+    assert not all(torch.equal(first[name], second[name]) for name in first)
+    learner.begin("next")
+    state = learner.encoder.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in first.items())
+
+
+@pytest.mark.parametrize("norms", [False, True])
+def test_unpruning_gives_back_what_was_trained_before(norms):
+    learner = Learner(encoder(), layernorm_per_task=norms)
+    live(learner, [("adam", 0.5, False)])
+    learner.begin("next")
+    net = network(learner, first=False)
+    train(net, "adam", False)
+    before = {k: v.clone() for k, v in learner.effective_state().items()}
+    trained = set(net.trained_state())
+    learner.prune({"convolution": 0.5})
+    train(net, "adam", False)
+    learner.unprune()
+    after = learner.effective_state()
+    assert all(torch.equal(after[name], value) for name, value in before.items())
+    assert set(net.trained_state()) == trained
+
+
+def test_retraining_the_first_task_trains_its_kept_weights_and_the_head_only():
+    learner = Learner(encoder())
+    learner.begin("first")
+    assert learner.encoder.embedding.weight.requires_grad
+    learner.prune({"convolution": 0.5})
+    trained = [n for n, p in learner.encoder.named_parameters() if p.requires_grad]
+    assert trained
+    assert all(name.endswith("parametrizations.weight.0.values") for name in trained)
+
+
+def test_a_ratio_that_cannot_be_prunes_nothing():
+    learner = Learner(encoder(), ("convolution", "embedding"))
+    learner.begin("first")
+    with pytest.raises(OwnershipError, match="above 0 and below 1"):
+        learner.prune({"convolution": 0.5, "embedding": 1.5})
+    assert learner.capacity_free() == 1
+
+
+def test_a_learner_takes_no_more_tasks_than_a_byte_counts(monkeypatch):
+    monkeypatch.setattr("recbole_peterrec.model.learner.MOST_TASKS", 2)
+    learner = Learner(encoder())
+    live(learner, [("sgd", 0.5, False)] * 2)
+    with pytest.raises(OwnershipError, match="at most 2 tasks"):
+        learner.begin("third")
+
+
+@pytest.mark.parametrize("norms", [False, True])
+def test_a_kept_task_leaves_nothing_to_train(norms):
+    learner = Learner(encoder(), layernorm_per_task=norms)
+    ((net, *_),) = live(learner, [("adam", 0.5, False)]).values()
+    assert not net.trained_state()
+
+
+def test_a_fingerprint_is_of_the_head_too():
+    learner = Learner(encoder())
+    live(learner, [("adam", 0.5, False)])
+    for part in ("weight", "bias"):
+        before = learner.fingerprint("t0")
+        getattr(learner.heads["t0"], part).data.view(-1)[-1] += 1e-6
+        assert learner.fingerprint("t0") != before

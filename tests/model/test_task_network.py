@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recbole_peterrec.model.task_network import Tuning, tuned_network
+from recbole_peterrec.model.task_network import TaskNetwork, Tuning, tuned_network
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.pooling import pool
 
@@ -100,3 +100,16 @@ def test_rows_encoded_apart_by_length_are_what_they_are_together(causal, pooling
     items = torch.randint(1, 20, (40, 30)) * (torch.arange(30) < lengths[:, None])
     together = pool(net.encoder(items), lengths, pooling)
     torch.testing.assert_close(net(items, lengths), together, rtol=0, atol=1e-6)
+
+
+def test_the_vector_that_the_head_reads_is_dropped_from():
+    net = TaskNetwork(
+        DilatedEncoder(DilatedArchitecture(20, 8, 3, (1,), True, "post")),
+        "last",
+        3,
+        head_dropout=1.0,
+    )
+    items, lengths = torch.randint(1, 20, (2, 5)), torch.tensor([5, 3])
+    assert not net(items, lengths).any()
+    assert net.user_vectors(items, lengths).any()
+    assert net.eval()(items, lengths).any()

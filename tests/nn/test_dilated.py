@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
+from recbole_peterrec.nn.conv import INIT_STD
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
+from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.residual import ResidualBlock
 from tests.nn import reference as ref
 
@@ -80,3 +83,31 @@ def test_more_padding_changes_no_real_state(causal, norm):
     items = torch.randint(1, 30, (2, 7))
     padded = torch.nn.functional.pad(items, (0, 20))
     torch.testing.assert_close(net(items), net(padded)[:, :7], rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("norm", ["post", "pre"])
+def test_a_block_drops_of_its_branch_and_nothing_of_its_input(norm):
+    block = ResidualBlock(6, 3, 1, True, norm, dropout=1.0)
+    nn.init.normal_(block.branch[1].conv.bias)
+    x = torch.randn(9, 2, 6)
+    assert torch.equal(block(x), x)
+    assert not torch.equal(block.eval()(x), x)
+
+
+def test_layers_start_as_the_authors_code_has_them():
+    torch.manual_seed(0)
+    net = DilatedEncoder(DilatedArchitecture(2000, 64, 3, (1, 2), True, "post"))
+    patch = ModelPatch(64, 2)
+    convolutions = [
+        net.get_submodule(name) for block in net.patch_sites("conv") for name in block
+    ]
+    for weight in (
+        net.embedding.weight,
+        patch.down.weight,
+        *(c.weight for c in convolutions),
+    ):
+        assert weight.std().item() == pytest.approx(INIT_STD, rel=0.05)
+        assert abs(weight.mean().item()) < 0.1 * INIT_STD
+    for bias in (patch.down.bias, *(c.bias for c in convolutions)):
+        assert not bias.any()
+    assert not net.embedding.weight[0].any()

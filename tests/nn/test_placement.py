@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from recbole_peterrec.nn.conv import DilatedConv
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.patch import ModelPatch
-from recbole_peterrec.nn.placement import INSERTIONS, insert_patches
+from recbole_peterrec.nn.placement import INSERTIONS, Parallel, Serial, insert_patches
 from tests.nn import reference as ref
 
 WIDTH = 8
@@ -159,3 +160,12 @@ def test_cardinality_is_the_sum_of_its_paths():
 def test_a_reduction_that_does_not_divide_is_refused():
     with pytest.raises(ValueError, match="does not divide"):
         ModelPatch(10, 4)
+
+
+@pytest.mark.parametrize("insertion", ["serial_before_norm", "parallel_before_norm"])
+def test_one_patch_a_block_is_at_its_last_convolution(insertion):
+    net = network()
+    insert_patches(net, insertion, random_patch, 1)
+    first, last = (unit.conv for unit in net.blocks[0].branch)
+    assert isinstance(first, DilatedConv)
+    assert isinstance(last, (Serial, Parallel))

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from recbole_peterrec.nn.table_rows import rows_of
+from recbole_peterrec.nn.table_rows import add_rows, rows_of
 
 
 @pytest.fixture
@@ -41,3 +42,26 @@ def test_repeated_rows_are_added_in_the_same_order_each_time(two_threads, width)
         rows_of(table, rows).backward(grad)
         found.append(table.grad)
     assert all(torch.equal(found[0], other) for other in found)
+
+
+class Accumulates(TorchDispatchMode):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function.overloadpacket.__name__.startswith("index_put"):
+            self.found.append(
+                args[3] if len(args) > 3 else (kwargs or {}).get("accumulate", False)
+            )
+        return function(*args, **(kwargs or {}))
+
+
+def test_repeated_rows_are_added_off_the_cpu_not_overwritten():
+    table, rows = (
+        torch.zeros(9, 4, device="meta"),
+        torch.zeros(3, dtype=torch.long, device="meta"),
+    )
+    with Accumulates() as seen:
+        add_rows(table, rows, torch.ones(3, 4, device="meta"))
+    assert seen.found == [True]

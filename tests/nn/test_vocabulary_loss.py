@@ -297,3 +297,13 @@ def test_repeated_targets_are_added_in_a_fixed_order_off_the_cpu_too(
         assert seen.names & UNORDERED
     else:
         assert not seen.names & UNORDERED
+
+
+@pytest.mark.parametrize("kind", ["rows", "columns"])
+def test_logits_far_below_zero_do_not_vanish(kind, tiles):
+    tiles(kind)
+    hidden, weight, bias, targets = example(dtype=torch.float)
+    ours = linear_cross_entropy(hidden, weight, bias - 1e3, targets)
+    theirs = F.cross_entropy(F.linear(hidden, weight, bias - 1e3), targets)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
+    assert all(g.isfinite().all() for g in gradients(ours, hidden, weight, bias))

@@ -1,8 +1,12 @@
 """The trainer on today's torch: best weights, resuming, NaN, same figures twice."""
 
+import contextlib
+
 import pytest
 import torch
+from recbole.trainer import Trainer
 
+from recbole_peterrec.checkpoint import load_state, save_state
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import CheckpointError, TrainingError
@@ -114,3 +118,52 @@ def test_generators_go_on_on_a_machine_with_other_devices(
     restore_random_states(before)
     assert torch.equal(torch.rand(3), drawn)
     assert len(taken) == (had_gpu and has_gpu)
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(torch.nan, "NaN"), (torch.inf, "infinite")]
+)
+def test_a_loss_that_is_no_number_stops_the_training(training, value, word):
+    trainer, (train, valid, _) = training()
+    loss = trainer.model.calculate_loss
+    trainer.model.calculate_loss = lambda batch: loss(batch) * value
+    with pytest.raises(TrainingError, match=f"loss is {word} in epoch 0, batch 0"):
+        trainer.fit(train, valid, verbose=False)
+
+
+class Stopped(Exception):
+    """What ends a training on the way."""
+
+
+@pytest.mark.parametrize("stopped_in", [1, 2, 3, None])
+def test_a_resumed_training_ends_where_an_undisturbed_one_does(
+    training, monkeypatch, stopped_in
+):
+    def worse(self, *_, **__):
+        score = 0.5 - 0.01 * self._epoch
+        return score, {"mrr@5": score}
+
+    def stop(epoch, _):
+        if epoch == stopped_in:
+            raise Stopped
+
+    monkeypatch.setattr(Trainer, "_valid_epoch", worse)
+    for going_on in (None, "yes"):
+        trainer, (train, valid, _) = training(epochs=9, stopping_step=2)
+        trainer.config["resume"] = going_on
+        with contextlib.suppress(Stopped):
+            callback = None if going_on else stop
+            trainer.fit(train, valid, verbose=False, callback_fn=callback)
+    assert [entry["epoch"] for entry in trainer.history] == [0, 1, 2, 3]
+    assert trainer.best_valid_score == 0.5
+
+
+def test_a_checkpoint_of_another_model_is_refused(training):
+    trainer, (train, *_) = training()
+    trainer.fit(train, verbose=False)
+    file = trainer.saved_model_file
+    save_state(file, {**load_state(file), "model": "GRec"})
+    with pytest.raises(
+        CheckpointError, match="not written by a training of NextItNetAR"
+    ):
+        trainer.resume_checkpoint(file)

@@ -119,3 +119,9 @@ def test_other_optimisers_are_left_as_they_are():
     optimiser = torch.optim.SGD([torch.nn.Parameter(torch.ones(2))], lr=1.0)
     before = dict(optimiser.param_groups[0])
     assert in_one_pass(optimiser).param_groups[0] == before
+
+
+@pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
+def test_adam_steps_by_torch_s_fused_kernel(kind):
+    optimizer = in_one_pass(kind([torch.zeros(2, requires_grad=True)]))
+    assert [group["fused"] for group in optimizer.param_groups] == [True]

@@ -124,3 +124,19 @@ def test_batches_are_spread_evenly(number, more):
     assert [given_[step] for step in at] == list(range(number))
     gaps = np.diff([-1, *at, steps - 1]) if number else []
     assert all(gap <= -(-steps // number) for gap in gaps)
+
+
+@pytest.mark.parametrize("rows", [2, 64])
+def test_the_joint_loss_weighs_the_source(parts, monkeypatch, rows):
+    keys = {"tuning": "all", "joint_coefficient": 0.25, "pretrained": False}
+    config, model, loaders, backbone, windows = parts(
+        own={"train_batch_size": rows}, **keys
+    )
+    bias = model.network.head.bias
+    for network, value in ((model, 1.0), (backbone, 8.0)):
+        monkeypatch.setattr(
+            network, "calculate_loss", lambda _, value=value: value + 0 * bias.sum()
+        )
+    trainer = MultiTaskTrainer(config, model, backbone, windows)
+    tasks, steps = len(loaders[0]), max(len(loaders[0]), len(windows))
+    assert trainer._train_epoch(loaders[0], 0) == pytest.approx(tasks + 2.0 * steps)

@@ -1,0 +1,42 @@
+"""Values out of flags and files."""
+
+import pytest
+
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.literals import parse_literal, read_yaml
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("~", None),
+        ("None", None),
+        ("true", True),
+        ("FALSE", False),
+        ("1e-3", 0.001),
+        ("[1, 'a']", [1, "a"]),
+        ("{mode: full, n: 1e5}", {"mode": "full", "n": 1e5}),
+        ("print(1)", "print(1)"),
+    ],
+)
+def test_a_flag_s_text_stands_for_a_value(text, value):
+    assert parse_literal(text) == value
+
+
+@pytest.mark.parametrize("text", ["1e5", "1e-3", "-2.5E+4", "+1_0e2", "1.e3"])
+def test_numbers_with_an_exponent_are_numbers_in_a_file(tmp_path, text):
+    (tmp_path / "keys.yaml").write_text(f"key: {text}\n")
+    assert read_yaml(tmp_path / "keys.yaml") == {"key": float(text)}
+
+
+@pytest.mark.parametrize("text", ["[]", "0", "false", "''", "- a"])
+def test_a_file_without_keys_is_refused(tmp_path, text):
+    (tmp_path / "keys.yaml").write_text(text)
+    with pytest.raises(ConfigError, match="must hold key: value lines"):
+        read_yaml(tmp_path / "keys.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "# nothing but a comment"])
+def test_an_empty_file_has_no_keys(tmp_path, text):
+    (tmp_path / "keys.yaml").write_text(text)
+    assert read_yaml(tmp_path / "keys.yaml") == {}

@@ -1,0 +1,61 @@
+"""Which share of a task's weights ``prune_ratio: auto`` frees."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from recbole_peterrec.capacity import plan_capacity
+from recbole_peterrec.lessons import Lesson
+from recbole_peterrec.model.learner import Learner
+from recbole_peterrec.pruning import prune_and_retrain
+from recbole_peterrec.training import Outcome
+from tests.model.test_learner import encoder
+
+KEYS = {
+    "prune_ratio": "auto",
+    "prune_tolerance": 0.1,
+    "valid_metric": "Hit@1",
+    "embedding_prune_ratio": 0.5,
+    "retrain_epochs": 3,
+    "epochs": 1,
+}
+
+
+def outcome(valid):
+    return Outcome({"hit@1": valid}, {}, epochs=1, seconds=0.5)
+
+
+@pytest.mark.parametrize(
+    ("reached", "taken"),
+    [([0.9], 0.95), ([0.89, 0.8, 0.91], 0.85), ([0.0] * 10, 0.5)],
+)
+@torch.no_grad()
+def test_the_largest_ratio_within_the_tolerance_is_taken(reached, taken):
+    learner, head, values = Learner(encoder()), nn.Linear(2, 2), iter(reached)
+    learner.begin("task")
+    given, started, histories = head.weight.clone(), [], {}
+
+    def train(*, stage_name, epochs):
+        assert epochs == 3
+        started.append(head.weight.clone())
+        head.weight.add_(1)
+        return outcome(next(values))
+
+    lesson = Lesson("task", SimpleNamespace(config=KEYS), None, head, train, None)
+    after, ratio = prune_and_retrain(learner, lesson, outcome(1.0), histories)
+    assert (after.valid["hit@1"], ratio) == (reached[-1], taken)
+    assert (after.epochs, after.seconds) == (len(reached), 0.5 * len(reached))
+    assert all(torch.equal(weight, given) for weight in started)
+    assert torch.equal(head.weight, given + 1)
+    assert list(histories) == [f"task@{0.95 - 0.05 * n:g}" for n in range(len(reached))]
+    learner.keep(head)
+    assert learner.capacity_free() == pytest.approx(taken, abs=0.01)
+
+
+def test_auto_is_planned_by_the_most_that_it_may_keep():
+    config = {"prune_ratio": "auto", "embedding_prune_ratio": 0.5}
+    tasks = [(f"t{number}", config) for number in range(6)]
+    (warning,) = plan_capacity(Learner(encoder()), tasks)
+    assert warning.startswith("task 't5' will find 3.1% of")

@@ -1,0 +1,30 @@
+"""Which value of a key a task has."""
+
+import pytest
+
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.tasks import read_tasks
+from tests.toy import TASKS
+
+
+def test_a_task_s_own_bound_of_epochs_wins(toy_config):
+    tasks = [{**TASKS[0], "finetune_epochs": 3}, TASKS[1]]
+    config = toy_config("PeterRec", tasks=tasks, finetune_epochs=2)
+    assert [task.config["epochs"] for task in read_tasks(config)] == [3, 2]
+
+
+def test_the_source_s_longest_history_is_not_the_tasks(toy_config):
+    config = toy_config("PeterRec", MAX_ITEM_LIST_LENGTH=4)
+    default = config["task_defaults"]["profile"]["MAX_ITEM_LIST_LENGTH"]
+    assert [task.config["MAX_ITEM_LIST_LENGTH"] for task in read_tasks(config)] == [
+        default
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    "key", ["embedding_size", "dilations", "softmax_samples", "nproc"]
+)
+def test_keys_of_the_network_are_no_task_s(toy_config, key):
+    config = toy_config("PeterRec", tasks=[{**TASKS[0], key: toy_config()[key]}])
+    with pytest.raises(ConfigError, match=f"task 'gender': {key} is a key of the run"):
+        read_tasks(config)
