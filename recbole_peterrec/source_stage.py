@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import recbole.data.dataset as recbole_datasets
@@ -10,7 +11,12 @@ from recbole.utils import ModelType, get_trainer, init_seed
 from torch import nn
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.data.atomic import check_interval, reading, require_columns
+from recbole_peterrec.data.atomic import (
+    check_interval,
+    reading,
+    require_aligned,
+    require_columns,
+)
 from recbole_peterrec.data.identity import data_digest
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
@@ -130,6 +136,15 @@ class SequentialStage:
             self.config["encoding"],
             tokens=columns[:2],
         )
+        for suffix in ("user", "item"):
+            file = Path(self.config["data_path"], f"{self.config['dataset']}.{suffix}")
+            if suffix in (self.config["load_col"] or (suffix,)) and file.is_file():
+                require_aligned(
+                    str(file),
+                    self.config["field_separator"],
+                    self.config["encoding"],
+                    "source",
+                )
         name = f"{self.config['model']}Dataset"
         default = recbole_datasets.SequentialDataset
         with reading("source", self.config):

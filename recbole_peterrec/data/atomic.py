@@ -8,6 +8,8 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
+import pandas as pd
+
 from recbole_peterrec.errors import ConfigError, DataError, did_you_mean
 
 BYTE_ORDER_MARK = "\ufeff"
@@ -59,9 +61,8 @@ def require_columns(
     path = os.path.join(folder, f"{dataset}.{suffix}")
     if not os.path.isfile(path):
         raise DataError(f"{where}: file {path} not found")
-    columns = read_header(path, separator, encoding, where)
-    _require_width(path, len(columns), separator, encoding, where)
-    kinds = dict(columns)
+    kinds = dict(read_header(path, separator, encoding, where))
+    require_aligned(path, separator, encoding, where)
     intervals = intervals or {}
     for field in (*fields, *intervals):
         if field not in kinds:
@@ -113,7 +114,7 @@ def read_header(
             header = file.readline().rstrip("\r\n")
         if header.startswith(BYTE_ORDER_MARK):
             raise DataError(
-                f"{where}: {path} begins with a byte order mark; set encoding: utf-8-sig"
+                f"{where}: {path} begins with a byte order mark; set encoding: utf-8-sig, or utf-16"
             )
     except (OSError, UnicodeDecodeError, LookupError) as error:
         raise DataError(f"{where}: {path} cannot be read as text: {error}") from error
@@ -129,24 +130,37 @@ def read_header(
     return columns
 
 
-def _require_width(
-    path: str, columns: int, separator: str, encoding: str | None, where: str
+def require_aligned(
+    path: str, separator: str, encoding: str | None, where: str
 ) -> None:
-    """Refuse a first row with more values than columns: pandas would take them for an index, and
-    every value for that of the column before."""
-    if len(separator) != 1:
-        return  # RecBole's is a regular expression then
+    """Refuse a file whose first rows have more values than its header: RecBole's reader takes what
+    is too much for an index, and shifts every column by it.
+
+    Args:
+        path: of an atomic file.
+        separator: RecBole's ``field_separator``.
+        encoding: of the file; UTF-8 if None.
+        where: who asks, for the message.
+
+    Raises:
+        DataError: it is such a file.
+    """
     try:
-        with open(path, encoding=encoding or "utf-8", newline="") as file:
-            file.readline()
-            rows = csv.reader(file, delimiter=separator)
-            width = next((len(row) for row in rows if row), 0)
-    except (UnicodeDecodeError, csv.Error):
+        table = pd.read_csv(
+            path,
+            delimiter=separator,
+            encoding=encoding or "utf-8",
+            engine="python",
+            dtype=str,
+            nrows=2,
+        )
+    except (ValueError, csv.Error):
         return  # what reads it all says so
-    if width > columns:
+    if not isinstance(table.index, pd.RangeIndex):
         raise DataError(
-            f"{where}: {path} names {columns} columns in its first line, and the next has {width} "
-            f"values; remove what is too much, such as a separator at the end of each row"
+            f"{where}: {path} names {len(table.columns)} columns in its first line, and its rows "
+            f"begin with more values; remove what is too much, such as a separator at the end of "
+            f"each row"
         )
 
 

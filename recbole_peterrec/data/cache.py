@@ -91,19 +91,25 @@ def _identity(path: str) -> list[int]:
 
 
 def _forget_outdated(root: str | Path, path: str) -> None:
-    """Delete what was made of a file as it was before."""
+    """Delete what was made of a file as it was before; what cannot be deleted stays."""
     source, now = os.path.realpath(path), _identity(path)
+    log = logging.getLogger()
     for file in Path(root).glob(f"*/{META}"):
         try:
             meta = json.loads(file.read_bytes())
             outdated = meta["source"] == source and meta["file"] != now
-        except (ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             continue  # damaged, or another program's
         if outdated:
-            logging.getLogger().info(
-                f"source: {path} has changed; {file.parent} is deleted"
-            )
-            shutil.rmtree(file.parent)
+            try:
+                shutil.rmtree(file.parent)
+            except OSError as error:  # a link, say, to another disk
+                log.warning(
+                    f"source: {path} has changed, and {file.parent} is of no use any more; it "
+                    f"cannot be deleted: {error.strerror or error}"
+                )
+            else:
+                log.info(f"source: {path} has changed; {file.parent} is deleted")
 
 
 def _open(folder: Path, key: str) -> Sequences | None:

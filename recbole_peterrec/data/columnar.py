@@ -191,7 +191,12 @@ def _tables(selection: Selection) -> Iterator[pd.DataFrame]:
     try:
         with open(selection.path, "rb") as file:
             before = os.fstat(file.fileno())
-            engine = QUOTED if _has_quotes(file) else PLAIN
+            engine = PLAIN
+            if _has_quotes(file):
+                logging.getLogger().info(
+                    f"source: {selection.path} has quoted values, which take longer to read"
+                )
+                engine = QUOTED
             yield from pd.read_csv(
                 _Text(file, encoding=selection.encoding, newline=""),
                 sep=selection.separator,

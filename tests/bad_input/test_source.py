@@ -58,9 +58,34 @@ def test_rows_that_end_with_a_separator_are_refused(case, model):
     lines = case.inter.read_text().splitlines()
     case.inter.write_text("\n".join([lines[0], *(f"{row}\t" for row in lines[1:])]))
     message = case.error(model=model)
-    holds(
-        message, "source", str(case.inter), "4 columns", "5 values", "end of each row"
-    )
+    holds(message, "source", str(case.inter), "4 columns", "end of each row")
+
+
+@pytest.mark.parametrize(
+    ("separator", "before"), [("::", ""), ("\t", "  \n"), ("\t", "u0\n"), (" ", "")]
+)
+def test_no_way_of_shifting_columns_is_taken_in_silence(case, separator, before):
+    header, *rows = case.inter.read_text().replace("\t", separator).splitlines()
+    ending = [f"{row}{separator}" for row in rows]
+    case.inter.write_text(f"{header}\n{before}" + "\n".join(ending))
+    message = case.error(field_separator=separator, source_cache=0)
+    holds(message, str(case.inter), "begin with more values")
+
+
+def test_a_quoted_separator_is_no_column_more(case):
+    rows = case.inter.read_text().splitlines()
+    first = rows[1].split("\t")
+    rows[1] = "\t".join([first[0], '"i\t7\n"', *first[2:]])
+    case.inter.write_text("\n".join(rows))
+    assert case.run(tasks=[GENDER]) == 0
+
+
+def test_columns_of_users_that_a_model_of_recbole_loads_are_not_shifted(case):
+    lines = case.user.read_text().splitlines()
+    case.user.write_text("\n".join([lines[0], *(f"{row}\t" for row in lines[1:])]))
+    columns = {"user": ["user_id", "age"], "inter": ["user_id", "item_id", "timestamp"]}
+    message = case.error(model="SASRec", load_col=columns)
+    holds(message, str(case.user), "begin with more values")
 
 
 def test_a_byte_order_mark_is_named_with_the_encoding_that_reads_it(case):

@@ -25,7 +25,7 @@ def test_task_column_that_is_not_there_suggests_the_nearest(case):
 def test_rows_of_a_task_that_end_with_a_separator_are_refused(case):
     lines = case.user.read_text().splitlines()
     case.user.write_text("\n".join([lines[0], *(f"{row}\t" for row in lines[1:])]))
-    holds(case.error(), "task 'gender'", str(case.user), "3 columns", "4 values")
+    holds(case.error(), "task 'gender'", str(case.user), "3 columns", "more values")
 
 
 def test_task_column_with_one_value_is_refused(case):

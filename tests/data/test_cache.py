@@ -138,6 +138,20 @@ def test_another_version_is_not_trusted(
     assert len(readings) == 2
 
 
+def test_what_cannot_be_deleted_stays_and_stops_nothing(source, root, tmp_path):
+    cached_sequences(root, selection(source))
+    (old,) = folders(root)
+    os.rename(root / old, tmp_path / "elsewhere")
+    (root / old).symlink_to(tmp_path / "elsewhere")
+    for name, content in (("deep", "[" * 100_000), ("list", "[]")):
+        (root / name).mkdir()
+        (root / name / "meta.json").write_text(content)
+    (root / "folder" / "meta.json").mkdir(parents=True)
+    write_table(source, INTER, inter_rows(60, 30, 2, 4, 12))
+    cached_sequences(root, selection(source))
+    assert {old, "deep", "list", "folder"} < set(folders(root))
+
+
 def truncate(folder):
     os.truncate(folder / "items.npy", (folder / "items.npy").stat().st_size - 4)
 
