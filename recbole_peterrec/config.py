@@ -194,7 +194,7 @@ class Config(RecBoleConfig):
     def _set_default_parameters(self):
         values = self.final_config_dict
         self._data_root = values["data_path"]
-        check_values(values, self.model_class.__module__.startswith("recbole_peterrec"))
+        check_values(values, registry.is_ours(self.model))
         check_metrics(values)
         self._settle_training_negatives()
         if values["MODEL_TYPE"] == ModelType.SEQUENTIAL:

@@ -54,7 +54,6 @@ class ContinualRun:
         self.config = config
         tell_unread(config, ("pretrained", *TUNING))
         tasks = read_tasks(config)
-        tell_unread(config, _unread_pruning(config, tasks))
         if config["continue_from"] and not tasks:
             raise ConfigError(
                 "continue_from learns further tasks, and tasks or task_order is an empty list; "
@@ -68,6 +67,7 @@ class ContinualRun:
         self.vocabulary = describe(self.source.dataset)
         self.beginning = begin(config, self.source, self.vocabulary)
         self.learner = self.beginning.learner
+        tell_unread(config, self._unread_pruning(tasks))
         for module in (self.learner.encoder, *self.learner.heads.values()):
             module.to(config["device"])
         self.tasks = [self._stage(task) for task in tasks]
@@ -204,6 +204,17 @@ class ContinualRun:
         plan = [(name, stage.config) for name, stage in self._ahead().items()]
         return plan_capacity(self.learner, plan)
 
+    def _unread_pruning(self, tasks: list[Task]) -> list[str]:
+        """Keys of pruning that the other settings leave without use."""
+        lessons = [task.config for task in tasks]
+        if not self.learner.tasks:
+            lessons.append(self.config)  # the source's
+        automatic = any(lesson["prune_ratio"] == AUTO for lesson in lessons)
+        unread = [] if automatic else ["prune_tolerance"]
+        if "embedding" not in self.learner.kinds:
+            unread.append("embedding_prune_ratio")
+        return unread
+
     # --- what a run tells and writes
 
     def _write(self, run_dir: Path, results: dict) -> None:
@@ -235,12 +246,3 @@ class ContinualRun:
             "record": learned.record,
         }
         save_learned_task(run_dir, stage.task.name, self.learner, told)
-
-
-def _unread_pruning(config: Config, tasks: list[Task]) -> list[str]:
-    """Keys of pruning that the run's other settings leave without use."""
-    ratios = [config["prune_ratio"], *(task.config["prune_ratio"] for task in tasks)]
-    unread = [] if AUTO in ratios else ["prune_tolerance"]
-    if not config["prune_embeddings"] and not config["continue_from"]:
-        unread.append("embedding_prune_ratio")
-    return unread

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 from typing import Any
 
@@ -48,10 +49,8 @@ def _largest_tolerable(
     epochs, seconds = 0, 0.0
     for ratio in AUTO_RATIOS:
         after = _retrain(learner, lesson, ratio, f"{name}@{ratio:g}", histories)
-        after.epochs, after.seconds = epochs, seconds = (
-            epochs + after.epochs,
-            seconds + after.seconds,
-        )
+        epochs, seconds = epochs + after.epochs, seconds + after.seconds
+        after = dataclasses.replace(after, epochs=epochs, seconds=seconds)
         reached = after.valid[metric]
         logging.getLogger().info(
             f"{name}: pruning {ratio:g} gives valid {metric} {reached:.4f}, wanted {floor:.4f}"

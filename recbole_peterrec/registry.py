@@ -38,6 +38,11 @@ def _extended(name: str) -> str | None:
         return (yaml.safe_load(file) or {}).get("extends")
 
 
+def is_ours(name: str) -> bool:
+    """Whether a model is one of ours, or a property file's that extends one."""
+    return (_extended(name) or name) in OURS
+
+
 def _our_models() -> list[str]:
     """Names of the models that have a property file of ours."""
     return sorted(path.stem for path in (properties_folder() / "model").glob("*.yaml"))

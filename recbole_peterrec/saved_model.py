@@ -19,7 +19,7 @@ from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.model.task_network import TaskNetwork, Tuning, tuned_network
 from recbole_peterrec.nn.encoder import Architecture, Encoder
-from recbole_peterrec.registry import model_class, require_backbone
+from recbole_peterrec.registry import model_class
 from recbole_peterrec.version import __version__
 
 FORMAT = 1
@@ -215,10 +215,11 @@ def described_encoder(path: Path, header: dict[str, Any]) -> Encoder:
         CheckpointError: it describes none.
     """
     try:
-        require_backbone(header["model"])
-        model: type[Backbone] = model_class(header["model"])
+        model = model_class(header["model"])
+        if not issubclass(model, Backbone):
+            raise ConfigError(f"{header['model']} is no backbone")
         return model.architecture_class.of(header["architecture"]).build()
-    except (ConfigError, KeyError, TypeError, ValueError) as error:
+    except (ConfigError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} describes no backbone ({error})") from error
 
 

@@ -29,7 +29,14 @@ TUNING = (
     "tuning",
 )
 BY_TUNING = {  # what only one tuning reads
-    "patch": tuple(key for key in TUNING if key.startswith("patch_")),
+    "patch": (
+        "patch_activation",
+        "patch_cardinality",
+        "patch_count",
+        "patch_insertion",
+        "patch_reduction",
+        "patch_weight_decay",
+    ),
     "last": ("tune_layers",),
 }
 PRUNING = (

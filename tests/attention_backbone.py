@@ -11,7 +11,9 @@ from torch import nn
 from recbole_peterrec.model.next_item import NextItemBackbone
 from recbole_peterrec.nn.encoder import Architecture, Encoder
 
-POSITIONS = 32  # more than the toy has in a sequence
+POSITIONS = (
+    32  # more than the toy has in a sequence; a real one would take a key for it
+)
 KERNELS = (
     "multi_head_attention.query",
     "multi_head_attention.key",

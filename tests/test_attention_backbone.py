@@ -6,6 +6,8 @@ import json
 import shutil
 
 import pytest
+from recbole.model.layers import TransformerLayer
+from torch import nn
 
 from recbole_peterrec import UserModel, registry, run
 from recbole_peterrec.checkpoint import load_tensors
@@ -62,6 +64,18 @@ def test_it_is_pretrained_alone_and_taken_up_by_peterrec(folder, tmp_path):
     assert len(served.top("pretraining", ["i1", "i2"], 3)) == 3
 
 
+def test_its_blocks_are_compiled(folder, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(nn.Module, "compile", lambda self: compiled.append(type(self)))
+    learn(folder, tmp_path, NAME, tasks=[], compile=True)
+    assert compiled == [TransformerLayer]
+
+
+def test_its_tables_are_updated_by_rows(folder, tmp_path):
+    told = learn(folder, tmp_path, NAME, tasks=[], table_updates="rows")["results"]
+    assert told["pretrain"]["epochs"] == 1
+
+
 @pytest.mark.parametrize("model", ["FineAll", "FineLast", "FineCLS", "MTL"])
 def test_strategies_need_nothing_else_of_it(folder, tmp_path, model):
     told = learn(folder, tmp_path / "run", model)["results"]["tasks"]
@@ -81,6 +95,13 @@ def test_conure_prunes_keeps_and_continues_it(folder, tmp_path):
     old, new = (UserModel(tmp_path / name) for name in ("first", "more"))
     for task in ("pretraining", "gender"):
         assert old.scores(task, HISTORIES).equal(new.scores(task, HISTORIES))
+
+
+def test_a_run_of_a_property_file_that_extends_a_backbone_is_served(folder, tmp_path):
+    file = registry.properties_folder() / "model" / "MyNet.yaml"
+    file.write_text("extends: NextItNetAR\nnorm: pre\n")
+    learn(folder, tmp_path / "run", "MyNet", tasks=[])
+    assert len(UserModel(tmp_path / "run").top("pretraining", ["i1"], 3)) == 3
 
 
 def test_a_place_that_it_does_not_have_is_named_before_it_is_trained(folder, tmp_path):

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from torch import nn
+
+from recbole_peterrec.nn.encoder import Encoder
 
 TUNINGS = ("patch", "all", "last", "head")
 
 
-class Tunable(Protocol):
-    """What a backbone declares to be tuned in part."""
-
-    def tunable_layers(self) -> list[nn.Module]:
-        """Each layer with what normalises it, first to last."""
-        ...
-
-
 def choose_trainable(
-    encoder: nn.Module, tuning: str, tune_layers: int, tune_layernorm: bool
+    encoder: Encoder, tuning: str, tune_layers: int, tune_layernorm: bool
 ) -> None:
     """Freeze the encoder but for what a strategy trains; call it before patches are inserted.
 
     Args:
-        encoder: a :class:`Tunable` module.
+        encoder: the pretrained one.
         tuning: ``patch`` and ``head`` train nothing of it (PeterRec; FineCLS), ``last`` its last
-            convolution layers (FineLast), ``all`` everything (FineAll).
+            layers (FineLast), ``all`` everything (FineAll).
         tune_layers: how many layers ``last`` trains.
         tune_layernorm: train the LayerNorms as well (the authors' code does; the paper does not).
 

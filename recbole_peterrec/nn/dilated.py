@@ -124,6 +124,10 @@ class DilatedEncoder(Encoder):
             mask = real.t().unsqueeze(-1).to(x.dtype)
         return self.blocks(x, mask, last=1).squeeze(0)
 
+    def compile_blocks(self) -> None:
+        """As of :class:`Encoder`: the whole stack, which all ways through it call."""
+        self.blocks.compile()
+
     def patch_sites(self, kind: str) -> list[list[str]]:
         """As of :class:`Encoder`; ``conv`` and ``unit`` give two names a block, ``branch`` one."""
         names = []

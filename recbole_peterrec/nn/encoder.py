@@ -89,11 +89,11 @@ class Encoder(nn.Module, abc.ABC):
 
     Attributes:
         embedding: of the items and the special token.
-        blocks: a module whose children are the residual blocks, first to last.
+        blocks: the network's blocks, first to last, of which each is called with the states.
         size: number of weights, patches and other additions left out; a subclass sets it.
     """
 
-    blocks: nn.Module
+    blocks: nn.Sequential | nn.ModuleList
     size: int
 
     def __init__(
@@ -147,14 +147,24 @@ class Encoder(nn.Module, abc.ABC):
             if isinstance(module, nn.Dropout):
                 module.p = probability
 
+    def compile_blocks(self) -> None:
+        """Compile what the time goes into, in place (``torch.compile``)."""
+        for block in self.blocks:
+            block.compile()
+
     @abc.abstractmethod
     def patch_sites(self, kind: str) -> list[list[str]]:
         """Names of the modules that a patch may wrap, block by block (PeterRec, Fig. 3).
 
         Args:
-            kind: ``"conv"`` are what LayerNorms follow, or come before; ``"unit"`` a layer with
-                its norm and activation; ``"branch"`` a block without its shortcut. An encoder may
-                have no site of a kind.
+            kind: of Fig. 3's network: ``"conv"``, what a LayerNorm follows, or comes before;
+                ``"unit"``, a layer with its norm and activation; ``"branch"``, a block without
+                its shortcut.
+
+        Returns:
+            Of each block the names; none where the network has no such place. A module takes the
+            states as its first argument and gives states; if fewer positions than it took, then
+            the last ones, along the first axis.
         """
 
     @abc.abstractmethod

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
+
+from recbole_peterrec.nn.encoder import Encoder
 
 
 class _Patched(nn.Module):
@@ -27,17 +29,17 @@ class _Patched(nn.Module):
 class Serial(_Patched):
     """``patch(module(x))``."""
 
-    def forward(self, x: torch.Tensor, *args: Any) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """As of the module."""
-        return self.patch(self.module(x, *args))
+        return self.patch(self.module(x, *args, **kwargs))
 
 
 class Parallel(_Patched):
     """``module(x) + patch(x)``."""
 
-    def forward(self, x: torch.Tensor, *args: Any) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """As of the module; the patch reads the last positions, those that it gives."""
-        y = self.module(x, *args)
+        y = self.module(x, *args, **kwargs)
         return y + self.patch(x[len(x) - len(y) :])
 
 
@@ -58,25 +60,16 @@ INSERTIONS: dict[str, Insertion] = {
 }
 
 
-class Patchable(Protocol):
-    """What a backbone declares to be patched; nothing else about it is known here."""
-
-    def patch_sites(self, kind: str) -> list[list[str]]:
-        """Names of the wrappable modules of a kind (``conv``, ``unit``, ``branch``), by block. Each
-        takes the states as its first argument and gives states."""
-        ...
-
-
 def insert_patches(
-    backbone: Patchable,
+    encoder: Encoder,
     insertion: str,
     make_patch: Callable[[], nn.Module],
     count: int | None = None,
 ) -> list[nn.Module]:
-    """Wrap the backbone's sites in place.
+    """Wrap the encoder's sites in place.
 
     Args:
-        backbone: a module that declares its sites.
+        encoder: whose :meth:`Encoder.patch_sites` are wrapped.
         insertion: a key of :data:`INSERTIONS`.
         make_patch: builds a new patch.
         count: patches a block; None takes the most that the figure shows. One patch in a block of
@@ -86,7 +79,7 @@ def insert_patches(
         The new patches, first to last.
 
     Raises:
-        ValueError: unknown insertion, a count that Fig. 3 does not have for it, or a backbone
+        ValueError: unknown insertion, a count that Fig. 3 does not have for it, or an encoder
             without such a site.
     """
     if insertion not in INSERTIONS:
@@ -100,10 +93,10 @@ def insert_patches(
             f"patch_count of {insertion} must be {' or '.join(map(str, place.counts))}, got {count}"
         )
     patches = []
-    for block_sites in backbone.patch_sites(place.site):
+    for block_sites in encoder.patch_sites(place.site):
         for name in block_sites[-count:]:
             parent, _, child = name.rpartition(".")
-            owner = backbone.get_submodule(parent)
+            owner = encoder.get_submodule(parent)
             patch = make_patch()
             setattr(owner, child, place.wrapper(getattr(owner, child), patch))
             patches.append(patch)

@@ -67,7 +67,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
             torch.compiler.reset()  # of earlier stages: a function is compiled few times only
             for module in model.modules():
                 if isinstance(module, Encoder):
-                    module.blocks.compile()  # which all ways through it call
+                    module.compile_blocks()
         self.eval_collector = RankCollector(config)
         self._bar = tqdm(disable=True)
         self._epoch = self._batch = 0
