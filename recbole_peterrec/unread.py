@@ -15,30 +15,24 @@ ORIGINS = {
     "pretrained": "is not of this model, which learns its first task itself; leave it out",
     "pretrained_path": "is not of this model, which starts from random weights; leave it out",
 }
-TUNING = (
-    "carry_encoder",
-    "joint_coefficient",
+PATCHES = (
     "patch_activation",
     "patch_cardinality",
     "patch_count",
     "patch_insertion",
     "patch_reduction",
     "patch_weight_decay",
+)
+TUNING = (
+    "carry_encoder",
+    "joint_coefficient",
+    *PATCHES,
     "tune_layernorm",
     "tune_layers",
     "tuning",
 )
-BY_TUNING = {  # what only one tuning reads
-    "patch": (
-        "patch_activation",
-        "patch_cardinality",
-        "patch_count",
-        "patch_insertion",
-        "patch_reduction",
-        "patch_weight_decay",
-    ),
-    "last": ("tune_layers",),
-}
+# What only one tuning reads.
+BY_TUNING = {"patch": PATCHES, "last": ("tune_layers",)}
 PRUNING = (
     "checked_rows",
     "embedding_prune_ratio",
