@@ -58,9 +58,11 @@ def cached_sequences(root: str | Path, selection: Selection) -> Sequences:
             if folder.exists():
                 log.warning(f"source: {folder} is damaged; it is made anew")
                 shutil.rmtree(folder)
-            _forget_outdated(root, selection.path)
+            # Before it is read: a file that changes meanwhile leaves a folder that is outdated.
+            origin = _identity(selection.path)
+            _forget_outdated(root, origin)
             log.info(f"source: {selection.path} is converted once, to {folder}")
-            _write(folder, key, selection.path, read_sequences(selection))
+            _write(folder, key, origin, read_sequences(selection))
             found = _open(folder, key)
     if found is None:
         raise DataError(f"source: {folder} is not what was written; check the disk")
@@ -85,31 +87,32 @@ def fingerprint(selection: Selection) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _identity(path: str) -> list[int]:
+def _identity(path: str) -> list[str | int]:
+    """Where a file is, and what differs when it is another or was written to."""
     status = os.stat(path)
-    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+    told = status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return [os.path.realpath(path), *told]
 
 
-def _forget_outdated(root: str | Path, path: str) -> None:
-    """Delete what was made of a file as it was before; what cannot be deleted stays."""
-    source, now = os.path.realpath(path), _identity(path)
-    log = logging.getLogger()
-    for file in Path(root).glob(f"*/{META}"):
+def _forget_outdated(root: str | Path, now: list[str | int]) -> None:
+    """Delete what was made of a file before it was as it is now; what cannot be deleted stays."""
+    path, log = now[0], logging.getLogger()
+    for meta in Path(root).glob(f"*/{META}"):
         try:
-            meta = json.loads(file.read_bytes())
-            outdated = meta["source"] == source and meta["file"] != now
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            then = json.loads(meta.read_bytes())["file"]
+            outdated = then[0] == path and then != now
+        except (OSError, ValueError, LookupError, TypeError, RecursionError):
             continue  # damaged, or another program's
         if outdated:
             try:
-                shutil.rmtree(file.parent)
+                shutil.rmtree(meta.parent)
             except OSError as error:  # a link, say, to another disk
                 log.warning(
-                    f"source: {path} has changed, and {file.parent} is of no use any more; it "
+                    f"source: {path} has changed, and {meta.parent} is of no use any more; it "
                     f"cannot be deleted: {error.strerror or error}"
                 )
             else:
-                log.info(f"source: {path} has changed; {file.parent} is deleted")
+                log.info(f"source: {path} has changed; {meta.parent} is deleted")
 
 
 def _open(folder: Path, key: str) -> Sequences | None:
@@ -148,8 +151,11 @@ def checksum(array: np.ndarray) -> int:
     return zlib.crc32(array.reshape(-1).view(np.uint8).data)
 
 
-def _write(folder: Path, key: str, path: str, sequences: Sequences) -> None:
-    """Write the arrays, made of the file at `path`, beside `folder`; then move them into place."""
+def _write(
+    folder: Path, key: str, origin: list[str | int], sequences: Sequences
+) -> None:
+    """Write the arrays, made of a file of this identity, beside `folder`; then move them into
+    place."""
     making = Path(
         tempfile.mkdtemp(
             dir=folder.parent, prefix=f".{folder.name}.", suffix=UNFINISHED
@@ -159,8 +165,7 @@ def _write(folder: Path, key: str, path: str, sequences: Sequences) -> None:
         arrays = {name: getattr(sequences, name) for name in NAMES}
         meta = {
             "fingerprint": key,
-            "source": os.path.realpath(path),
-            "file": _identity(path),
+            "file": origin,
             "arrays": {
                 name: _write_array(making / f"{name}.npy", array)
                 for name, array in arrays.items()

@@ -138,6 +138,23 @@ def test_another_version_is_not_trusted(
     assert len(readings) == 2
 
 
+def test_what_was_made_while_its_file_changed_is_deleted_too(source, root, monkeypatch):
+    read = cache.read_sequences
+
+    def late(selection):
+        found = read(selection)
+        write_table(source, INTER, inter_rows(60, 30, 2, 4, 12))
+        return found
+
+    with monkeypatch.context() as changed:
+        changed.setattr(cache, "read_sequences", late)
+        cached_sequences(root, selection(source))
+    (dead,) = folders(root)
+    cached_sequences(root, selection(source))
+    (alive,) = folders(root)
+    assert alive != dead
+
+
 def test_what_cannot_be_deleted_stays_and_stops_nothing(source, root, tmp_path):
     cached_sequences(root, selection(source))
     (old,) = folders(root)
