@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -136,6 +138,11 @@ def _work(
         raise SystemExit(FAILED) from None
     if number == 0:
         pipe.send_bytes(json.dumps({"value": value}).encode())
+    # All is done and written: gloo's threads, where they outlive the interpreter, abort it.
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _leave_with_parent() -> None:
