@@ -42,7 +42,10 @@ class _Drop(torch.autograd.Function):
         numbers = torch.empty(count, dtype=torch.int64, device=x.device)
         lowest = torch.iinfo(torch.int16).min
         bits = numbers.random_(torch.iinfo(torch.int64).min, None).view(torch.int16)
-        kept = (bits[: x.numel()] >= dropped + lowest).view(x.shape)
+        # Bytes of 0 and 1: with booleans, comparing and multiplying take three times as long.
+        kept = torch.empty(x.numel(), dtype=torch.int8, device=x.device)
+        torch.ge(bits[: x.numel()], dropped + lowest, out=kept)
+        kept = kept.view(x.shape)
         ctx.save_for_backward(kept)
         ctx.scale = LEVELS / (LEVELS - dropped)
         return (x * kept).mul_(ctx.scale)
