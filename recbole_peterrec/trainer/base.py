@@ -26,10 +26,12 @@ from recbole_peterrec.trainer.event_file import EventFile
 from recbole_peterrec.trainer.one_pass import in_one_pass
 from recbole_peterrec.trainer.progress import ProgressMixin
 from recbole_peterrec.trainer.ranking import RankingMixin
-from recbole_peterrec.trainer.rate import RateBar, product_rate
+from recbole_peterrec.trainer.rate import RateBar, bf16_gain, told_limit
 from recbole_peterrec.trainer.row_updates import update_rows
 from recbole_peterrec.trainer.sharing import SharingMixin, draw_apart, total_loss
 from recbole_peterrec.writing import writing
+
+CLEARLY_SLOWER = 0.9  # of a rate that is measured in milliseconds
 
 
 class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
@@ -63,6 +65,13 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
             self.logger.warning(
                 f"amp: {self.device.type} has no bfloat16 here; training in float32"
             )
+        if self.amp and self.device.type == "cpu":
+            gain = bf16_gain(self.device, config["embedding_size"])
+            if gain < CLEARLY_SLOWER:
+                self.logger.warning(
+                    f"amp: this processor takes {1 / gain:.1f} times as long for products in "
+                    f"bfloat16 as in float32; without amp: bf16 training is faster"
+                )
         if config["compile"]:
             torch.compiler.reset()  # of earlier stages: a function is compiled few times only
             for module in model.modules():
@@ -152,7 +161,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         limit = 0.0
         if flops is not None:
             dtype = torch.bfloat16 if self.amp else torch.float32
-            limit = product_rate(self.device, self.config["embedding_size"], dtype)
+            limit = told_limit(self.device, self.config["embedding_size"], dtype)
         lengths = self.config["ITEM_LIST_LENGTH_FIELD"]
         return RateBar(train_data, lengths, flops, limit)
 

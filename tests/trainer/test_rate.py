@@ -10,7 +10,12 @@ from recbole_peterrec.model.grec import GRec
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
 from recbole_peterrec.trainer import rate
 from recbole_peterrec.trainer.base import BackboneTrainer
-from recbole_peterrec.trainer.rate import RateBar, product_rate
+from recbole_peterrec.trainer.rate import (
+    RateBar,
+    bf16_gain,
+    product_rate,
+    told_limit,
+)
 
 
 class Loader(list):
@@ -76,11 +81,18 @@ def test_flops_of_a_step_are_those_counted_by_hand(toy_config, model):
 
 def test_the_machines_rate_is_measured_and_told_once(caplog):
     product_rate.cache_clear()
+    told_limit.cache_clear()
     with caplog.at_level("INFO"):
-        first = product_rate(torch.device("cpu"), 16, torch.float32)
-        assert product_rate(torch.device("cpu"), 16, torch.float32) == first > 0
+        first = told_limit(torch.device("cpu"), 16, torch.float32)
+        assert told_limit(torch.device("cpu"), 16, torch.float32) == first > 0
     (record,) = caplog.records
     assert f"16 wide, float32 on cpu: {first / 1e9:.0f} GFLOP/s" in record.message
+
+
+def test_what_bf16_gains_is_the_ratio_of_its_products(monkeypatch):
+    rates = {torch.bfloat16: 3.0, torch.float32: 4.0}
+    monkeypatch.setattr(rate, "product_rate", lambda device, width, dtype: rates[dtype])
+    assert bf16_gain(torch.device("cpu"), 16) == 0.75
 
 
 def test_a_training_with_bars_gives_the_same_weights(toy_config, told):

@@ -64,6 +64,18 @@ def test_a_machine_without_bf16_is_told_once_a_run(tmp_path, monkeypatch, capsys
         assert told.count("amp: cpu has no bfloat16 here; training in float32") == 1
 
 
+@pytest.mark.parametrize(("gain", "told"), [(0.5, 1), (1.5, 0)])
+def test_a_processor_that_is_slower_in_bf16_is_told_of_once_a_run(
+    tmp_path, monkeypatch, capsys, gain, told
+):
+    monkeypatch.setattr(base, "has_bf16", lambda device: True)
+    monkeypatch.setattr(base, "bf16_gain", lambda device, width: gain)
+    keys = settings(write_toy(tmp_path / "data"), amp="bf16", state="WARNING")
+    run("PeterRec", "toy", config_dict=keys | {"run_dir": str(tmp_path / "run")})
+    line = "takes 2.0 times as long for products in bfloat16"
+    assert capsys.readouterr().err.count(line) == told
+
+
 def test_bf16_that_a_gpu_only_emulates_does_not_count(monkeypatch):
     def supported(including_emulation=True):
         return including_emulation
