@@ -61,6 +61,10 @@ class Selection:
         return asdict(self)
 
 
+class _RecBoleOnly(Exception):
+    """Why only RecBole's own loading does what a config asks for."""
+
+
 def select(dataset) -> tuple[Selection | None, str]:
     """The selection that a dataset's config describes.
 
@@ -71,60 +75,90 @@ def select(dataset) -> tuple[Selection | None, str]:
         The selection and an empty string; or None and the reason why only RecBole's own loading
         does what the config asks for.
     """
+    try:
+        return _selection(dataset), ""
+    except _RecBoleOnly as reason:
+        return None, str(reason)
+
+
+def _selection(dataset) -> Selection:
     config = dataset.config
     path = os.path.join(config["data_path"], f"{config['dataset']}.inter")
-    separator, encoding = config["field_separator"], config["encoding"] or "utf-8"
+    _require_interactions_alone(dataset, path)
+    columns = _loaded_columns(dataset, path)
+    fields = (dataset.uid_field, dataset.iid_field, dataset.time_field)
+    for field, kind in zip(fields, ("token", "token", "float"), strict=True):
+        if field not in columns or _kind(columns[field]) != kind:
+            raise _RecBoleOnly(f"column {field}, which is not loaded as {kind}")
+    scaled = config["normalize_field"] or []
+    if scaled and (config["normalize_all"] or not set(scaled) <= set(columns)):
+        raise _RecBoleOnly("normalize_field")
+    counts = [
+        dataset._parse_intervals_str(config[key])
+        for key in ("user_inter_num_interval", "item_inter_num_interval")
+    ]
+    return Selection(
+        os.path.realpath(path),
+        *(columns[field] for field in fields),
+        config["field_separator"],
+        config["encoding"] or "utf-8",
+        config["rm_dup_inter"],
+        _kept_values(dataset, columns),
+        *(tuple(intervals) if intervals else None for intervals in counts),
+        bool(config["normalize_all"]) or dataset.time_field in scaled,
+        config["recent_interactions"],
+    )
+
+
+def _require_interactions_alone(dataset, path: str) -> None:
+    """Refuse what RecBole makes of more than one plain file of interactions."""
+    config = dataset.config
+    separator = config["field_separator"]
     if len(separator) != 1 or not separator.isascii() or separator in '"\r\n':
-        return None, f"field_separator {separator!r}"
+        raise _RecBoleOnly(f"field_separator {separator!r}")
     for key in BEYOND:
         if config[key]:
-            return None, key
+            raise _RecBoleOnly(key)
     for source in ("user", "item"):
         file = path.removesuffix("inter") + source
-        if dataset._get_load_and_unload_col(source)[0] != set() and os.path.isfile(
-            file
-        ):
-            return None, f"load_col, which takes columns of {file}"
-    columns = read_header(path, separator, encoding, "source")
-    kinds = dict(columns)
-    if len(kinds) != len(columns):
-        return None, "two columns of one name"
+        loads = dataset._get_load_and_unload_col(source)[0] != set()
+        if loads and os.path.isfile(file):
+            raise _RecBoleOnly(f"load_col, which takes columns of {file}")
+
+
+def _loaded_columns(dataset, path: str) -> dict[str, str]:
+    """The columns that RecBole would load: field to name in the header, all of single values."""
+    config = dataset.config
+    encoding = config["encoding"] or "utf-8"
+    columns = read_header(path, config["field_separator"], encoding, "source")
+    if len(dict(columns)) != len(columns):
+        raise _RecBoleOnly("two columns of one name")
     wanted, unwanted = dataset._get_load_and_unload_col("inter")
     loaded = {
         name: f"{name}:{kind}"
         for name, kind in columns
         if (wanted is None or name in wanted) and name not in (unwanted or ())
     }
-    if not all(kinds[name] in ("token", "float") for name in loaded):
-        return None, "columns that hold lists"
-    fields = (dataset.uid_field, dataset.iid_field, dataset.time_field)
-    for field, kind in zip(fields, ("token", "token", "float"), strict=True):
-        if field not in loaded or kinds[field] != kind:
-            return None, f"column {field}, which is not loaded as {kind}"
-    scaled = config["normalize_field"] or []
-    if scaled and (config["normalize_all"] or not set(scaled) <= set(loaded)):
-        return None, "normalize_field"
+    if not all(_kind(column) in ("token", "float") for column in loaded.values()):
+        raise _RecBoleOnly("columns that hold lists")
+    return loaded
+
+
+def _kept_values(
+    dataset, columns: dict[str, str]
+) -> tuple[tuple[str, tuple[Interval, ...] | tuple[str, ...]], ...]:
+    """RecBole's ``val_interval``: tokens of a token column, intervals of another."""
     values = []
-    for field, kept in (config["val_interval"] or {}).items():
+    for field, kept in (dataset.config["val_interval"] or {}).items():
         tokens = isinstance(kept, list) and all(isinstance(t, str) for t in kept)
-        if field not in loaded or tokens != (kinds[field] == "token"):
-            return None, f"val_interval of {field}"
+        if field not in columns or tokens != (_kind(columns[field]) == "token"):
+            raise _RecBoleOnly(f"val_interval of {field}")
         if not tokens:
             kept = dataset._parse_intervals_str(kept)
-        values.append((loaded[field], tuple(kept)))
-    counts = [
-        dataset._parse_intervals_str(config[key])
-        for key in ("user_inter_num_interval", "item_inter_num_interval")
-    ]
-    selection = Selection(
-        os.path.realpath(path),
-        *(loaded[field] for field in fields),
-        separator,
-        encoding,
-        config["rm_dup_inter"],
-        tuple(values),
-        *(tuple(intervals) if intervals else None for intervals in counts),
-        bool(config["normalize_all"]) or dataset.time_field in scaled,
-        config["recent_interactions"],
-    )
-    return selection, ""
+        values.append((columns[field], tuple(kept)))
+    return tuple(values)
+
+
+def _kind(column: str) -> str:
+    """Type of a column by its name in the header, such as ``token`` of ``user_id:token``."""
+    return column.rpartition(":")[2]
