@@ -43,6 +43,8 @@ def _samples(value: Any) -> bool:
     if value.get("distribution", "uniform") in (None, "none", "None"):
         return True
     alpha = value.get("alpha", 1)  # RecBole's power of the popularity
+    if value.get("dynamic") and not whole(value.get("candidate_num"), 1):
+        return False
     return whole(value.get("sample_num", 1), 1) and number(alpha, -math.inf)
 
 
@@ -172,7 +174,7 @@ RULES: dict[str, Rule] = {
     "prune_tolerance": PROBABILITY,
     "train_neg_sample_args": (
         lambda value: value is None or _samples(value),
-        "empty or a mapping such as {distribution: uniform, sample_num: 1}",
+        "empty or {distribution: uniform, sample_num: 1}; with dynamic, candidate_num too",
     ),
     "clip_grad_norm": (
         lambda value: value is None or _clips(value),

@@ -135,6 +135,7 @@ class SequentialStage:
             "source",
             self.config["encoding"],
             tokens=columns[:2],
+            times=columns[2:],
         )
         for suffix in ("user", "item"):
             file = Path(self.config["data_path"], f"{self.config['dataset']}.{suffix}")

@@ -60,6 +60,11 @@ from tests.toy import TARGET, settings, write_toy
             [{**TARGET, "train_neg_sample_args": {"sample_num": 0}}],
             "train_neg_sample_args must be",
         ),
+        (
+            "train_neg_sample_args",
+            {"distribution": "uniform", "sample_num": 1, "dynamic": True},
+            "with dynamic, candidate_num too",
+        ),
         ("learner", "adaam", "learner must be adam"),
         ("source_cache", -1, "source_cache must be empty or a number of MiB"),
         ("source_cache", "yes", "source_cache must be empty or a number of MiB"),

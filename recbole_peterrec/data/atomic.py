@@ -13,6 +13,7 @@ import pandas as pd
 from recbole_peterrec.errors import ConfigError, DataError, did_you_mean
 
 BYTE_ORDER_MARK = "\ufeff"
+LARGEST_COUNTED = 64 * 2**20  # bytes of a file whose every row's values are counted
 
 
 def require_folder(folder: str, dataset: str, suffix: str, where: str) -> None:
@@ -37,6 +38,7 @@ def require_columns(
     where: str,
     encoding: str | None = None,
     tokens: Collection[str] = (),
+    times: Collection[str] = (),
     intervals: Mapping[str, Any] | None = None,
 ) -> None:
     """Check that ``folder/dataset.suffix`` exists and has the fields, each with one value a row.
@@ -50,11 +52,12 @@ def require_columns(
         where: who asks, for the message, such as ``task 'gender'``.
         encoding: of the file; UTF-8 if None.
         tokens: those of the fields that must be tokens.
+        times: those that must be numbers: RecBole orders tokens as they come in the file.
         intervals: RecBole's ``val_interval``; its columns must be there too, and fit.
 
     Raises:
         DataError: folder, file or column missing, of another type, a header that is not RecBole's,
-            or rows with more values than it names.
+            or rows with more values than it names (of a large file only the first are looked at).
         ConfigError: an interval of a token column, or a list of values of a number's.
     """
     require_folder(folder, dataset, suffix, where)
@@ -70,7 +73,9 @@ def require_columns(
                 f"{where}: {path} has no column {field!r}{did_you_mean(field, kinds)} "
                 f"(it has {', '.join(kinds)})"
             )
-        usable = ("token",) if field in tokens else ("token", "float")
+        usable = ("token", "float")
+        if field in tokens or field in times:
+            usable = ("token",) if field in tokens else ("float",)
         if kinds[field] not in usable:
             raise DataError(
                 f"{where}: {path}: column {field!r} has type {kinds[field]}; here it must be "
@@ -92,10 +97,14 @@ def check_interval(where: str, field: str, kind: str, interval: Any) -> None:
     Raises:
         ConfigError: an interval of a token column, or a list of values of a number's.
     """
-    listed = isinstance(interval, list)
-    if listed == (kind == "token"):
+    if kind == "token":
+        wanted = "a list of tokens in quotes, such as ['a', '7']"
+        fits = isinstance(interval, list) and all(isinstance(t, str) for t in interval)
+    else:
+        wanted = "an interval such as '[4,5]'"
+        fits = not isinstance(interval, list)
+    if fits:
         return
-    wanted = "a list of tokens" if kind == "token" else "an interval such as '[4,5]'"
     raise ConfigError(
         f"{where}: val_interval of {field}, a {kind} column, must be {wanted}, got {interval!r}"
     )
@@ -133,8 +142,8 @@ def read_header(
 def require_aligned(
     path: str, separator: str, encoding: str | None, where: str
 ) -> None:
-    """Refuse a file whose first rows have more values than its header: RecBole's reader takes what
-    is too much for an index, and shifts every column by it.
+    """Refuse a file with rows of more values than its header. RecBole's reader takes what is too
+    much in the first rows for an index, and shifts every column by it; in others it drops it.
 
     Args:
         path: of an atomic file.
@@ -162,6 +171,20 @@ def require_aligned(
             f"begin with more values; remove what is too much, such as a separator at the end of "
             f"each row"
         )
+    if os.path.getsize(path) > LARGEST_COUNTED:
+        return
+    names = len(table.columns)
+    with open(path, encoding=encoding or "utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            if '"' in line:  # a quoted value may hold separators and line breaks
+                return
+            if line.count(separator) >= names and any(
+                value.strip() for value in line.split(separator)[names:]
+            ):
+                raise DataError(
+                    f"{where}: {path} names {names} columns in its first line, and line {number} "
+                    f"has more values; remove what is too much"
+                )
 
 
 def refuse_mixed_gaps(

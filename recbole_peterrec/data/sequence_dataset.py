@@ -70,6 +70,7 @@ class SequenceDataset(WholeSource, SequentialDataset):
             "source",
             config["encoding"],
             tokens=fields[:2],
+            times=fields[2:],
             intervals=config["val_interval"],
         )
         with reading("source", config):
@@ -124,6 +125,9 @@ class SequenceDataset(WholeSource, SequentialDataset):
         refuse_mixed_gaps(path, user.sum(), (item & ~user).sum())
         super()._filter_nan_user_or_item()
 
+    def _drop_unused_col(self) -> None:
+        """Nothing: rows have what a model reads and no more, whatever ``unused_col`` names."""
+
     def _change_feat_format(self) -> None:
         """RecBole's step before a split: from its tables to sequences, once."""
         if self.sequences is None:
@@ -170,7 +174,7 @@ class SequenceDataset(WholeSource, SequentialDataset):
         order, split = (self.config["eval_args"][key] for key in ("order", "split"))
         if order == "RO":
             targets = self._held_out_users()
-        elif split == {"LS": "valid_and_test"} and not self.config["unused_col"]:
+        elif split == {"LS": "valid_and_test"}:
             targets = leave_one_out(self.sequences)
         else:
             return self._split_by_recbole()

@@ -53,18 +53,24 @@ class TaskDataset(Dataset):
         self.with_histories = True
         suffix = "user" if self.kind == PROFILE else "inter"
         fields = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
-        if config["eval_args"]["order"] == "TO":
-            fields.append(config["TIME_FIELD"])
+        of_rows = source.item_list_field, source.item_list_length_field
+        if taken := set(fields).intersection(of_rows):
+            raise ConfigError(
+                f"{self.where}: {taken.pop()!r} names what a row has of the source; rename the "
+                f"column, or set LIST_SUFFIX or ITEM_LIST_LENGTH_FIELD"
+            )
+        times = [config["TIME_FIELD"]] if config["eval_args"]["order"] == "TO" else []
         folder, name = config["data_path"], config["dataset"]
         require_columns(
             folder,
             name,
             suffix,
-            fields,
+            [*fields, *times],
             config["field_separator"],
             self.where,
             config["encoding"],
             tokens=fields[: 1 if self.kind == PROFILE else 2],
+            times=times,
             intervals=config["val_interval"],
         )
         with reading(self.where, config, suffix):
@@ -81,7 +87,8 @@ class TaskDataset(Dataset):
 
     def _get_load_and_unload_col(self, source) -> tuple[set[str], None]:
         fields = {self.uid_field, self.iid_field, *(self.config["val_interval"] or {})}
-        if self.config["eval_args"]["order"] == "TO":  # recommendation only
+        by_time = self.config["eval_args"]["order"] == "TO"
+        if by_time or self.config["rm_dup_inter"]:  # a profile has none
             fields.add(self.time_field)
         return fields, None
 
@@ -95,13 +102,15 @@ class TaskDataset(Dataset):
         super()._filter_nan_user_or_item()
 
     def _data_filtering(self) -> None:
-        """RecBole's filters, then brackets, then users that the source knows."""
+        """RecBole's filters, then brackets, then users that the source knows; numbers of
+        interactions are counted last, of the instances that the task has by then."""
         super()._data_filtering()
-        needed = self.uid_field, self.iid_field, self.time_field
-        for field in self.config["val_interval"] or {}:
-            if field not in needed:
-                self._del_col(self.inter_feat, field)  # it has served
-                self._rest_fields = self._rest_fields[self._rest_fields != field]
+        needed = [self.uid_field, self.iid_field]
+        if self.config["eval_args"]["order"] == "TO":
+            needed.append(self.time_field)
+        for field in self.inter_feat.columns.difference(needed):
+            self._del_col(self.inter_feat, field)  # it has served
+            self._rest_fields = self._rest_fields[self._rest_fields != field]
         if self.kind == PROFILE:
             self._bracket()
         users = self.inter_feat[self.uid_field].astype(str)
@@ -119,6 +128,8 @@ class TaskDataset(Dataset):
             )
         self.inter_feat = self.inter_feat[known].reset_index(drop=True)
         self._one_instance_each()
+        super()._filter_by_inter_num()
+        self._reset_index()
         labels = self.inter_feat[self.iid_field].unique()
         if len(labels) < 2:
             raise DataError(
@@ -132,14 +143,24 @@ class TaskDataset(Dataset):
             self.inter_feat = self.inter_feat.iloc[rank.argsort(kind="stable").values]
             self.inter_feat = self.inter_feat.reset_index(drop=True)
 
+    def _filter_by_inter_num(self) -> None:
+        """Not yet: RecBole would count rows that are left out, brackets apart, and repetitions."""
+
+    def _drop_unused_col(self) -> None:
+        """Nothing: the task loads what it needs, and ``unused_col`` names the source's columns."""
+
     def _one_instance_each(self) -> None:
-        """An instance is a user and a label: what a file repeats would be in several splits.
+        """An instance is a user and a label: what a file repeats would be in several splits. The
+        first is kept, in time where times are read.
 
         Raises:
             DataError: a user with several labels in a profile task.
         """
         pair = [self.uid_field, self.iid_field]
-        repeated = self.inter_feat.duplicated(pair)
+        rows = self.inter_feat
+        if self.time_field in rows:
+            rows = rows.sort_values(self.time_field, kind="stable")
+        repeated = rows.duplicated(pair)[self.inter_feat.index]
         if repeated.any():
             self.logger.warning(
                 f"{self.where}: {repeated.sum()} repeated instances left out"

@@ -170,3 +170,19 @@ def test_a_model_of_recbole_may_choose_users_by_a_column_of_theirs(case):
 
 def test_malformed_interval_is_refused(case):
     holds(case.error(user_inter_num_interval="five or so"), "five or so")
+
+
+@pytest.mark.parametrize("model", ["PeterRec", "SASRec"])
+def test_times_must_be_numbers(case, model):
+    rows = [(f"u{i}", f"i{t}", 3, f"2020-0{t}") for i in range(9) for t in (2, 1, 3)]
+    write_table(case.inter, (*INTER[:3], "timestamp:token"), rows)
+    message = case.error(model=model, load_col={"inter": ["user_id", "item_id"]})
+    holds(message, str(case.inter), "'timestamp' has type token", "must be float")
+
+
+@pytest.mark.parametrize("kept", [["SE", False], ["SE", 7], "[1,2]"])
+def test_kept_tokens_must_be_texts(case, kept):
+    header = ("user_id:token", "item_id:token", "country:token", INTER[3])
+    write_table(case.inter, header, inter_rows(60, 30, 1, 4, 12))
+    message = case.error(val_interval={"country": kept})
+    holds(message, "val_interval of country", "tokens in quotes", repr(kept))

@@ -152,3 +152,44 @@ def test_a_key_of_the_run_is_no_default_of_tasks(case, key):
 def test_a_key_that_the_program_sets_is_refused(case):
     message = case.error(tasks=[{**GENDER, "repeatable": True}])
     holds(message, "task 'gender'", "repeatable is set by the program")
+
+
+@pytest.mark.parametrize("column", ["item_length", "item_id_list"])
+def test_a_column_with_the_name_of_a_rows_field_is_refused(case, column):
+    rows = [(user, age) for user, age, _ in user_rows(60, 2)]
+    write_table(case.user, ("user_id:token", f"{column}:token"), rows)
+    task = {"name": "length", "kind": "profile", "field": column}
+    holds(case.error(tasks=[task]), "'length'", repr(column), "rename the column")
+
+
+def test_times_of_a_task_must_be_numbers(case):
+    rows = [(f"u{i}", f"p{i % 3}", 3, f"2020-0{i % 9 + 1}") for i in range(60)]
+    write_table(
+        case.data / "shop" / "shop.inter", (*INTER[:3], "timestamp:token"), rows
+    )
+    arguments = {"order": "TO", "split": {"LS": "valid_and_test"}}
+    message = case.error(tasks=[{**TARGET, "eval_args": arguments}])
+    holds(message, "'buy'", "'timestamp' has type token", "must be float")
+
+
+@pytest.mark.parametrize("key", ["LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD", "load_col"])
+def test_names_of_the_sources_fields_are_not_a_tasks(case, key):
+    holds(case.error(tasks=[{**GENDER, key: "x"}]), key, "a key of the run")
+
+
+def test_a_later_row_with_too_many_values_is_named(case):
+    lines = case.user.read_text().splitlines()
+    lines[11] += "\tand more"
+    case.user.write_text("\n".join(lines) + "\n")
+    holds(case.error(), "task 'gender'", str(case.user), "line 12 has more values")
+
+
+def test_separators_at_the_end_of_a_row_and_within_quotes_are_no_values(case):
+    lines = case.user.read_text().splitlines()
+    lines[11] += "\t\t"
+    case.user.write_text("\n".join(lines) + "\n")
+    assert case.run("--run_dir=run", tasks=[GENDER]) == 0
+    user, age, _ = lines[12].split("\t")
+    lines[12] = f'{user}\t{age}\t"M\tx"'
+    case.user.write_text("\n".join(lines) + "\n")
+    assert case.run("--run_dir=other", tasks=[GENDER]) == 0

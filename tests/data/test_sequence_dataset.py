@@ -266,3 +266,15 @@ def test_later_windows_repeat_the_share_that_is_asked_for(
     later = before[rows["user_id"] == rows["user_id"].max()][1:]
     assert later.tolist() == [context] * len(later)
     assert len(later)
+
+
+@pytest.mark.parametrize("unused", [{"user": ["age"]}, {"inter": ["timestamp"]}])
+def test_rows_do_not_depend_on_columns_that_no_model_reads(toy_config, unused):
+    plain, other = (
+        SequenceDataset(toy_config(unused_col=columns)).build()
+        for columns in (None, unused)
+    )
+    for part, same in zip(plain, other, strict=True):
+        rows, others = part[:].interaction, same[:].interaction
+        assert rows.keys() == others.keys()
+        assert all(torch.equal(rows[key], others[key]) for key in rows)

@@ -216,3 +216,66 @@ def test_classes_are_in_order_whatever_the_file_s(task, tmp_path, first):
     rows = [(f"u{i}", 30, first if i < 5 else "MF"[first == "M"]) for i in range(20)]
     write_table(tmp_path / "data" / "toy" / "toy.user", USER, rows)
     assert task(TASKS[0]).labels == ["F", "M"]
+
+
+def shop_rows(tmp_path, rows):
+    write_table(tmp_path / "data" / "shop" / "shop.inter", INTER, rows)
+
+
+def kept_times(dataset):
+    return sorted(dataset.inter_feat["timestamp"].tolist())
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_of_repeated_instances_in_time_the_earliest_is_kept(task, tmp_path, backwards):
+    rows = [("u1", "p1", 5, 0), ("u1", "p2", 5, 200), ("u1", "p1", 5, 400)]
+    rows += [("u2", f"p{i}", 5, 500 + i) for i in (1, 2)]
+    shop_rows(tmp_path, rows[::-1] if backwards else rows)
+    arguments = {"order": "TO", "split": {"LS": "valid_and_test"}, "group_by": "user"}
+    dataset = task({**TARGET, "eval_args": arguments})
+    assert kept_times(dataset) == [0, 200, 501, 502]
+
+
+def test_the_last_of_duplicates_is_by_time_where_rows_are_split_at_random(
+    task, tmp_path
+):
+    rows = [("u1", "p1", 1, 200), ("u1", "p1", 5, 100)]
+    rows += [(f"u{u}", f"p{i}", 5, 300) for u in (2, 3) for i in (1, 2)]
+    shop_rows(tmp_path, rows)
+    keys = {"rm_dup_inter": "last", "val_interval": {"rating": "[4,5]"}}
+    dataset = task({**TARGET, **keys})
+    assert len(dataset) == 4  # the last of u1 is rated 1
+    assert set(dataset.inter_feat.columns) == {"user_id", "item_id"}
+
+
+def test_classes_are_counted_after_they_are_cut(task, tmp_path):
+    ages = [(f"u{i}", 20 + i, "M") for i in range(30)]
+    write_table(tmp_path / "data" / "toy" / "toy.user", USER, ages)
+    definition = DECADES | {"bins": [30, 40], "item_inter_num_interval": "[10,inf)"}
+    assert task(definition).labels == ["<30", "30-40", "40+"]
+    definition["item_inter_num_interval"] = "[11,inf)"
+    with pytest.raises(DataError, match="no interaction is left"):
+        task(definition)
+
+
+def test_items_are_counted_by_the_instances_that_the_task_has(task, tmp_path):
+    rows = [("u1", "p1", 5, t) for t in range(3)]  # one instance
+    rows += [(f"x{i}", "p2", 5, 1) for i in range(10)] + [("u2", "p2", 5, 1)]
+    rows += [(f"u{i}", item, 5, 1) for i in range(10) for item in ("p3", "p4")]
+    shop_rows(tmp_path, rows)
+    dataset = task({**TARGET, "item_inter_num_interval": "[3,inf)"})
+    dataset._change_feat_format()
+    assert dataset.labels == ["p3", "p4"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("normalize_field", ["timestamp"]),
+        ("threshold", {"rating": 3}),
+        ("numerical_features", ["rating"]),
+        ("unused_col", {"inter": ["rating"]}),
+    ],
+)
+def test_what_is_made_of_the_sources_columns_is_not_made_of_a_tasks(task, key, value):
+    assert task(TASKS[0], **{key: value}).labels == ["F", "M"]
