@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import numbers
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -106,14 +107,14 @@ class UserModel:
             DataError: no user, a text instead of a history, or one without any known item.
             CheckpointError: no such task, or damaged files.
         """
-        if isinstance(histories, str) or not len(histories):
+        if not _is_list(histories) or not len(histories):
             raise DataError(
                 f"histories must be lists of item tokens, got {histories!r}"
             )
         served = self._open(task)
         rows = []
         for number, history in enumerate(histories):
-            if isinstance(history, str):  # whose letters may be items too
+            if not _is_list(history):
                 raise DataError(
                     f"history {number} must be a list of item tokens, got {history!r}"
                 )
@@ -145,12 +146,13 @@ class UserModel:
             DataError: a number below 1, or as of :meth:`scores`.
             CheckpointError: as of :meth:`scores`.
         """
-        if not isinstance(number, int) or number < 1:
+        whole = isinstance(number, numbers.Integral) and not isinstance(number, bool)
+        if not whole or number < 1:
             raise DataError(
                 f"number must be a whole number of at least 1, got {number!r}"
             )
         scores = self.scores(task, [history])[0]
-        best = scores.topk(min(number, len(scores)))
+        best = scores.topk(min(int(number), len(scores)))
         labels = self.labels(task)
         return [
             (labels[i], score)
@@ -204,3 +206,9 @@ class UserModel:
             network, header = open_task(self.run_dir, task, self._encoder)
         network.to(self.device).eval()
         return _Served(network, header["labels"], header["max_length"])
+
+
+def _is_list(value: object) -> bool:
+    """Whether a value has an order and a length; a text, whose letters may be items, is none."""
+    ordered = hasattr(value, "__getitem__") and hasattr(value, "__len__")
+    return ordered and not isinstance(value, (str, bytes, Mapping))

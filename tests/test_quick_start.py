@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -182,9 +184,14 @@ def test_networks_that_are_carried_on_are_trained_whole(run):
         ({"histories": ["i1", "i2"]}, "history 0 must be a list"),
         ({"histories": "i1"}, "histories must be lists"),
         ({"histories": []}, "histories must be lists"),
+        ({"histories": None}, "histories must be lists"),
+        ({"histories": [None]}, "history 0 must be a list"),
+        ({"histories": [{"i1", "i2"}]}, "history 0 must be a list"),
+        ({"histories": [iter(["i1"])]}, "history 0 must be a list"),
         ({"history": "i1"}, "history 0 must be a list"),
         ({"history": ["i1"], "number": 0}, "number must be"),
         ({"history": ["i1"], "number": 2.5}, "number must be"),
+        ({"history": ["i1"], "number": True}, "number must be"),
     ],
     ids=str,
 )
@@ -193,6 +200,14 @@ def test_a_text_is_no_history(first, asked, message):
     ask = model.top if "history" in asked else model.scores
     with pytest.raises(DataError, match=message):
         ask("gender", **asked)
+
+
+def test_an_order_of_any_kind_is_a_history(first):
+    model, history = UserModel(first["run_dir"]), ["i1", "i2", "i3"]
+    best = model.top("gender", history, np.int64(2))
+    assert len(best) == 2
+    for other in (tuple(history), np.array(history), pd.Series(history, [7, 8, 9])):
+        assert model.top("gender", other, 2) == best
 
 
 @pytest.mark.parametrize(
