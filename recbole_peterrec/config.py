@@ -19,6 +19,7 @@ from recbole_peterrec.errors import ConfigError, did_you_mean
 from recbole_peterrec.eval_checks import check_metrics
 from recbole_peterrec.literals import Loader, parse_literal, plain, read_yaml
 
+GIVEN = "given"  # in a run's config.yaml: which of its keys a user gave
 MAIN_JOB = {"model": "PeterRec", "dataset": "ml-100k"}
 # Keys of RecBole that no property file of it names.
 RECBOLE_EXTRA = (
@@ -73,6 +74,10 @@ class Config(RecBoleConfig):
         config_dict: keys from Python.
         arguments: flags ``--key=value``; the process's own are not looked at.
 
+    Attributes:
+        given: keys that a user gave; of a run's ``config.yaml``, those that its user gave.
+        given_task_defaults: those of them in ``task_defaults``, by kind of task.
+
     Raises:
         ConfigError: unknown model, key, metric or value, malformed flag, unreadable file.
     """
@@ -86,7 +91,16 @@ class Config(RecBoleConfig):
         arguments: list[str] | None = None,
     ) -> None:
         self._arguments = arguments or []
+        self.given_task_defaults: dict[str, frozenset[str]] = {}
         with _recbole_refusals():
+            flags = self._load_cmd_line()
+            self.given = frozenset(flags)
+            saved = GIVEN in (config_dict or {})
+            over_files = flags if saved else {**(config_dict or {}), **flags}
+            self._asked = {
+                "model": model or over_files.get("model"),
+                "dataset": dataset or over_files.get("dataset"),
+            }
             super().__init__(model, dataset, config_file_list, config_dict)
         self._given_or_default = frozenset(self.final_config_dict)
 
@@ -96,13 +110,26 @@ class Config(RecBoleConfig):
     def _load_config_files(self, file_list):
         merged: dict[str, Any] = {}
         for path in file_list or []:
-            merged.update(read_yaml(path))
+            merged.update(self._taken(read_yaml(path)))
         return merged
+
+    def _load_variable_config_dict(self, config_dict):
+        return super()._load_variable_config_dict(self._taken(dict(config_dict or {})))
+
+    def _taken(self, content: dict[str, Any]) -> dict[str, Any]:
+        """What counts of a file or dict; its keys are given. Of a run's ``config.yaml`` those are
+        that its user gave, and if this run has another model or dataset no others count: the
+        defaults of the one are not those of the other."""
+        given = content.pop(GIVEN, content.keys())
+        self.given |= content.keys() & given
+        if all(asked in (None, content.get(key)) for key, asked in self._asked.items()):
+            return content
+        return {key: value for key, value in content.items() if key in given}
 
     def _convert_config_dict(self, config_dict):
         values = {
             key: parse_literal(value)
-            if isinstance(value, str) and (key not in TEXT or value == "~")
+            if isinstance(value, str) and (key not in TEXT or value in ("~", "None"))
             else value
             for key, value in config_dict.items()
         }
@@ -160,7 +187,11 @@ class Config(RecBoleConfig):
                 self.internal_config_dict["eval_args"], given["eval_args"]
             )
         if "task_defaults" in given and "task_defaults" in self.internal_config_dict:
-            given["task_defaults"] = self._over_task_defaults(given["task_defaults"])
+            own = given["task_defaults"]
+            given["task_defaults"] = self._over_task_defaults(own)
+            if "task_defaults" in self.given:
+                self.given_task_defaults = {k: frozenset(v) for k, v in own.items()}
+        registry.require_strategy(model, given)
 
     def _over_task_defaults(self, given: Any) -> dict[str, dict[str, Any]]:
         defaults = self.internal_config_dict["task_defaults"]
@@ -278,6 +309,7 @@ class Config(RecBoleConfig):
             # Some models of RecBole put keys of their own there.
             if key in self._given_or_default and key not in DERIVED
         }
+        resolved[GIVEN] = sorted(self.given & resolved.keys())
         resolved["data_path"] = self._data_root
         for key in PATHS:  # they hold wherever the file is used
             if resolved.get(key):

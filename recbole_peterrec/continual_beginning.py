@@ -98,7 +98,7 @@ def _saved(
         ("prune_embeddings", "embedding" in learner.kinds),
         ("layernorm_per_task", learner.layernorm_per_task),
     ):
-        if key in config.external_config_dict and config[key] != has:
+        if key in config.given and config[key] != has:
             raise ConfigError(
                 f"continue_from: the learner was begun with {key} {has}; leave the key out"
             )

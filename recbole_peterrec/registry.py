@@ -5,7 +5,9 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import yaml
@@ -20,6 +22,8 @@ OURS = {
     "Conure": "recbole_peterrec.model.conure",
 }
 BACKBONES = ("NextItNetAR", "GRec")
+# Keys by which the variants of PeterRec differ: what a result's name stands for.
+STRATEGY = ("tuning", "pretrained", "carry_encoder", "joint_coefficient")
 
 
 def properties_folder() -> Path:
@@ -86,6 +90,31 @@ def model_class(name: str) -> type:
         ) from error
     finally:  # importing RecBole's SINE, and so any, slows all of the process's training
         torch.autograd.set_detect_anomaly(anomalies)
+
+
+def require_strategy(name: str, given: Mapping[str, Any]) -> None:
+    """Refuse values that make another strategy of a named one; PeterRec itself may have any.
+
+    Raises:
+        ConfigError: such a value. The coefficient of a joint strategy may be any above 0.
+    """
+    extended = _extended(name)
+    if extended is None:
+        return
+    own: dict[str, Any] = {}
+    for variant in (extended, name):
+        path = properties_folder() / "model" / f"{variant}.yaml"
+        with open(path, encoding="utf-8") as file:
+            own.update(yaml.safe_load(file) or {})
+    for key in STRATEGY:
+        if key not in given or given[key] == own[key]:
+            continue
+        if key == "joint_coefficient" and own[key] and given[key]:
+            continue
+        raise ConfigError(
+            f"{key}: {name} stands for {own[key]!r}, got {given[key]!r}; leave it out, or set it "
+            f"with --model={extended}"
+        )
 
 
 def require_backbone(name: str) -> None:

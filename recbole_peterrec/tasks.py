@@ -33,6 +33,16 @@ MEASURED_BY = frozenset(
         "MAX_ITEM_LIST_LENGTH",
     )
 )
+# What RecBole makes of a source's columns, and the value that makes nothing: a task's file has
+# other columns.
+OF_COLUMNS: dict[str, Any] = {
+    "discretization": None,
+    "normalize_field": None,
+    "numerical_features": [],
+    "preload_weight": None,
+    "threshold": None,
+    "unused_col": None,
+}
 # What makes the source and its network, which all tasks share, and the run.
 SOURCE_ONLY = frozenset(
     (
@@ -47,9 +57,12 @@ SOURCE_ONLY = frozenset(
         "embedding_size",
         "gpu_id",
         "group_offset",
+        "ITEM_LIST_LENGTH_FIELD",
+        "LIST_SUFFIX",
         "ip",
         "joint_coefficient",
         "layernorm_per_task",
+        "load_col",
         "kernel_size",
         "mask_ratio",
         "model",
@@ -94,9 +107,10 @@ class Task:
 def read_tasks(config: Config) -> list[Task]:
     """The tasks of a run, in the order in which they are learned; none if the list is empty.
 
-    A key's value is, first found: the task's own, of a user's list; the run's, where a user gave
-    one and the key is not of the protocol; the task's own, of a property file's list;
-    ``task_defaults`` of its kind; the run's default.
+    A key's value is, first found: the task's own, of a user's list; that of its kind in
+    ``task_defaults``, where a user gave it; the run's, where a user gave one and the key is not of
+    the protocol; the task's own, of a property file's list; ``task_defaults`` of its kind; the
+    run's default.
 
     Raises:
         ConfigError: no list, a missing or unknown key, a duplicated or unusable name, an unknown
@@ -210,13 +224,14 @@ def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[st
     Raises:
         ConfigError: a part of ``eval_args`` that cannot be.
     """
-    given = set(config.external_config_dict) - MEASURED_BY
+    given = config.given - MEASURED_BY - set(OF_COLUMNS)
+    given -= config.given_task_defaults.get(kind, frozenset())
     of_kind = {
         key: value
         for key, value in config["task_defaults"][kind].items()
         if key not in given
     }
-    if "tasks" not in given:
+    if "tasks" not in config.external_config_dict:
         definition = {
             key: value
             for key, value in definition.items()
@@ -226,6 +241,7 @@ def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[st
     overrides.pop("name")
     overrides["dataset"] = str(overrides.get("dataset") or config["dataset"])
     overrides.setdefault("bins", None)
+    overrides = {**OF_COLUMNS, **overrides}
     if kind == PROFILE and overrides["eval_args"]["order"] != "RO":
         raise ConfigError("a profile has no time; eval_args needs order RO")
     return overrides
