@@ -33,38 +33,40 @@ class ColumnTiles(torch.autograd.Function):
             total[some] *= (highest[some] - now).exp2_()
             total[some] += tile.sub_(now).exp2_().sum(1, keepdim=True)
             highest[some] = now
-        sums = highest + total.log2()
-        ctx.save_for_backward(hidden, weight, bias, columns, sums)
-        ctx.exclude, sums = exclude, sums / UNITS
+        ctx.save_for_backward(hidden, weight, bias, columns, highest, total)
+        ctx.exclude = exclude
+        sums = ((highest + total.log2()) / UNITS).squeeze(1)
         if exclude:
-            return sums.squeeze(1)
+            return sums
         own = (hidden.to(bias.dtype) * weight[columns]).sum(-1) + bias[columns]
-        return sums.squeeze(1) - own
+        return sums - own
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        hidden, weight, bias, columns, sums = ctx.saved_tensors
+        hidden, weight, bias, columns, highest, total = ctx.saved_tensors
         grad_hidden = torch.zeros_like(hidden, dtype=bias.dtype)
         grad_weight = torch.zeros_like(weight, dtype=bias.dtype)
         grad_bias = torch.zeros_like(bias)
         # Rows are scaled outside the tiles: the states in the weight's gradient, the
-        # products in the states'.
-        scaled = (hidden * grad[:, None]).to(hidden.dtype)
+        # products in the states'. A row without any other column has a sum of 0, and no gradient.
+        scale = grad / total.squeeze(1).clamp(min=torch.finfo(total.dtype).tiny)
+        scaled = (hidden * scale[:, None]).to(hidden.dtype)
         base = bias * UNITS
         for some, block, tile in tiles(hidden, weight, bias):
-            torch.sub(base[block], sums[some], out=tile)
+            # As in the forward pass to the bit, so that of huge logits the largest cancels.
+            tile.copy_(base[block])
             add_product(tile, hidden[some], weight[block].t(), UNITS)
             if ctx.exclude:
                 _leave_out(tile, columns[some], block)
-            share = tile.exp2_().to(hidden.dtype)
+            share = tile.sub_(highest[some]).exp2_().to(hidden.dtype)
             add_product(grad_hidden[some], share, weight[block])
             add_product(grad_weight[block], share.t(), scaled[some])
-            grad_bias[block] += grad[some] @ tile
-        grad_hidden *= grad[:, None]
+            grad_bias[block] += scale[some] @ tile
+        grad_hidden *= scale[:, None]
         if not ctx.exclude:
             grad_hidden -= weight[columns] * grad[:, None]
-            add_rows(grad_weight, columns, -scaled.to(bias.dtype))
+            add_rows(grad_weight, columns, -(hidden * grad[:, None]).to(bias.dtype))
             add_rows(grad_bias, columns, -grad)
         return (
             grad_hidden.to(hidden.dtype),
