@@ -34,24 +34,31 @@ class Dropout(nn.Dropout):
 
 
 class _Drop(torch.autograd.Function):
-    """Drops elements with probability ``dropped / LEVELS``; keeps a byte of each for later."""
+    """Drops elements with probability ``dropped / LEVELS``; keeps their random bits for later."""
 
     @staticmethod
     def forward(ctx, x, dropped):
         count = (x.numel() + 3) // 4
         numbers = torch.empty(count, dtype=torch.int64, device=x.device)
-        lowest = torch.iinfo(torch.int16).min
         bits = numbers.random_(torch.iinfo(torch.int64).min, None).view(torch.int16)
-        # Bytes of 0 and 1: with booleans, comparing and multiplying take three times as long.
-        kept = torch.empty(x.numel(), dtype=torch.int8, device=x.device)
-        torch.ge(bits[: x.numel()], dropped + lowest, out=kept)
-        kept = kept.view(x.shape)
-        ctx.save_for_backward(kept)
-        ctx.scale = LEVELS / (LEVELS - dropped)
-        return (x * kept).mul_(ctx.scale)
+        ctx.save_for_backward(bits)
+        ctx.dropped = dropped
+        return _drop(x, bits, dropped)
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad):
-        (kept,) = ctx.saved_tensors
-        return (grad * kept).mul_(ctx.scale), None
+        (bits,) = ctx.saved_tensors
+        return _drop(grad, bits, ctx.dropped), None
+
+
+def _drop(x: torch.Tensor, bits: torch.Tensor, dropped: int) -> torch.Tensor:
+    """`x`, its elements multiplied by 0 or by what makes up for those that are.
+
+    The comparison writes zeros and ones of the type of `x`: torch converts any others in a pass of
+    their own before it multiplies.
+    """
+    kept = torch.empty(x.shape, dtype=x.dtype, device=x.device)
+    lowest = torch.iinfo(torch.int16).min
+    torch.ge(bits[: x.numel()], dropped + lowest, out=kept.view(-1))
+    return kept.mul_(x).mul_(LEVELS / (LEVELS - dropped))

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from recbole_peterrec.nn.encoder import Encoder
+from recbole_peterrec.nn.residual import last_positions
 
 
 class _Patched(nn.Module):
@@ -40,7 +41,7 @@ class Parallel(_Patched):
     def forward(self, x: torch.Tensor, *args: Any, **kwargs: Any) -> torch.Tensor:
         """As of the module; the patch reads the last positions, those that it gives."""
         y = self.module(x, *args, **kwargs)
-        return y + self.patch(x[len(x) - len(y) :])
+        return y + self.patch(last_positions(x, len(y)))
 
 
 @dataclass(frozen=True)

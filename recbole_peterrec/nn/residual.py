@@ -14,6 +14,12 @@ NORMS = ("post", "pre")
 LAYER_NORM_EPS = 1e-8
 
 
+def last_positions(x: torch.Tensor, count: int) -> torch.Tensor:
+    """The last `count` of ``[L, B, k]``: `x` itself where these are all, since the gradient of a
+    slice is a copy."""
+    return x if count == len(x) else x[len(x) - count :]
+
+
 class Chain(nn.Sequential):
     """``nn.Sequential`` of modules that take a padding mask and give the last positions."""
 
@@ -112,7 +118,7 @@ class ResidualBlock(nn.Module):
     ) -> torch.Tensor:
         """As :meth:`DilatedConv.forward`."""
         change = self.branch(x, mask, last)
-        return x[len(x) - len(change) :] + self.dropout(change)
+        return last_positions(x, len(change)) + self.dropout(change)
 
 
 def residual_stack(
