@@ -76,7 +76,6 @@ class Config(RecBoleConfig):
 
     Attributes:
         given: keys that a user gave; of a run's ``config.yaml``, those that its user gave.
-        given_task_defaults: those of them in ``task_defaults``, by kind of task.
 
     Raises:
         ConfigError: unknown model, key, metric or value, malformed flag, unreadable file.
@@ -91,7 +90,6 @@ class Config(RecBoleConfig):
         arguments: list[str] | None = None,
     ) -> None:
         self._arguments = arguments or []
-        self.given_task_defaults: dict[str, frozenset[str]] = {}
         with _recbole_refusals():
             flags = self._load_cmd_line()
             self.given = frozenset(flags)
@@ -187,10 +185,7 @@ class Config(RecBoleConfig):
                 self.internal_config_dict["eval_args"], given["eval_args"]
             )
         if "task_defaults" in given and "task_defaults" in self.internal_config_dict:
-            own = given["task_defaults"]
-            given["task_defaults"] = self._over_task_defaults(own)
-            if "task_defaults" in self.given:
-                self.given_task_defaults = {k: frozenset(v) for k, v in own.items()}
+            given["task_defaults"] = self._over_task_defaults(given["task_defaults"])
         registry.require_strategy(model, given)
 
     def _over_task_defaults(self, given: Any) -> dict[str, dict[str, Any]]:

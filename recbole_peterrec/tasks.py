@@ -107,10 +107,9 @@ class Task:
 def read_tasks(config: Config) -> list[Task]:
     """The tasks of a run, in the order in which they are learned; none if the list is empty.
 
-    A key's value is, first found: the task's own, of a user's list; that of its kind in
-    ``task_defaults``, where a user gave it; the run's, where a user gave one and the key is not of
-    the protocol; the task's own, of a property file's list; ``task_defaults`` of its kind; the
-    run's default.
+    A key's value is, first found: the task's own, of a user's list; the run's, where a user gave
+    one and the key is not of the protocol; the task's own, of a property file's list;
+    ``task_defaults`` of its kind; the run's default.
 
     Raises:
         ConfigError: no list, a missing or unknown key, a duplicated or unusable name, an unknown
@@ -225,7 +224,6 @@ def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[st
         ConfigError: a part of ``eval_args`` that cannot be.
     """
     given = config.given - MEASURED_BY - set(OF_COLUMNS)
-    given -= config.given_task_defaults.get(kind, frozenset())
     of_kind = {
         key: value
         for key, value in config["task_defaults"][kind].items()

@@ -10,7 +10,7 @@ import yaml
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.tasks import read_tasks
-from tests.toy import settings, write_toy
+from tests.toy import write_toy
 
 PROFILE = {"name": "sex", "kind": "profile", "field": "gender"}
 
@@ -75,15 +75,6 @@ def test_new_tasks_on_a_saved_config_take_the_defaults_of_their_kind(saved):
     assert task.config["pooling"] == "mean"
     assert task.config["learning_rate"] == 0.003
     assert task.config["train_batch_size"] == 7
-
-
-def test_a_users_defaults_of_a_kind_go_before_the_runs_keys(tmp_path):
-    keys = settings(write_toy(tmp_path / "data"), tasks=[PROFILE], epochs=2)
-    defaults = {"profile": {"epochs": 11}}
-    config = Config("PeterRec", "toy", config_dict=keys | {"task_defaults": defaults})
-    (task,) = read_tasks(config)
-    assert task.config["epochs"] == 11
-    assert task.config["train_batch_size"] == 64  # of the run
 
 
 @pytest.mark.parametrize(
