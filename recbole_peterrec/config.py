@@ -116,13 +116,14 @@ class Config(RecBoleConfig):
 
     def _taken(self, content: dict[str, Any]) -> dict[str, Any]:
         """What counts of a file or dict; its keys are given. Of a run's ``config.yaml`` those are
-        that its user gave, and if this run has another model or dataset no others count: the
-        defaults of the one are not those of the other."""
+        that its user gave, and if this run has another model or dataset no others count but these
+        two: the defaults of the one are not those of the other."""
         given = content.pop(GIVEN, content.keys())
         self.given |= content.keys() & given
         if all(asked in (None, content.get(key)) for key, asked in self._asked.items()):
             return content
-        return {key: value for key, value in content.items() if key in given}
+        counts = {"model", "dataset", *given}
+        return {key: value for key, value in content.items() if key in counts}
 
     def _convert_config_dict(self, config_dict):
         values = {

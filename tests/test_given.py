@@ -56,7 +56,7 @@ def test_another_model_takes_what_was_given_and_its_own_defaults(
         config = Config(second, None, config_dict=content)
     assert {key: config[key] for key in expected} == expected
     assert config["epochs"] == 3
-    assert config["dataset"] == "ml-100k"  # it was an argument, which no key is
+    assert config["dataset"] == "toy"
 
 
 def test_the_same_model_takes_all_that_was_saved(saved):
