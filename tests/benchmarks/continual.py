@@ -71,11 +71,19 @@ class Experiment:
         out: folder of the results; of settings that are as they were, they are not made again.
         seed: of splits, weights and training.
         tasks: names of the tasks, in the order of the learners.
+        pooling: as of :func:`task_settings`.
     """
 
-    def __init__(self, data: Path, out: Path, seed: int, tasks: Sequence[str]) -> None:
+    def __init__(
+        self,
+        data: Path,
+        out: Path,
+        seed: int,
+        tasks: Sequence[str],
+        pooling: str | None = None,
+    ) -> None:
         self.out, self.seed, self.tasks = out, seed, tasks
-        self.data = data
+        self.data, self.pooling = data, pooling
         out.mkdir(parents=True, exist_ok=True)
 
     def stages(self, model: str) -> dict[str, dict[str, Any]]:
@@ -109,12 +117,12 @@ class Experiment:
             self._learner(tasks[:-1])
             own = {
                 "continue_from": self._name(LEARNER, *tasks[:-1]),
-                "tasks": [task_settings(LEARNER, tasks[-1])],
+                "tasks": [self._task(LEARNER, tasks[-1])],
             }
         return self._results(LEARNER, own, *tasks)
 
     def _alone(self, model: str, task: str) -> dict[str, Any]:
-        own: dict[str, Any] = {"tasks": [task_settings(model, task)]}
+        own: dict[str, Any] = {"tasks": [self._task(model, task)]}
         if model not in SCRATCH:
             own["pretrained_path"] = self._backbone()
         return self._results(model, own, task)
@@ -122,11 +130,14 @@ class Experiment:
     def _unprotected(self) -> dict[str, dict[str, Any]]:
         order = [task for task in self.tasks if task not in T3[1:]]
         own = {
-            "tasks": [task_settings(UNPROTECTED, task) for task in order],
+            "tasks": [self._task(UNPROTECTED, task) for task in order],
             "pretrained_path": self._backbone(),
         }
         results = self._results(UNPROTECTED, own)
         return {FIRST: results["pretrain"], **results["tasks"]}
+
+    def _task(self, model: str, name: str) -> dict[str, Any]:
+        return task_settings(model, name, self.pooling)
 
     def _backbone(self) -> str:
         """Name of the run directory of the seed's pretrained network."""
@@ -172,6 +183,9 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3, 4, 5])
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=MODELS)
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=TASKS)
+    parser.add_argument(
+        "--pooling", help="of recommendation tasks; default: the last state"
+    )
     parser.add_argument("--data", type=Path, default=Path("saved/benchmarks/data"))
     parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/continual"))
     args = parser.parse_args()
@@ -182,7 +196,8 @@ def main() -> None:
     scores: dict[str, dict[str, list[float]]] = {}
     forgotten = []
     for seed in args.seeds:
-        experiment = Experiment(folder, args.out / args.preset, seed, args.tasks)
+        out = args.out / args.preset
+        experiment = Experiment(folder, out, seed, args.tasks, args.pooling)
         for model in args.models:
             stages = experiment.stages(model)
             collect(scores, model, stages)

@@ -74,8 +74,19 @@ STRATEGIES: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
-def task_settings(strategy: str, name: str) -> dict[str, Any]:
-    """The entry of a run's list of tasks."""
+def task_settings(
+    strategy: str, name: str, pooling: str | None = None
+) -> dict[str, Any]:
+    """The entry of a run's list of tasks.
+
+    Args:
+        strategy: a key of :data:`STRATEGIES`.
+        name: a key of :data:`TASKS`.
+        pooling: of recommendation tasks; None leaves the protocol's, the last state.
+    """
     task, own = TASKS[name], STRATEGIES[strategy]
     kind = task["kind"]
-    return {"name": name} | KINDS[kind] | own[kind] | own.get(name, {}) | task
+    settings = {"name": name} | KINDS[kind] | own[kind] | own.get(name, {}) | task
+    if pooling and kind == "recommendation":
+        settings["pooling"] = pooling
+    return settings
