@@ -12,11 +12,11 @@ from recbole_peterrec.data.atomic import require_folder
 from recbole_peterrec.data.task_dataset import KINDS, PROFILE
 from recbole_peterrec.defaults import merged_task
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.saved_model import PRETRAINING
+from recbole_peterrec.saved_model import PRETRAINING, TASK_NAME
 
 OWN_KEYS = ("name", "kind", "dataset", "field", "bins")
 RESERVED = (PRETRAINING,)
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}")  # of a folder
+NAME = re.compile(TASK_NAME)
 # What a task is measured by and made of: set by task_defaults or by the task itself. A run's own
 # value of such a key is meant for the source.
 MEASURED_BY = frozenset(
@@ -240,6 +240,8 @@ def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[st
     overrides["dataset"] = str(overrides.get("dataset") or config["dataset"])
     overrides.setdefault("bins", None)
     overrides = {**OF_COLUMNS, **overrides}
+    if overrides.get("MAX_ITEM_LIST_LENGTH") is None:  # the source's
+        overrides.pop("MAX_ITEM_LIST_LENGTH", None)
     if kind == PROFILE and overrides["eval_args"]["order"] != "RO":
         raise ConfigError("a profile has no time; eval_args needs order RO")
     return overrides

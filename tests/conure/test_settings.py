@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.tasks import read_tasks
 from tests.conure.case import AGE, BUY, GENDER, learn
 
 
@@ -84,3 +86,16 @@ def test_the_fullest_weight_is_the_one_that_is_told(folder, tmp_path):
     learn(folder, tmp_path / "run", **settings_)
     log = (tmp_path / "run/run.log").read_text()
     assert "task 'age' will find 0.5% of blocks.0.branch.0.conv free" in log
+
+
+@pytest.mark.parametrize("kind", ["profile", "recommendation"])
+@pytest.mark.parametrize("model", ["STL", "SinMo", "FineSmax", "MTL", "Unprotected"])
+def test_the_comparisons_learn_as_conure_does(model, kind):
+    keys = ("learning_rate", "head_learning_rate", "MAX_ITEM_LIST_LENGTH", "epochs")
+    keys += ("train_batch_size", "weight_average", "pooling", "dropout_prob")
+
+    def recipe(name):
+        (*_, task) = [t for t in read_tasks(Config(name, "ml-100k")) if t.kind == kind]
+        return {key: task.config[key] for key in keys}
+
+    assert recipe(model) == recipe("Conure")
