@@ -262,6 +262,12 @@ class Config(RecBoleConfig):
             columns = list(dict.fromkeys([*columns, *needed]))
             values["load_col"] = {**values["load_col"], "inter": columns}
 
+    @property
+    def longest_history(self) -> int:
+        """Items of a user's history that a model sees at most: the most recent ones."""
+        recent = self["recent_interactions"]
+        return min(self["MAX_ITEM_LIST_LENGTH"], recent or self["MAX_ITEM_LIST_LENGTH"])
+
     def derive(self, **overrides: Any) -> Config:
         """This config with other values for some keys, checked anew.
 

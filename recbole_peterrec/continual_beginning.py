@@ -7,10 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.errors import CheckpointError, ConfigError
+from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.saved_learner import open_learner, open_network
-from recbole_peterrec.saved_model import load_backbone, require_fit
+from recbole_peterrec.saved_model import (
+    load_backbone,
+    require_fit,
+    require_pretrained,
+    require_record,
+)
 from recbole_peterrec.source_stage import SequentialStage
 
 
@@ -68,7 +73,7 @@ def _new(
         kinds if config["prune_embeddings"] else kinds[:1],
         bool(config["layernorm_per_task"]),
     )
-    return Beginning(learner, source.config["MAX_ITEM_LIST_LENGTH"])
+    return Beginning(learner, source.config.longest_history)
 
 
 def _saved(
@@ -81,6 +86,7 @@ def _saved(
         )
     run_dir = config["continue_from"]
     learner, tasks, header = open_learner(run_dir)
+    require_pretrained(Path(run_dir), header["pretrain"])
     require_fit(
         run_dir,
         header,
@@ -90,10 +96,7 @@ def _saved(
     )
     for name, told in tasks.items():
         open_network(learner, name, told, Path(run_dir))
-        if not isinstance(told.get("record"), dict):
-            raise CheckpointError(
-                f"{run_dir}: task {name!r} has no record of its metrics"
-            )
+        require_record(told.get("record"), f"{run_dir}: task {name!r}")
     for key, has in (
         ("prune_embeddings", "embedding" in learner.kinds),
         ("layernorm_per_task", learner.layernorm_per_task),

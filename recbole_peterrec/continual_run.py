@@ -12,7 +12,7 @@ from recbole_peterrec.capacity import (
     plan_capacity,
     require_retraining,
 )
-from recbole_peterrec.checkpoint import save_json
+from recbole_peterrec.checkpoint import save_json, tensors_digest
 from recbole_peterrec.config import Config
 from recbole_peterrec.continual_beginning import begin
 from recbole_peterrec.data.vocabulary import describe, item_tokens
@@ -79,9 +79,14 @@ class ContinualRun:
         return {"tasks": [stage.task.definition for stage in self.tasks]}
 
     def data(self) -> dict[str, str]:
-        """What each stage reads, by name: a digest."""
+        """What each stage reads, by name, and the network that the run starts from: digests."""
         tasks = {stage.task.name: stage.data_digest() for stage in self.tasks}
-        return {PRETRAINING: self.source.data_digest()} | tasks
+        start = {}
+        if self.config["continue_from"]:
+            start = {"continue_from": self.learner.life_fingerprint()}
+        elif self.config["pretrained_path"]:
+            start = {"pretrained_path": tensors_digest(self.source.model.state_dict())}
+        return {PRETRAINING: self.source.data_digest()} | tasks | start
 
     def use(self, run_dir: Path) -> None:
         """Let every stage write into a run directory."""
@@ -242,7 +247,7 @@ class ContinualRun:
             "kind": stage.task.kind,
             "labels": stage.dataset.labels,
             "pooling": stage.config["pooling"],
-            "max_length": stage.config["MAX_ITEM_LIST_LENGTH"],
+            "max_length": stage.config.longest_history,
             "record": learned.record,
         }
         save_learned_task(run_dir, stage.task.name, self.learner, told)

@@ -23,6 +23,7 @@ except ImportError:  # Windows
     fcntl = None
 
 ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
+STARTS_FROM = ("pretrained_path", "continue_from")
 TRACES = ("results.json", "config.yaml", "run.log", TRAINING)
 # What a system or a file system without locks, or without locks of folders (NFS), answers.
 NO_LOCKS = (
@@ -126,10 +127,11 @@ def require_same_data(run_dir: Path, data: dict[str, str]) -> None:
 
     Args:
         run_dir: of a run that has begun.
-        data: a digest of what each stage reads.
+        data: a digest of what each stage reads, and of the network that it starts from under
+            ``pretrained_path`` or ``continue_from``.
 
     Raises:
-        ConfigError: a stage's data are not those that the run began with.
+        ConfigError: a stage's data, or the network, are not those that the run began with.
         WriteError: nothing can be written there.
     """
     file = run_dir / TRAINING / "data.json"
@@ -138,12 +140,18 @@ def require_same_data(run_dir: Path, data: dict[str, str]) -> None:
         return
     begun = load_json(file)
     for stage, digest in data.items():
-        if begun.get(stage) != digest:
+        if begun.get(stage) == digest:
+            continue
+        if stage in STARTS_FROM:
             raise ConfigError(
-                f"resume: the data of {stage} are not those that the run in {run_dir} began with "
-                f"(other rows, in another order, or others that filters keep); put those back, or "
-                f"start anew"
+                f"resume: {stage} does not hold the network any more that the run in {run_dir} "
+                f"began with; put that back, or start anew"
             )
+        raise ConfigError(
+            f"resume: the data of {stage} are not those that the run in {run_dir} began with "
+            f"(other rows, in another order, or others that filters keep); put those back, or "
+            f"start anew"
+        )
 
 
 def has_ended(run_dir: str | Path) -> bool:

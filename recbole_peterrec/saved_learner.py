@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from recbole_peterrec.saved_model import (
     FORMAT,
     NEXT_ITEM_HEAD,
     OWNERSHIP,
+    TASK_NAME,
     described_encoder,
     read_header,
 )
@@ -140,6 +142,9 @@ def _open(
         names, prints = list(told["tasks"]), dict(told["fingerprints"])
         encoder = described_encoder(header_path, header)
         learner = Learner(encoder, tuple(told["kinds"]), told["layernorm_per_task"])
+        named = all(re.fullmatch(TASK_NAME, name) for name in names)
+        if not named or len(set(names)) < len(names):
+            raise ValueError(f"its tasks are {names!r}")
         first = names[0]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CheckpointError(f"{header_path} describes no learner ({error})") from None

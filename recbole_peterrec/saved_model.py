@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from recbole_peterrec.checkpoint import (
     load_tensors,
     save_json,
     save_tensors,
+    tensors_digest,
 )
 from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.model.backbone import Backbone
@@ -25,6 +27,7 @@ from recbole_peterrec.version import __version__
 FORMAT = 1
 PRETRAINING = "pretraining"  # name of the source among tasks: the first thing learned
 NEXT_ITEM_HEAD = "pretraining_head.safetensors"
+TASK_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}"  # of a folder
 OWNERSHIP = "ownership.safetensors"  # there is one where the network is a learner
 
 
@@ -35,7 +38,7 @@ def save_backbone(
     vocabulary: dict[str, Any],
     pretrain: dict[str, Any],
     max_length: int,
-) -> None:
+) -> str:
     """Write ``backbone.safetensors``, ``backbone.json`` and the pretraining's classification layer.
 
     Args:
@@ -45,7 +48,11 @@ def save_backbone(
         vocabulary: :func:`recbole_peterrec.data.vocabulary.describe` of the source's items.
         pretrain: the record of results.json.
         max_length: longest history that it was trained on, in items.
+
+    Returns:
+        Digest of the encoder's weights.
     """
+    weights = tensors_digest(model.encoder.state_dict())
     save_tensors(run_dir / "backbone.safetensors", model.encoder.state_dict())
     save_tensors(run_dir / NEXT_ITEM_HEAD, model.output.state_dict())
     save_json(
@@ -58,8 +65,10 @@ def save_backbone(
             "vocabulary": vocabulary,
             "pretrain": pretrain,
             "max_length": max_length,
+            "weights": weights,
         },
     )
+    return weights
 
 
 def save_task(
@@ -76,7 +85,8 @@ def save_task(
         name: of the task.
         network: trained.
         tuning: how it was made.
-        record: what else the file tells: kind, tokens of the labels, metrics, longest history.
+        record: what else the file tells: kind, tokens of the labels, metrics, longest history,
+            ``backbone``, the digest of the weights that it builds on.
     """
     folder = run_dir / "tasks" / name
     save_tensors(folder / "weights.safetensors", network.trained_state())
@@ -96,14 +106,16 @@ def read_header(path: Path, needed: dict[str, type]) -> dict[str, Any]:
             f"{path} has format {header.get('format')!r}, not {FORMAT}"
         )
     for key, kind in needed.items():
-        if not isinstance(header.get(key), kind):
+        value = header.get(key)
+        usable = isinstance(value, kind) and not isinstance(value, bool)
+        if not usable or (kind is int and value < 1):
             raise CheckpointError(
                 f"{path} has no usable {key!r}; it was not written by this program"
             )
     return header
 
 
-def _require_pretrained(run_dir: Path, pretrain: dict[str, Any]) -> None:
+def require_pretrained(run_dir: Path, pretrain: dict[str, Any]) -> None:
     """Refuse a saved record of pretraining that tells of none, or not what results.json needs.
 
     Metrics of a split without rows are missing; with neither metrics nor epochs, the weights are
@@ -111,10 +123,10 @@ def _require_pretrained(run_dir: Path, pretrain: dict[str, Any]) -> None:
     """
     splits = [pretrain.get(split) for split in ("valid", "test")]
     usable = all(
-        isinstance(metrics, dict)
-        and all(isinstance(value, (int, float)) for value in metrics.values())
+        isinstance(metrics, dict) and all(_finite(value) for value in metrics.values())
         for metrics in splits
     )
+    usable = usable and all(_finite(pretrain.get(k, 0)) for k in ("epochs", "seconds"))
     if not usable:
         raise CheckpointError(
             f"{run_dir}: backbone.json has no usable metrics of pretraining"
@@ -123,6 +135,31 @@ def _require_pretrained(run_dir: Path, pretrain: dict[str, Any]) -> None:
         raise CheckpointError(
             f"{run_dir}: by its backbone.json, nothing was pretrained there"
         )
+
+
+def require_record(record: Any, where: str) -> None:
+    """Refuse a saved task's part of results.json of which no table can be made.
+
+    Raises:
+        CheckpointError: parts are missing or are not what they should be.
+    """
+    record = record if isinstance(record, dict) else {}
+    metrics = [record.get(split) for split in ("valid", "test")]
+    counts = [record.get(f"{kind}_parameters") for kind in ("trainable", "total")]
+    parts = [record.get("instances"), *metrics]
+    usable = (
+        all(isinstance(part, dict) for part in parts)
+        and all(_finite(value) for part in parts for value in part.values())
+        and all(_finite(record.get(key)) for key in ("labels", "epochs", "seconds"))
+        and all(_finite(count) and count > 0 for count in counts)
+    )
+    if not usable:
+        raise CheckpointError(f"{where} has no usable record of its metrics")
+
+
+def _finite(value: Any) -> bool:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and math.isfinite(value)
 
 
 def load_backbone(
@@ -161,7 +198,7 @@ def load_backbone(
             **dict.fromkeys(("architecture", "vocabulary", "pretrain"), dict),
         },
     )
-    _require_pretrained(run_dir, header["pretrain"])
+    require_pretrained(run_dir, header["pretrain"])
     require_fit(run_dir, header, name, encoder.architecture, vocabulary)
     load_exactly(encoder, run_dir / "backbone.safetensors")
     if output is not None:
@@ -234,7 +271,23 @@ def open_backbone(run_dir: str | Path) -> tuple[Encoder, dict[str, Any]]:
     header = read_header(path, needed)
     encoder = described_encoder(path, header)
     load_exactly(encoder, Path(run_dir) / "backbone.safetensors")
+    _require_weights(path, header.get("weights"), encoder)
     return encoder, header
+
+
+def _require_weights(path: Path, told: Any, encoder: Encoder) -> None:
+    """Refuse an encoder whose weights are not those that a file tells of.
+
+    Files of earlier versions tell of none.
+
+    Raises:
+        CheckpointError: they are others.
+    """
+    if told is not None and told != tensors_digest(encoder.state_dict()):
+        raise CheckpointError(
+            f"{path} was not written with the weights in backbone.safetensors; use another copy "
+            f"of this run"
+        )
 
 
 def open_task(
@@ -248,6 +301,7 @@ def open_task(
     folder = Path(run_dir) / "tasks" / name
     path = folder / "task.json"
     header = read_header(path, {"labels": list, "tuning": dict, "max_length": int})
+    _require_weights(path, header.get("backbone"), encoder)
     try:
         network = tuned_network(
             encoder, Tuning.of(header["tuning"]), len(header["labels"])
@@ -281,7 +335,7 @@ def open_next_item(
     header = read_header(
         run_dir / "backbone.json", {"max_length": int, "pretrain": dict}
     )
-    _require_pretrained(run_dir, header["pretrain"])
+    require_pretrained(run_dir, header["pretrain"])
     causal = encoder.architecture.causal
     pooling = "last" if causal else "tcl_end"  # GRec predicts at a mask after the end
     network = TaskNetwork(encoder, pooling, encoder.architecture.items)

@@ -70,7 +70,7 @@ class SequentialRun:
                 model,
                 self.stage.dataset,
                 results["pretrain"],
-                config["MAX_ITEM_LIST_LENGTH"],
+                config.longest_history,
             )
         else:
             save_tensors(run_dir / "model.safetensors", model.state_dict())
@@ -84,7 +84,7 @@ def write_backbone(
     source: SequenceDataset,
     pretrain: dict[str, Any],
     max_length: int,
-) -> None:
+) -> str:
     """Save a backbone with what a later run and serving need to know of its source.
 
     Args:
@@ -94,6 +94,9 @@ def write_backbone(
         source: what it was trained on.
         pretrain: the record of its pretraining.
         max_length: longest history that it was trained on, in items.
+
+    Returns:
+        Digest of its weights, of which tasks tell that they build on them.
     """
-    save_backbone(run_dir, name, model, describe(source), pretrain, max_length)
     save_json(run_dir / "vocabulary.json", {"items": item_tokens(source)})
+    return save_backbone(run_dir, name, model, describe(source), pretrain, max_length)

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from recbole_peterrec.checkpoint import load_json
+from recbole_peterrec.data.vocabulary import tokens_digest
 from recbole_peterrec.errors import CheckpointError, DataError, did_you_mean
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
@@ -56,15 +57,18 @@ class UserModel:
         self._learner: Learner | None = None
         self._viewed: str | None = None
         if is_learner(run_dir):
-            self._learner, self._headers, _ = open_learner(run_dir)
+            self._learner, self._headers, header = open_learner(run_dir)
             self._encoder = self._learner.encoder
         else:
-            self._encoder, _ = open_backbone(run_dir)
+            self._encoder, header = open_backbone(run_dir)
         self._encoder.to(self.device)
         tokens = load_json(self.run_dir / "vocabulary.json").get("items")
+        told = header["vocabulary"].get("sha256")
+        texts = isinstance(tokens, list) and all(isinstance(t, str) for t in tokens)
         if (
-            not isinstance(tokens, list)
+            not texts
             or len(tokens) != self._encoder.architecture.items - 1
+            or tokens_digest(tokens) != told
         ):
             raise CheckpointError(
                 f"{self.run_dir}: vocabulary.json does not fit its backbone"
@@ -83,7 +87,8 @@ class UserModel:
             return list(self._headers)
         saved = {path.parent.name for path in self.run_dir.glob("tasks/*/task.json")}
         file = self.run_dir / "results.json"
-        order = load_json(file).get("tasks", {}) if file.is_file() else {}
+        order = load_json(file).get("tasks") if file.is_file() else None
+        order = order if isinstance(order, dict) else {}
         learned = [name for name in order if name in saved]
         return learned + sorted(saved.difference(learned))
 
@@ -104,7 +109,8 @@ class UserModel:
             ``[users, labels]``, on the CPU; of a profile task, ``softmax`` makes them probabilities.
 
         Raises:
-            DataError: no user, a text instead of a history, or one without any known item.
+            DataError: no user, something else than lists of texts or whole numbers, or a history
+                without any known item.
             CheckpointError: no such task, or damaged files.
         """
         if not _is_list(histories) or not len(histories):
@@ -118,9 +124,13 @@ class UserModel:
                 raise DataError(
                     f"history {number} must be a list of item tokens, got {history!r}"
                 )
-            ids = [
-                self._ids[str(token)] for token in history if str(token) in self._ids
-            ]
+            tokens = history.tolist() if hasattr(history, "tolist") else history
+            for token in tokens:
+                if not isinstance(token, (str, numbers.Integral)):
+                    raise DataError(
+                        f"history {number}: item tokens are texts or whole numbers, got {token!r}"
+                    )
+            ids = [self._ids[str(token)] for token in tokens if str(token) in self._ids]
             if not ids:
                 raise DataError(f"history {number} has no item that the backbone knows")
             rows.append(torch.tensor(ids[-served.max_length :]))
@@ -185,11 +195,11 @@ class UserModel:
     def _open(self, task: str) -> _Served:
         # A network in the making marks on the shared encoder what it was trained with.
         with self._lock:
-            if task not in self._served:
+            if not isinstance(task, str) or task not in self._served:
                 known = [*self.tasks, PRETRAINING]
                 if task not in known:
                     raise CheckpointError(
-                        f"{self.run_dir} has no task {task!r}{did_you_mean(task, known)}"
+                        f"{self.run_dir} has no task {task!r}{did_you_mean(str(task), known)}"
                     )
                 self._served[task] = self._load(task)
             return self._served[task]
@@ -210,5 +220,7 @@ class UserModel:
 
 def _is_list(value: object) -> bool:
     """Whether a value has an order and a length; a text, whose letters may be items, is none."""
+    if getattr(value, "ndim", 1) == 0:  # an array of one number
+        return False
     ordered = hasattr(value, "__getitem__") and hasattr(value, "__len__")
     return ordered and not isinstance(value, (str, bytes, Mapping))

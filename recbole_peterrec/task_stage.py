@@ -155,16 +155,32 @@ class TaskStage:
         return record
 
     def save(
-        self, run_dir: Path, model: TaskRecommender, record: dict[str, Any]
+        self,
+        run_dir: Path,
+        model: TaskRecommender,
+        record: dict[str, Any],
+        backbone: str,
     ) -> None:
-        """Write the task's own small files."""
+        """Write the task's own small files.
+
+        Args:
+            run_dir: where.
+            model: trained.
+            record: its part of results.json.
+            backbone: digest of the weights that it builds on.
+        """
         told = {
             "kind": self.task.kind,
             "labels": self.dataset.labels,
-            "max_length": self.config["MAX_ITEM_LIST_LENGTH"],
+            "max_length": self.config.longest_history,
+            "backbone": backbone,
             "metrics": {"valid": record["valid"], "test": record["test"]},
         }
         save_task(run_dir, self.task.name, model.network, Tuning.of(self.config), told)
+
+    def let_go(self) -> None:
+        """Forget the trained network, once the task is saved: a run may have many tasks."""
+        del self.trainer
 
     def _label_cs(self) -> dict[str, dict[str, float]]:
         """Metrics of giving everybody the majority label, through the same evaluator."""

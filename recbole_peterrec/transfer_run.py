@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from recbole_peterrec.checkpoint import tensors_digest
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.vocabulary import describe
 from recbole_peterrec.errors import ConfigError
@@ -72,9 +73,13 @@ class TransferRun:
         return {"tasks": [stage.task.definition for stage in self.tasks]}
 
     def data(self) -> dict[str, str]:
-        """What each stage reads, by name: a digest."""
+        """What each stage reads, by name, and the network that the run starts from: digests."""
         tasks = {stage.task.name: stage.data_digest() for stage in self.tasks}
-        return {PRETRAINING: self.pretraining.data_digest()} | tasks
+        start = {}
+        if self.loaded:
+            state = self.pretraining.model.state_dict()
+            start = {"pretrained_path": tensors_digest(state)}
+        return {PRETRAINING: self.pretraining.data_digest()} | tasks | start
 
     def use(self, run_dir: Path) -> None:
         """Let every stage write into a run directory."""
@@ -92,8 +97,8 @@ class TransferRun:
             outcome = self.pretraining.train(log)
             results["pretrain"] = self.pretraining.record(outcome)
             histories[PRETRAINING] = outcome.history
-        longest = self.pretraining.config["MAX_ITEM_LIST_LENGTH"]
-        write_backbone(
+        longest = self.pretraining.config.longest_history
+        weights = write_backbone(
             run_dir,
             self.config["backbone"],
             self.pretraining.model,
@@ -111,7 +116,8 @@ class TransferRun:
                 record["pretrain_test"] = self.pretraining.test(encoder)
             results["tasks"][stage.task.name] = record
             histories[stage.task.name] = outcome.history
-            stage.save(run_dir, model, record)
+            stage.save(run_dir, model, record, weights)
+            stage.let_go()
             write_results(run_dir, results, histories)
 
     def _joined(self) -> JoinedSource | None:

@@ -90,7 +90,13 @@ class ProgressMixin:
         """Take up what the run directory has of this stage; seconds that it had taken."""
         if not self.config["resume"] or not self._progress_file.is_file():
             return 0.0
-        self._take_up(self._load_weights(str(self._progress_file)), train_data)
+        progress = self._load_weights(str(self._progress_file))
+        if progress.get("stage") != self.stage or "random" not in progress:
+            raise CheckpointError(
+                f"{self._progress_file} does not tell how far {self.stage} had come; delete it to "
+                f"begin this stage anew"
+            )
+        self._take_up(progress, train_data)
         self.logger.info(f"{self.stage}: goes on after epoch {self._epoch}")
         return self.seconds
 

@@ -61,6 +61,11 @@ class TransferTrainer(RunMixin, Trainer):
             self.average.use()
         super()._save_checkpoint(*args, **kwargs)
 
+    def let_go(self) -> None:
+        """As of :class:`RunMixin`, and the average."""
+        super().let_go()
+        self.average = None
+
     def _progress(self, epoch: int, train_data) -> dict[str, Any]:
         progress = super()._progress(epoch, train_data)
         if self.average is not None:

@@ -1,0 +1,46 @@
+"""What a run starts from: a resumed one refuses another network than it began with."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+
+from recbole_peterrec import run
+from recbole_peterrec.errors import ConfigError
+from tests.test_resume import stopped_at
+from tests.toy import TARGET, TASKS, settings, write_toy
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "key"),
+    [
+        ("NextItNetAR", "PeterRec", "pretrained_path"),
+        ("NextItNetAR", "Conure", "pretrained_path"),
+        ("Conure", "Conure", "continue_from"),
+    ],
+)
+def test_a_resumed_run_refuses_another_network_than_it_began_with(
+    tmp_path, first, second, key
+):
+    data = write_toy(tmp_path / "data")
+
+    def keys(folder, **changes):
+        folder = str(tmp_path / folder)
+        return settings(data, state="ERROR", run_dir=folder) | changes
+
+    for folder, seed in (("one", 1), ("other", 2)):
+        run(first, "toy", config_dict=keys(folder, seed=seed, tasks=[TASKS[0]]))
+    start = tmp_path / "start"
+    shutil.copytree(tmp_path / "one", start)
+    begun = keys("begun", tasks=[TARGET, TASKS[1]], **{key: str(start)})
+    with stopped_at(12):
+        run(second, "toy", config_dict=begun)
+    shutil.rmtree(start)
+    shutil.copytree(tmp_path / "other", start)
+    again = {"resume": str(tmp_path / "begun"), "state": "ERROR"}
+    with pytest.raises(ConfigError, match=f"{key} does not hold the network any more"):
+        run(config_dict=again)
+    shutil.rmtree(start)
+    shutil.copytree(tmp_path / "one", start)
+    assert set(run(config_dict=again)["results"]["tasks"]) >= {"buy", "age"}
