@@ -9,13 +9,13 @@ from typing import Any
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.learner import Learner
-from recbole_peterrec.saved_learner import open_learner, open_network
-from recbole_peterrec.saved_model import (
-    load_backbone,
+from recbole_peterrec.saved_header import (
     require_fit,
     require_pretrained,
     require_record,
 )
+from recbole_peterrec.saved_learner import open_learner, open_network
+from recbole_peterrec.saved_model import load_backbone
 from recbole_peterrec.source_stage import SequentialStage
 
 

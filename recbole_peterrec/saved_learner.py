@@ -20,13 +20,12 @@ from recbole_peterrec.checkpoint import (
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
+from recbole_peterrec.saved_header import FORMAT, read_header
 from recbole_peterrec.saved_model import (
-    FORMAT,
     NEXT_ITEM_HEAD,
     OWNERSHIP,
     TASK_NAME,
     described_encoder,
-    read_header,
 )
 from recbole_peterrec.version import __version__
 

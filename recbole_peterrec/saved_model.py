@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,6 @@ from torch import nn
 
 from recbole_peterrec.checkpoint import (
     alike,
-    load_json,
     load_tensors,
     save_json,
     save_tensors,
@@ -20,11 +18,16 @@ from recbole_peterrec.checkpoint import (
 from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.model.task_network import TaskNetwork, Tuning, tuned_network
-from recbole_peterrec.nn.encoder import Architecture, Encoder
+from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.registry import model_class
+from recbole_peterrec.saved_header import (
+    FORMAT,
+    read_header,
+    require_fit,
+    require_pretrained,
+)
 from recbole_peterrec.version import __version__
 
-FORMAT = 1
 PRETRAINING = "pretraining"  # name of the source among tasks: the first thing learned
 NEXT_ITEM_HEAD = "pretraining_head.safetensors"
 TASK_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}"  # of a folder
@@ -94,74 +97,6 @@ def save_task(
     save_json(folder / "task.json", content)
 
 
-def read_header(path: Path, needed: dict[str, type]) -> dict[str, Any]:
-    """A ``backbone.json`` or ``task.json`` with all that it must tell.
-
-    Raises:
-        CheckpointError: missing, damaged, of another format or incomplete.
-    """
-    header = load_json(path)
-    if header.get("format") != FORMAT:
-        raise CheckpointError(
-            f"{path} has format {header.get('format')!r}, not {FORMAT}"
-        )
-    for key, kind in needed.items():
-        value = header.get(key)
-        usable = isinstance(value, kind) and not isinstance(value, bool)
-        if not usable or (kind is int and value < 1):
-            raise CheckpointError(
-                f"{path} has no usable {key!r}; it was not written by this program"
-            )
-    return header
-
-
-def require_pretrained(run_dir: Path, pretrain: dict[str, Any]) -> None:
-    """Refuse a saved record of pretraining that tells of none, or not what results.json needs.
-
-    Metrics of a split without rows are missing; with neither metrics nor epochs, the weights are
-    random.
-    """
-    splits = [pretrain.get(split) for split in ("valid", "test")]
-    usable = all(
-        isinstance(metrics, dict) and all(_finite(value) for value in metrics.values())
-        for metrics in splits
-    )
-    usable = usable and all(_finite(pretrain.get(k, 0)) for k in ("epochs", "seconds"))
-    if not usable:
-        raise CheckpointError(
-            f"{run_dir}: backbone.json has no usable metrics of pretraining"
-        )
-    if not pretrain.get("epochs") and not any(splits):
-        raise CheckpointError(
-            f"{run_dir}: by its backbone.json, nothing was pretrained there"
-        )
-
-
-def require_record(record: Any, where: str) -> None:
-    """Refuse a saved task's part of results.json of which no table can be made.
-
-    Raises:
-        CheckpointError: parts are missing or are not what they should be.
-    """
-    record = record if isinstance(record, dict) else {}
-    metrics = [record.get(split) for split in ("valid", "test")]
-    counts = [record.get(f"{kind}_parameters") for kind in ("trainable", "total")]
-    parts = [record.get("instances"), *metrics]
-    usable = (
-        all(isinstance(part, dict) for part in parts)
-        and all(_finite(value) for part in parts for value in part.values())
-        and all(_finite(record.get(key)) for key in ("labels", "epochs", "seconds"))
-        and all(_finite(count) and count > 0 for count in counts)
-    )
-    if not usable:
-        raise CheckpointError(f"{where} has no usable record of its metrics")
-
-
-def _finite(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value)
-
-
 def load_backbone(
     run_dir: str | Path,
     name: str,
@@ -204,41 +139,6 @@ def load_backbone(
     if output is not None:
         load_exactly(output, run_dir / NEXT_ITEM_HEAD)
     return header
-
-
-def require_fit(
-    run_dir: str | Path,
-    header: dict[str, Any],
-    name: str,
-    architecture: Architecture,
-    vocabulary: dict[str, Any],
-) -> None:
-    """Refuse a saved network that is not what this run's config and source describe.
-
-    Args:
-        run_dir: where it is saved.
-        header: its ``backbone.json``.
-        name: model name that the config asks for.
-        architecture: that the config describes.
-        vocabulary: description of this run's source items.
-
-    Raises:
-        CheckpointError: another item vocabulary, model or architecture.
-    """
-    saved = header["vocabulary"]
-    if saved.get("sha256") != vocabulary["sha256"]:
-        raise CheckpointError(
-            f"{run_dir} was trained on another item vocabulary ({saved.get('items')} items, here "
-            f"{vocabulary['items']}; the order in which they first appear counts too); use the "
-            f"same source files and filters, or start anew"
-        )
-    given = {"model": header["model"], **header["architecture"]}
-    for key, value in {"model": name, **architecture.as_dict()}.items():
-        if given.get(key) != value:
-            raise CheckpointError(
-                f"{run_dir} has {key} {given.get(key)!r}, this config {value!r}; set the same, "
-                f"or start anew"
-            )
 
 
 def described_encoder(path: Path, header: dict[str, Any]) -> Encoder:
