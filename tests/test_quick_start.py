@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import gc
 import json
 import logging
+import weakref
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -21,6 +23,7 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import CheckpointError, ConfigError, DataError
+from recbole_peterrec.task_stage import TaskStage
 from recbole_peterrec.tasks import read_tasks
 from tests.toy import TARGET, TASKS, settings, user_rows, write_toy
 
@@ -393,3 +396,18 @@ def test_threads_may_share_a_served_model(first, round_):
     with ThreadPoolExecutor(len(names)) as pool:
         for name, scores in pool.map(ask, names):
             assert torch.equal(scores, expected[name])
+
+
+@pytest.mark.parametrize("model", ["PeterRec", "FineAll"])
+def test_a_tasks_network_is_let_go_before_the_next_is_saved(run, monkeypatch, model):
+    save, made, alive = TaskStage.save, [], []
+
+    def watched(self, run_dir, network, *args):
+        gc.collect()
+        alive.append(sum(reference() is not None for reference in made))
+        made.append(weakref.ref(network))
+        save(self, run_dir, network, *args)
+
+    monkeypatch.setattr(TaskStage, "save", watched)
+    run(model, tasks=[GENDER, AGE, {**AGE, "name": "again"}])
+    assert alive == [0, 0, 0]
