@@ -17,9 +17,9 @@ from recbole_peterrec.defaults import merged_eval_args, merged_task_defaults
 from recbole_peterrec.device import device_of
 from recbole_peterrec.errors import ConfigError, did_you_mean
 from recbole_peterrec.eval_checks import check_metrics
+from recbole_peterrec.given import told_with, what_counts
 from recbole_peterrec.literals import Loader, parse_literal, plain, read_yaml
 
-GIVEN = "given"  # in a run's config.yaml: which of its keys a user gave
 MAIN_JOB = {"model": "PeterRec", "dataset": "ml-100k"}
 # Keys of RecBole that no property file of it names.
 RECBOLE_EXTRA = (
@@ -75,7 +75,8 @@ class Config(RecBoleConfig):
         arguments: flags ``--key=value``; the process's own are not looked at.
 
     Attributes:
-        given: keys that a user gave; of a run's ``config.yaml``, those that its user gave.
+        given: what a user gave, before defaults were merged with it; of a run's
+            ``config.yaml``, what its user gave.
 
     Raises:
         ConfigError: unknown model, key, metric or value, malformed flag, unreadable file.
@@ -90,14 +91,14 @@ class Config(RecBoleConfig):
         arguments: list[str] | None = None,
     ) -> None:
         self._arguments = arguments or []
+        self._files = [read_yaml(path) for path in config_file_list or []]
+        self.given: dict[str, Any] = {}
         with _recbole_refusals():
             flags = self._load_cmd_line()
-            self.given = frozenset(flags)
-            saved = GIVEN in (config_dict or {})
-            over_files = flags if saved else {**(config_dict or {}), **flags}
+            sources = [*self._files, config_dict or {}, flags]
             self._asked = {
-                "model": model or over_files.get("model"),
-                "dataset": dataset or over_files.get("dataset"),
+                "model": model or _last(sources, "model"),
+                "dataset": dataset or _last(sources, "dataset"),
             }
             super().__init__(model, dataset, config_file_list, config_dict)
         self._given_or_default = frozenset(self.final_config_dict)
@@ -107,23 +108,18 @@ class Config(RecBoleConfig):
 
     def _load_config_files(self, file_list):
         merged: dict[str, Any] = {}
-        for path in file_list or []:
-            merged.update(self._taken(read_yaml(path)))
+        for content in self._files:
+            merged.update(self._taken(content))
         return merged
 
     def _load_variable_config_dict(self, config_dict):
-        return super()._load_variable_config_dict(self._taken(dict(config_dict or {})))
+        return super()._load_variable_config_dict(self._taken(config_dict or {}))
 
     def _taken(self, content: dict[str, Any]) -> dict[str, Any]:
-        """What counts of a file or dict; its keys are given. Of a run's ``config.yaml`` those are
-        that its user gave, and if this run has another model or dataset no others count but these
-        two: the defaults of the one are not those of the other."""
-        given = content.pop(GIVEN, content.keys())
-        self.given |= content.keys() & given
-        if all(asked in (None, content.get(key)) for key, asked in self._asked.items()):
-            return content
-        counts = {"model", "dataset", *given}
-        return {key: value for key, value in content.items() if key in counts}
+        """What counts of a file or dict; what its user gave of it is given."""
+        content, given = what_counts(content, self._asked)
+        self.given |= self._convert_config_dict(given)
+        return content
 
     def _convert_config_dict(self, config_dict):
         values = {
@@ -145,7 +141,9 @@ class Config(RecBoleConfig):
             if flags.get(key, value) != value:
                 raise ConfigError(f"flag --{key} is given twice with different values")
             flags[key] = value
-        return self._convert_config_dict(flags)
+        converted = self._convert_config_dict(flags)
+        self.given |= converted
+        return converted
 
     def _get_model_and_dataset(self, model, dataset):
         given = self.external_config_dict
@@ -311,14 +309,18 @@ class Config(RecBoleConfig):
             # Some models of RecBole put keys of their own there.
             if key in self._given_or_default and key not in DERIVED
         }
-        resolved[GIVEN] = sorted(self.given & resolved.keys())
         resolved["data_path"] = self._data_root
         for key in PATHS:  # they hold wherever the file is used
             if resolved.get(key):
                 resolved[key] = os.path.abspath(resolved[key])
         if resolved.get("loss_type") == "CE":
             resolved["train_neg_sample_args"] = None
-        return resolved
+        given = {
+            key: resolved[key] if key in PATHS else value
+            for key, value in self.given.items()
+            if key in resolved and key not in ("model", "dataset")
+        }
+        return told_with(resolved, given)
 
 
 def _last(files: list[dict[str, Any]], key: str) -> Any:

@@ -74,10 +74,6 @@ class ContinualRun:
         self._require_retraining()
         self.scarce = self._short_of_weights()
 
-    def definitions(self) -> dict[str, Any]:
-        """The tasks with their defaults written out, for ``config.yaml``."""
-        return {"tasks": [stage.task.definition for stage in self.tasks]}
-
     def data(self) -> dict[str, str]:
         """What each stage reads, by name, and the network that the run starts from: digests."""
         tasks = {stage.task.name: stage.data_digest() for stage in self.tasks}

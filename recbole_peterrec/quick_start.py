@@ -24,6 +24,7 @@ from recbole_peterrec.device import device_of
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import launch, plan_of
 from recbole_peterrec.errors import CheckpointError, ConfigError
+from recbole_peterrec.given import GIVEN
 from recbole_peterrec.literals import read_yaml
 from recbole_peterrec.model.conure import Conure
 from recbole_peterrec.model.peterrec import PeterRec
@@ -93,7 +94,7 @@ def _run(config: Config) -> dict[str, Any]:
     _join_processes(config)
     with RunLog(config["state"]).active() as log:
         prepared = _run_class(config)(config)
-        with _opened(config, log, prepared.definitions()) as run_dir:
+        with _opened(config, log) as run_dir:
             prepared.use(run_dir)
             with log.quiet_console():
                 logging.getLogger().info(config)
@@ -213,6 +214,10 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
     content = read_yaml(file)
     if not all(isinstance(content.get(key), str) for key in ("model", "dataset")):
         raise ConfigError(f"resume: {file} names no model and dataset")
+    if GIVEN not in content:
+        raise ConfigError(
+            f"resume: {file} was written by another version of recbole_peterrec; start anew"
+        )
     for key, value in arguments.items():
         asked = value or config.external_config_dict.get(key)
         if asked and str(asked) != content[key]:
@@ -227,7 +232,7 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
 
 
 @contextlib.contextmanager
-def _opened(config: Config, log: RunLog, definitions: dict[str, Any]) -> Iterator[Path]:
+def _opened(config: Config, log: RunLog) -> Iterator[Path]:
     """The run directory with its log and its resolved config, held for this run alone.
 
     Raises:
@@ -247,7 +252,7 @@ def _opened(config: Config, log: RunLog, definitions: dict[str, Any]) -> Iterato
             if not going_on:
                 run_directory.require_unused(run_dir)
                 # Before all that shows a run: one that gets no further may be begun again.
-                _write_config(run_dir, config, definitions)
+                _write_config(run_dir, config)
             if group.is_first():
                 run_directory.begin(run_dir)
                 if going_on:
@@ -256,9 +261,7 @@ def _opened(config: Config, log: RunLog, definitions: dict[str, Any]) -> Iterato
         yield run_dir
 
 
-def _write_config(run_dir: Path, config: Config, definitions: dict[str, Any]) -> None:
+def _write_config(run_dir: Path, config: Config) -> None:
     """What the run is, all defaults written out: ``resume`` reads it."""
-    text = yaml.safe_dump(
-        config.resolved() | definitions, sort_keys=True, allow_unicode=True
-    )
+    text = yaml.safe_dump(config.resolved(), sort_keys=True, allow_unicode=True)
     write_atomically(run_dir / "config.yaml", text.encode())

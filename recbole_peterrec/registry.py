@@ -107,7 +107,7 @@ def require_strategy(name: str, given: Mapping[str, Any]) -> None:
         with open(path, encoding="utf-8") as file:
             own.update(yaml.safe_load(file) or {})
     for key in STRATEGY:
-        if key not in given or given[key] == own[key]:
+        if key not in given or key not in own or given[key] == own[key]:
             continue
         if key == "joint_coefficient" and own[key] and given[key]:
             continue

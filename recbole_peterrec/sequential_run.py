@@ -43,10 +43,6 @@ class SequentialRun:
             )
         self.stage = SequentialStage(config)
 
-    def definitions(self) -> dict[str, Any]:
-        """Nothing beyond the config is needed to run again."""
-        return {}
-
     def data(self) -> dict[str, str]:
         """What each stage reads, by name: a digest."""
         return {PRETRAINING: self.stage.data_digest()}

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
+from recbole_peterrec import registry
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.atomic import require_folder
 from recbole_peterrec.data.task_dataset import KINDS, PROFILE
@@ -93,15 +94,11 @@ SOURCE_ONLY = frozenset(
 
 @dataclass(frozen=True)
 class Task:
-    """One downstream task with its resolved config.
-
-    ``definition`` says the same as an entry of the list ``tasks``, defaults written out.
-    """
+    """One downstream task with its resolved config."""
 
     name: str
     kind: str
     config: Config
-    definition: dict[str, Any]
 
 
 def read_tasks(config: Config) -> list[Task]:
@@ -168,7 +165,6 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
     kind = _require_definition(config, where, definition)
     try:
         overrides = _overrides(config, kind, definition)
-        explicit = {"name": name, **overrides, "kind": kind}
         if kind == PROFILE:
             overrides["ITEM_ID_FIELD"] = overrides.pop("field")
         overrides.update(task=name, stage=name)
@@ -177,11 +173,10 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
             overrides["epochs"] = epochs
         # No negative of training is a positive of its user.
         derived = config.derive(**overrides, repeatable=False)
+        registry.require_strategy(config["model"], {"tuning": derived["tuning"]})
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
-    if derived["loss_type"] == "CE":  # its kind's default may have negatives
-        explicit["train_neg_sample_args"] = None
-    return Task(name, kind, derived, explicit)
+    return Task(name, kind, derived)
 
 
 def _refuse_keys_of_the_run(where: str, keys: Collection[str]) -> None:
@@ -223,13 +218,13 @@ def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[st
     Raises:
         ConfigError: a part of ``eval_args`` that cannot be.
     """
-    given = config.given - MEASURED_BY - set(OF_COLUMNS)
+    given = config.given.keys() - MEASURED_BY - set(OF_COLUMNS)
     of_kind = {
         key: value
         for key, value in config["task_defaults"][kind].items()
         if key not in given
     }
-    if "tasks" not in config.external_config_dict:
+    if "tasks" not in config.given:
         definition = {
             key: value
             for key, value in definition.items()

@@ -68,10 +68,6 @@ class TransferRun:
             for task in tasks
         ]
 
-    def definitions(self) -> dict[str, Any]:
-        """The tasks with their defaults written out, for ``config.yaml``."""
-        return {"tasks": [stage.task.definition for stage in self.tasks]}
-
     def data(self) -> dict[str, str]:
         """What each stage reads, by name, and the network that the run starts from: digests."""
         tasks = {stage.task.name: stage.data_digest() for stage in self.tasks}

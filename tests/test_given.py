@@ -1,4 +1,4 @@
-"""Which of a run's keys its user gave: what a saved ``config.yaml`` says to another run."""
+"""What a user gave of a run's keys, and what a saved ``config.yaml`` says to another run."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def saved(tmp_path):
 
 def test_a_saved_config_tells_what_was_given(saved):
     content = yaml.safe_load(Path(saved("PeterRec", epochs=3)).read_text())
-    assert content["given"] == ["data_path", "epochs"]
+    assert content["given"]["keys"].keys() == {"data_path", "epochs"}
     assert content["tuning"] == "patch"
 
 
@@ -59,6 +59,96 @@ def test_another_model_takes_what_was_given_and_its_own_defaults(
     assert config["dataset"] == "toy"
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"tasks": [PROFILE]},
+        {"tasks": [PROFILE], "task_defaults": {"profile": {"epochs": 3}}},
+        {"tasks": [PROFILE], "eval_args": {"split": {"RS": [0.6, 0.2, 0.2]}}},
+    ],
+    ids=["tasks", "defaults", "split"],
+)
+@pytest.mark.parametrize(
+    ("first", "second"), [("PeterRec", "FineAll"), ("Conure", "PeterRec")]
+)
+def test_another_model_has_the_recipe_that_it_has_without_the_file(
+    saved, tmp_path, first, second, given
+):
+    """Also where the user gave a part of what the first model's defaults were merged with."""
+    by_file = Config(second, None, [saved(first, **given)])
+    keys = {"data_path": str(tmp_path / "data"), **given}
+    alone = Config(second, "toy", config_dict=keys)
+    assert everything(by_file) == everything(alone)
+
+
+def everything(config: Config) -> list[dict]:
+    """All values of a config and of its tasks."""
+    configs = [config, *(task.config for task in read_tasks(config))]
+    return [values(each) for each in configs]
+
+
+def values(config: Config) -> dict:
+    """All values of a config but defaults of tasks, which tasks show in one form."""
+    left_out = ("given", "task_defaults")
+    return {k: v for k, v in config.resolved().items() if k not in left_out}
+
+
+@pytest.mark.parametrize("protocol", [None, "conure"])
+@pytest.mark.parametrize(
+    "flags",
+    [(), ("--epochs=1", "--learning_rate=0.5", "--pooling=sum", "--dropout_prob=0.4")],
+    ids=["", "flags"],
+)
+def test_flags_on_a_saved_config_reach_the_tasks_as_they_do_without_it(
+    saved, tmp_path, protocol, flags
+):
+    tasks = [PROFILE, {**PROFILE, "name": "own", "epochs": 4}]
+    given = {"tasks": tasks, "protocol": protocol}
+    by_file = Config(None, None, [saved("PeterRec", **given)], arguments=list(flags))
+    keys = {"data_path": str(tmp_path / "data"), **given}
+    alone = Config("PeterRec", "toy", config_dict=keys, arguments=list(flags))
+    assert everything(by_file) == everything(alone)
+
+
+def test_a_task_s_empty_length_is_still_the_source_s_in_the_saved_config(saved):
+    task = {**PROFILE, "MAX_ITEM_LIST_LENGTH": None}
+    file = saved("PeterRec", tasks=[task], MAX_ITEM_LIST_LENGTH=3)
+    (read,) = read_tasks(Config("PeterRec", "toy", [file]))
+    assert read.config["MAX_ITEM_LIST_LENGTH"] == 3
+
+
+@pytest.mark.parametrize(
+    ("first", "own"),
+    [("PeterRec", {"model": "Conure"}), ("Conure", {"dataset": "other"})],
+)
+def test_a_later_file_names_another_model_or_dataset(saved, tmp_path, first, own):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text(yaml.safe_dump(own))
+    config = Config(None, None, [saved(first, epochs=3), str(mine)])
+    names = {"model": first, "dataset": "toy"} | own
+    keys = {"data_path": str(tmp_path / "data"), "epochs": 3}
+    alone = Config(names["model"], names["dataset"], config_dict=keys)
+    assert values(config) == values(alone)
+
+
+@pytest.mark.parametrize("way", ["file", "dict"])
+def test_a_saved_config_that_was_changed_is_refused_for_another_model(saved, way):
+    file = Path(saved("PeterRec"))
+    content = yaml.safe_load(file.read_text()) | {"learning_rate": 0.25}
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match="a PeterRec run on toy was changed since"):
+        if way == "file":
+            Config("FineAll", None, [str(file)])
+        else:
+            Config("FineAll", None, config_dict=content)
+
+
+@pytest.mark.parametrize("given", [5, None, "epochs", ["epochs"], {"keys": 1}])
+def test_a_key_that_only_a_run_writes_is_refused(given):
+    with pytest.raises(ConfigError, match="given is what this version of a run writes"):
+        Config("PeterRec", "ml-100k", config_dict={"given": given, "epochs": 7})
+
+
 def test_the_same_model_takes_all_that_was_saved(saved):
     file = Path(saved("PeterRec", epochs=3))
     content = yaml.safe_load(file.read_text())
@@ -75,6 +165,15 @@ def test_new_tasks_on_a_saved_config_take_the_defaults_of_their_kind(saved):
     assert task.config["pooling"] == "mean"
     assert task.config["learning_rate"] == 0.003
     assert task.config["train_batch_size"] == 7
+
+
+def test_a_task_keeps_the_strategy_that_the_run_is_named_by():
+    other = {"tasks": [{**PROFILE, "tuning": "patch"}]}
+    with pytest.raises(ConfigError, match="task 'sex': tuning: FineAll stands for"):
+        read_tasks(Config("FineAll", "ml-100k", config_dict=other))
+    by_kind = {"task_defaults": {"profile": {"tuning": "all"}}, "tasks": [PROFILE]}
+    with pytest.raises(ConfigError, match="task 'sex': tuning: FineCLS stands for"):
+        read_tasks(Config("FineCLS", "ml-100k", config_dict=by_kind))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,66 @@
+"""What a run's ``config.yaml`` tells of its user's own keys, and what of it another run takes."""
+
+from __future__ import annotations
+
+import hashlib
+import pprint
+from collections.abc import Mapping
+from typing import Any
+
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.literals import plain
+
+GIVEN = "given"  # the key that tells it
+KEYS, DIGEST = "keys", "digest_of_all_else"
+
+
+def told_with(resolved: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """A run's keys and values, with what its user gave before defaults were merged with it."""
+    return {**resolved, GIVEN: {KEYS: given, DIGEST: _digest(resolved)}}
+
+
+def what_counts(
+    content: dict[str, Any], asked: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Keys and values that a file or dict gives a run, and those of them that its user gave.
+
+    Of a run's ``config.yaml`` all count. If this run has another model or dataset, only what the
+    user gave to that one does: the defaults of the one are not those of the other.
+
+    Args:
+        content: of the file or dict.
+        asked: ``model`` and ``dataset`` of this run.
+
+    Raises:
+        ConfigError: another model or dataset, and the file was changed since it was written, or
+            no run has written what it says of itself.
+    """
+    if GIVEN not in content:
+        return content, content
+    content = dict(content)
+    told = content.pop(GIVEN)
+    given = told.get(KEYS) if isinstance(told, dict) else None
+    if not isinstance(given, dict):
+        raise ConfigError(
+            f"{GIVEN} is what this version of a run writes into its config.yaml, got {told!r}; "
+            f"leave it out"
+        )
+    changed = told.get(DIGEST) != _digest(content)
+    if all(content.get(key) == name for key, name in asked.items()):
+        if changed:
+            given = {key: content[key] for key in given if key in content}
+        return content, given
+    names = {key: content.get(key) for key in asked}
+    if changed:
+        raise ConfigError(
+            f"the config.yaml of a {names['model']} run on {names['dataset']} was changed since; "
+            f"with another model or dataset only what was given to that run counts, so give the "
+            f"changes as flags or in a file"
+        )
+    return {**names, **given}, given
+
+
+def _digest(content: dict[str, Any]) -> str:
+    """SHA-256 of keys and values, whatever their order in a file."""
+    text = pprint.saferepr(plain(content, "configuration"))  # sorted, keys of any type
+    return hashlib.sha256(text.encode()).hexdigest()
