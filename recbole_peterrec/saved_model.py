@@ -10,6 +10,7 @@ from torch import nn
 
 from recbole_peterrec.checkpoint import (
     alike,
+    load_json,
     load_tensors,
     save_json,
     save_tensors,
@@ -29,6 +30,7 @@ from recbole_peterrec.saved_header import (
 from recbole_peterrec.version import __version__
 
 PRETRAINING = "pretraining"  # name of the source among tasks: the first thing learned
+BACKBONE = "backbone.safetensors"
 NEXT_ITEM_HEAD = "pretraining_head.safetensors"
 TASK_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}"  # of a folder
 OWNERSHIP = "ownership.safetensors"  # there is one where the network is a learner
@@ -56,7 +58,7 @@ def save_backbone(
         Digest of the encoder's weights.
     """
     weights = tensors_digest(model.encoder.state_dict())
-    save_tensors(run_dir / "backbone.safetensors", model.encoder.state_dict())
+    save_tensors(run_dir / BACKBONE, model.encoder.state_dict())
     save_tensors(run_dir / NEXT_ITEM_HEAD, model.output.state_dict())
     save_json(
         run_dir / "backbone.json",
@@ -69,6 +71,7 @@ def save_backbone(
             "pretrain": pretrain,
             "max_length": max_length,
             "weights": weights,
+            "head": tensors_digest(model.output.state_dict()),
         },
     )
     return weights
@@ -135,9 +138,9 @@ def load_backbone(
     )
     require_pretrained(run_dir, header["pretrain"])
     require_fit(run_dir, header, name, encoder.architecture, vocabulary)
-    load_exactly(encoder, run_dir / "backbone.safetensors")
+    _load_told(run_dir, header, "weights", encoder)
     if output is not None:
-        load_exactly(output, run_dir / NEXT_ITEM_HEAD)
+        _load_told(run_dir, header, "head", output)
     return header
 
 
@@ -166,27 +169,30 @@ def open_backbone(run_dir: str | Path) -> tuple[Encoder, dict[str, Any]]:
     Raises:
         CheckpointError: files missing, damaged or not fitting each other.
     """
-    path = Path(run_dir) / "backbone.json"
+    run_dir = Path(run_dir)
+    path = run_dir / "backbone.json"
     needed = {"model": str, "architecture": dict, "vocabulary": dict}
     header = read_header(path, needed)
     encoder = described_encoder(path, header)
-    load_exactly(encoder, Path(run_dir) / "backbone.safetensors")
-    _require_weights(path, header.get("weights"), encoder)
+    _load_told(run_dir, header, "weights", encoder)
     return encoder, header
 
 
-def _require_weights(path: Path, told: Any, encoder: Encoder) -> None:
-    """Refuse an encoder whose weights are not those that a file tells of.
-
-    Files of earlier versions tell of none.
+def _load_told(
+    run_dir: Path, header: dict[str, Any], part: str, module: nn.Module
+) -> None:
+    """Load the encoder (``weights``) or the pretraining's classification layer (``head``), which
+    must be what the ``backbone.json`` was written with. One of earlier versions does not tell.
 
     Raises:
-        CheckpointError: they are others.
+        CheckpointError: missing, damaged, of another module or another run.
     """
-    if told is not None and told != tensors_digest(encoder.state_dict()):
+    path = run_dir / {"weights": BACKBONE, "head": NEXT_ITEM_HEAD}[part]
+    load_exactly(module, path)
+    if header.get(part) not in (None, tensors_digest(module.state_dict())):
         raise CheckpointError(
-            f"{path} was not written with the weights in backbone.safetensors; use another copy "
-            f"of this run"
+            f"{run_dir / 'backbone.json'} was not written with the weights in {path.name}; use "
+            f"another copy of this run"
         )
 
 
@@ -195,13 +201,24 @@ def open_task(
 ) -> tuple[TaskNetwork, dict[str, Any]]:
     """A saved task's network on the run's encoder, and the task's header.
 
+    Args:
+        run_dir: of the run.
+        name: of the task.
+        encoder: of :func:`open_backbone`.
+
     Raises:
         CheckpointError: no such task, or files damaged or not fitting the encoder.
     """
     folder = Path(run_dir) / "tasks" / name
     path = folder / "task.json"
     header = read_header(path, {"labels": list, "tuning": dict, "max_length": int})
-    _require_weights(path, header.get("backbone"), encoder)
+    learned_on = header.get("backbone")
+    beside = Path(run_dir, "backbone.json")
+    # Files of earlier versions do not tell. That it has these weights was checked with the encoder.
+    if learned_on is not None and learned_on != load_json(beside).get("weights"):
+        raise CheckpointError(
+            f"{path} was not written with the weights in {BACKBONE}; use another copy of this run"
+        )
     try:
         network = tuned_network(
             encoder, Tuning.of(header["tuning"]), len(header["labels"])
@@ -239,7 +256,7 @@ def open_next_item(
     causal = encoder.architecture.causal
     pooling = "last" if causal else "tcl_end"  # GRec predicts at a mask after the end
     network = TaskNetwork(encoder, pooling, encoder.architecture.items)
-    load_exactly(network.head, run_dir / NEXT_ITEM_HEAD)
+    _load_told(run_dir, header, "head", network.head)
     return network, header
 
 

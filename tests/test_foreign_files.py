@@ -82,6 +82,27 @@ def test_another_backbone_under_the_same_description_is_refused(copy, made):
         UserModel(folder)
 
 
+def test_another_head_of_the_pretraining_is_refused(copy, made):
+    folder = copy("one")
+    shutil.copy(made / "two" / "pretraining_head.safetensors", folder)
+    model = UserModel(folder)
+    assert model.scores("gender", [HISTORY]).shape == (1, 2)
+    with pytest.raises(CheckpointError, match=r"weights in pretraining_head"):
+        model.top("pretraining", HISTORY)
+
+
+@pytest.mark.parametrize("model", ["PeterRec", "Conure"])
+def test_a_run_does_not_start_from_weights_that_their_file_does_not_tell_of(
+    copy, made, tmp_path, model
+):
+    folder = copy("one")
+    shutil.copy(made / "two" / "backbone.safetensors", folder)
+    keys = settings(made / "data", tasks=[GENDER], state="ERROR")
+    keys |= {"run_dir": str(tmp_path / "next"), "pretrained_path": str(folder)}
+    with pytest.raises(CheckpointError, match=r"backbone.json was not written with"):
+        run(model, "toy", config_dict=keys)
+
+
 def test_files_that_tell_of_no_weights_are_read(copy):
     """Those of earlier versions."""
     folder = copy("one")
