@@ -194,6 +194,10 @@ RULES: dict[str, Rule] = {
         lambda value: not value or importlib.util.find_spec("wandb") is not None,
         "False where the package wandb is not installed (pip install wandb)",
     ),
+    **dict.fromkeys(
+        ("LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD"),
+        (lambda value: isinstance(value, str) and bool(value), "a text (in quotes)"),
+    ),
     "load_col": (
         lambda value: value is None or isinstance(value, dict),
         "empty or a mapping of file suffixes to lists of columns",

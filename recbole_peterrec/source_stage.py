@@ -19,7 +19,7 @@ from recbole_peterrec.data.atomic import (
 )
 from recbole_peterrec.data.identity import data_digest
 from recbole_peterrec.data.loaders import make_loaders
-from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.sequence_dataset import SequenceDataset, require_names
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.memory import (
     kernel_needs,
@@ -123,6 +123,7 @@ class SequentialStage:
                 f"recent_interactions needs a backbone of ours, not {self.config['model']}; "
                 f"set it to ~"
             )
+        require_names(self.config)
         columns = [
             self.config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
         ]

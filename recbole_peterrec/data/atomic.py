@@ -6,7 +6,7 @@ import contextlib
 import csv
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, TextIO
 
 import pandas as pd
 
@@ -52,7 +52,7 @@ def require_columns(
         where: who asks, for the message, such as ``task 'gender'``.
         encoding: of the file; UTF-8 if None.
         tokens: those of the fields that must be tokens.
-        times: those that must be numbers: RecBole orders tokens as they come in the file.
+        times: columns that must be numbers, if they are there: RecBole orders tokens as texts.
         intervals: RecBole's ``val_interval``; its columns must be there too, and fit.
 
     Raises:
@@ -67,7 +67,7 @@ def require_columns(
     kinds = dict(read_header(path, separator, encoding, where))
     require_aligned(path, separator, encoding, where)
     intervals = intervals or {}
-    for field in (*fields, *intervals):
+    for field in (*fields, *intervals, *kinds.keys() & set(times)):
         if field not in kinds:
             raise DataError(
                 f"{where}: {path} has no column {field!r}{did_you_mean(field, kinds)} "
@@ -174,17 +174,28 @@ def require_aligned(
     if os.path.getsize(path) > LARGEST_COUNTED:
         return
     names = len(table.columns)
-    with open(path, encoding=encoding or "utf-8", errors="replace") as file:
-        for number, line in enumerate(file, 1):
-            if '"' in line:  # a quoted value may hold separators and line breaks
-                return
-            if line.count(separator) >= names and any(
-                value.strip() for value in line.split(separator)[names:]
-            ):
+    with open(path, encoding=encoding or "utf-8", errors="replace", newline="") as file:
+        for number, values in _rows(file, separator):
+            if any(value.strip() for value in values[names:]):
                 raise DataError(
                     f"{where}: {path} names {names} columns in its first line, and line {number} "
                     f"has more values; remove what is too much"
                 )
+
+
+def _rows(file: TextIO, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Rows' values, each with the number of the line in which it ends. Quoted values may hold
+    separators and line breaks; none are read where the separator has several characters."""
+    quoted = any('"' in line for line in file)
+    file.seek(0)
+    if not quoted:
+        for number, line in enumerate(file, 1):
+            yield number, line.split(separator)
+    elif len(separator) == 1:
+        reader = csv.reader(file, delimiter=separator)
+        with contextlib.suppress(csv.Error):  # what reads it all says so
+            for values in reader:
+                yield reader.line_num, values
 
 
 def refuse_mixed_gaps(

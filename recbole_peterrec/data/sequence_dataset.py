@@ -29,6 +29,25 @@ TARGETS = "target_count"  # how many of a training window's last items are targe
 MIB = 2**20
 
 
+def require_names(config, *taken: str) -> None:
+    """Refuse a source whose rows would have two things by one name.
+
+    Args:
+        config: of the source.
+        taken: names that rows have besides.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    keys = "USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "ITEM_LIST_LENGTH_FIELD"
+    names = {key: config[key] for key in keys}
+    names["ITEM_ID_FIELD + LIST_SUFFIX"] = names[keys[1]] + config["LIST_SUFFIX"]
+    if len({*names.values(), *taken}) < len(names) + len(taken):
+        told = ", ".join(f"{key} {name}" for key, name in names.items())
+        others = f", also from {' and '.join(taken)}" if taken else ""
+        raise ConfigError(f"these names must differ from each other{others}: {told}")
+
+
 class SequenceDataset(WholeSource, SequentialDataset):
     """RecBole's sequential dataset without its padded copy of every prefix.
 
@@ -61,6 +80,7 @@ class SequenceDataset(WholeSource, SequentialDataset):
         fields = [
             config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
         ]
+        require_names(config, END, TARGETS)
         require_columns(
             config["data_path"],
             config["dataset"],

@@ -59,18 +59,18 @@ class TaskDataset(Dataset):
                 f"{self.where}: {taken.pop()!r} names what a row has of the source; rename the "
                 f"column, or set LIST_SUFFIX or ITEM_LIST_LENGTH_FIELD"
             )
-        times = [config["TIME_FIELD"]] if config["eval_args"]["order"] == "TO" else []
+        by_time = config["eval_args"]["order"] == "TO"
         folder, name = config["data_path"], config["dataset"]
         require_columns(
             folder,
             name,
             suffix,
-            [*fields, *times],
+            [*fields, config["TIME_FIELD"]] if by_time else fields,
             config["field_separator"],
             self.where,
             config["encoding"],
             tokens=fields[: 1 if self.kind == PROFILE else 2],
-            times=times,
+            times=[config["TIME_FIELD"]] if by_time or config["rm_dup_inter"] else (),
             intervals=config["val_interval"],
         )
         with reading(self.where, config, suffix):

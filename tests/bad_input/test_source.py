@@ -186,3 +186,26 @@ def test_kept_tokens_must_be_texts(case, kept):
     write_table(case.inter, header, inter_rows(60, 30, 1, 4, 12))
     message = case.error(val_interval={"country": kept})
     holds(message, "val_interval of country", "tokens in quotes", repr(kept))
+
+
+@pytest.mark.parametrize("model", ["PeterRec", "SASRec"])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--LIST_SUFFIX=",
+        "--LIST_SUFFIX=5",
+        "--LIST_SUFFIX=~",
+        "--ITEM_LIST_LENGTH_FIELD=~",
+        "--ITEM_LIST_LENGTH_FIELD=item_id",
+        "--ITEM_LIST_LENGTH_FIELD=item_id_list",
+    ],
+)
+def test_names_of_what_a_row_has_differ(case, model, flag):
+    key = flag.removeprefix("--").partition("=")[0]
+    tasks = [GENDER] if model == "PeterRec" else None
+    holds(case.error(flag, model=model, tasks=tasks), key)
+
+
+def test_a_row_s_own_names_are_taken(case):
+    message = case.error("--ITEM_LIST_LENGTH_FIELD=target_count", tasks=[GENDER])
+    holds(message, "ITEM_LIST_LENGTH_FIELD target_count", "sequence_end")

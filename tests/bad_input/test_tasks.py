@@ -184,6 +184,23 @@ def test_a_later_row_with_too_many_values_is_named(case):
     holds(case.error(), "task 'gender'", str(case.user), "line 12 has more values")
 
 
+def test_a_lone_quote_hides_no_later_row_with_too_many_values(case):
+    lines = case.user.read_text().splitlines()
+    lines[1] = lines[1].replace("u", 'u"', 1)
+    lines[8] += "\tand more"
+    case.user.write_text("\n".join(lines) + "\n")
+    holds(case.error(), "task 'gender'", str(case.user), "line 9 has more values")
+
+
+def test_tokens_as_times_tell_no_order_of_duplicates(case):
+    """RecBole compares their texts: 999 after 1000."""
+    file = case.data / "shop" / "shop.inter"
+    file.write_text(file.read_text().replace("timestamp:float", "timestamp:token"))
+    message = case.error(tasks=[{**TARGET, "rm_dup_inter": "last"}])
+    holds(message, "'buy'", "'timestamp' has type token", "must be float")
+    assert case.run(tasks=[TARGET]) == 0
+
+
 def test_separators_at_the_end_of_a_row_and_within_quotes_are_no_values(case):
     lines = case.user.read_text().splitlines()
     lines[11] += "\t\t"
