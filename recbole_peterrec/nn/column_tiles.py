@@ -50,7 +50,8 @@ class ColumnTiles(torch.autograd.Function):
         grad_bias = torch.zeros_like(bias)
         # Rows are scaled outside the tiles: the states in the weight's gradient, the
         # products in the states'. A row without any other column has a sum of 0, and no gradient.
-        scale = grad / total.squeeze(1).clamp(min=torch.finfo(total.dtype).tiny)
+        sums = total.squeeze(1)
+        scale = torch.where(sums > 0, grad / sums, 0)
         scaled = (hidden * scale[:, None]).to(hidden.dtype)
         base = bias * UNITS
         for some, block, tile in tiles(hidden, weight, bias):

@@ -65,8 +65,9 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
             self.logger.warning(
                 f"amp: {self.device.type} has no bfloat16 here; training in float32"
             )
-        if self.amp and self.device.type == "cpu":
-            gain = bf16_gain(self.device, config["embedding_size"])
+        width = config["embedding_size"] or config["hidden_size"]
+        if self.amp and self.device.type == "cpu" and width:
+            gain = bf16_gain(self.device, width)
             if gain < CLEARLY_SLOWER:
                 self.logger.warning(
                     f"amp: this processor takes {1 / gain:.1f} times as long for products in "

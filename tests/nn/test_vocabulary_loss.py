@@ -307,3 +307,13 @@ def test_logits_far_below_zero_do_not_vanish(kind, tiles):
     theirs = F.cross_entropy(F.linear(hidden, weight, bias - 1e3), targets)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
     assert all(g.isfinite().all() for g in gradients(ours, hidden, weight, bias))
+
+
+def test_a_row_without_any_other_column_gives_no_gradient(tiles):
+    """Of one item, itself left out; large states would make infinity times zero of it."""
+    tiles("columns")
+    hidden, weight = torch.full((2, 3), 30.0), torch.ones(1, 3)
+    inputs = [x.requires_grad_() for x in (hidden, weight, torch.zeros(1))]
+    sums = ColumnTiles.apply(*inputs, torch.zeros(2, dtype=torch.long), True)
+    sums.backward(torch.ones(2))
+    assert all(torch.equal(x.grad, torch.zeros_like(x)) for x in inputs)

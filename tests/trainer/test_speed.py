@@ -76,6 +76,17 @@ def test_a_processor_that_is_slower_in_bf16_is_told_of_once_a_run(
     assert capsys.readouterr().err.count(line) == told
 
 
+@pytest.mark.parametrize("model", ["SASRec", "GRU4Rec"])
+def test_models_that_name_their_width_otherwise_train_in_bf16(
+    tmp_path, monkeypatch, model
+):
+    monkeypatch.setattr(base, "has_bf16", lambda device: True)
+    keys = {"amp": "bf16", "epochs": 1, "state": "ERROR", "use_gpu": False}
+    keys |= {"data_path": str(write_toy(tmp_path / "data"))}
+    keys |= {"run_dir": str(tmp_path / "run")}
+    assert run(model, "toy", config_dict=keys)["results"]["pretrain"]["epochs"] == 1
+
+
 def test_bf16_that_a_gpu_only_emulates_does_not_count(monkeypatch):
     def supported(including_emulation=True):
         return including_emulation
