@@ -189,6 +189,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("saved/benchmarks/data"))
     parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/continual"))
     args = parser.parse_args()
+    if args.pooling:  # results of their own, beside the protocol's
+        args.out = args.out.with_name(f"{args.out.name}_{args.pooling}")
 
     folder = args.data / args.preset
     if not folder.exists():
