@@ -241,7 +241,7 @@ class Config(RecBoleConfig):
         negatives = values.get("train_neg_sample_args")
         absent = not negatives or negatives.get("distribution") in (None, "none")
         if values.get("loss_type") == "CE":
-            if absent or "train_neg_sample_args" not in self.external_config_dict:
+            if absent or "train_neg_sample_args" not in self.given:
                 values["train_neg_sample_args"] = None
         elif values.get("loss_type") == "BPR" and absent:
             raise ConfigError(

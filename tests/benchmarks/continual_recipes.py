@@ -72,6 +72,16 @@ STRATEGIES: dict[str, dict[str, dict[str, Any]]] = {
         "profile": {"learning_rate": 0.003},
     },
 }
+# Over these where recommendation tasks read the mean of all states, chosen on seed 11.
+BY_POOLING: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
+    "mean": {
+        "Conure": {
+            "click": {"learning_rate": 0.0001},
+            "like": {"learning_rate": 0.0001, "dropout_prob": 0.5},
+            "few_likes": {"learning_rate": 0.0001, "dropout_prob": 0.5},
+        }
+    }
+}
 
 
 def task_settings(
@@ -88,5 +98,6 @@ def task_settings(
     kind = task["kind"]
     settings = {"name": name} | KINDS[kind] | own[kind] | own.get(name, {}) | task
     if pooling and kind == "recommendation":
+        settings |= BY_POOLING.get(pooling, {}).get(strategy, {}).get(name, {})
         settings["pooling"] = pooling
     return settings
