@@ -83,14 +83,16 @@ def task_lesson(stage: TaskStage, encoder: Encoder, log: RunLog) -> Lesson:
 @torch.no_grad()
 def rows_digest(lesson: Lesson) -> str:
     """SHA-256 of what the scores of a task's test rows are made of, as the encoder computes now:
-    the classification layer, and the state of each row, or of the first ``checked_rows``."""
+    the classification layer, and the state of each row, or of the first ``checked_rows``. As in
+    evaluation, nothing is compiled."""
     digest, rows = hashlib.sha256(), 0
     most = lesson.config["checked_rows"] or sys.maxsize
     model = lesson.model.eval()
     for part in model.label_layer():
         digest.update(part.detach().float().cpu().numpy().tobytes())
     for interaction, *_ in lesson.stage.loaders[2]:
-        states = model.user_states(interaction.to(lesson.config["device"]))
+        with torch.compiler.set_stance("force_eager"):
+            states = model.user_states(interaction.to(lesson.config["device"]))
         states = states[: most - rows]
         digest.update(states.float().cpu().numpy().tobytes())
         rows += len(states)

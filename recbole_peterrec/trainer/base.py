@@ -198,10 +198,14 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
     def evaluate(
         self, eval_data, load_best_model=True, model_file=None, show_progress=False
     ):
-        """RecBole's ``evaluate``, loading the best weights safely; plain floats come back."""
+        """RecBole's ``evaluate``, loading the best weights safely; plain floats come back.
+
+        Never compiled: a graph for each kind of batch and for each task of a learner would reach
+        torch's limit of graphs, and rows would then be computed in one way here and another there.
+        """
         if load_best_model:
             self._load_weights(model_file or self.saved_model_file)
-        with self._evaluating(eval_data):
+        with torch.compiler.set_stance("force_eager"), self._evaluating(eval_data):
             result = super().evaluate(
                 eval_data, load_best_model=False, show_progress=show_progress
             )

@@ -102,9 +102,7 @@ def test_other_values_are_refused(toy_config, key, value):
 
 
 @pytest.mark.parametrize("flag", [True, False])
-def test_compile_compiles_what_training_and_evaluation_run_through(
-    training, monkeypatch, flag
-):
+def test_compile_compiles_what_training_runs_through(training, monkeypatch, flag):
     calls = []
 
     def counting(module):
@@ -115,12 +113,25 @@ def test_compile_compiles_what_training_and_evaluation_run_through(
         module._compiled_call_impl = call  # where torch puts what it compiled
 
     monkeypatch.setattr(torch.nn.Module, "compile", counting)
-    trainer, (train, _, test) = training(compile=flag, epochs=1)
+    trainer, (train, *_) = training(compile=flag, epochs=1)
     trainer.fit(train, verbose=False)
     assert calls == [trainer.model.encoder.blocks] * len(train) * flag
-    calls.clear()
-    trainer.evaluate(test, load_best_model=False)
-    assert calls == [trainer.model.encoder.blocks] * len(test) * flag
+
+
+def test_what_is_compiled_is_evaluated_as_it_is(training):
+    """The same bits as without compile, and no graph of its own."""
+    compiled, loaders = training(compile=True, epochs=1)
+    plain, _ = training(compile=False, epochs=1)
+    plain.model.load_state_dict(compiled.model.state_dict())
+    seen = []
+
+    def backend(graph, inputs):
+        seen.append(graph)
+        return graph.forward
+
+    compiled.model.encoder.blocks.compile(backend=backend)
+    told = [t.evaluate(loaders[2], load_best_model=False) for t in (compiled, plain)]
+    assert told[0] == told[1] and not seen
 
 
 @pytest.mark.parametrize("kind", [torch.optim.Adam, torch.optim.AdamW])
