@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ import pandas as pd
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.writing import writing
 
+NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}"  # of a folder and its files
 CHUNK = 10_000  # users made at once
 SHORTEST = 5  # interactions of a user; the papers ask for several
 
@@ -244,9 +246,14 @@ def generate(folder: str | Path, name: str, shape: Shape, seed: int) -> list[Pat
         The three folders.
 
     Raises:
-        ConfigError: one of them is there already.
+        ConfigError: one of them is there already, or the name is none of a folder.
         WriteError: one cannot be written; none is there then.
     """
+    if not re.fullmatch(NAME, name):
+        raise ConfigError(
+            f"--name must be letters, digits, '_', '-' and '.', first a letter or digit, "
+            f"got {name!r}"
+        )
     folder = Path(folder)
     datasets = [name, f"{name}_click", f"{name}_like"]
     for dataset in datasets:

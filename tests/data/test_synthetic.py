@@ -80,6 +80,15 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
         assert content[0] != content[2]
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "", ".", "a/b", "a\nb", "-x"])
+def test_a_name_that_no_folder_has_is_one_line(tmp_path, capsys, name):
+    flags = [f"--out={tmp_path / 'data'}", "--preset=tiny", f"--name={name}"]
+    assert main(flags) == 2
+    told = capsys.readouterr()
+    assert told.err.startswith("error: --name must be") and told.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("label", ["gender:token", "life_status:token"])
 def test_interests_tell_of_profiles_but_not_everything(made, label):
     labels = made[".user"][label].to_numpy()
