@@ -147,6 +147,21 @@ def metrics_again(settings: dict, run_dir: Path) -> dict[str, dict[str, float]]:
     return metrics(trainer, *stage.loaders[1:])
 
 
+def test_processes_of_nproc_have_workers_of_their_own(folder, tmp_path):
+    """They are spawned, so that their workers would be too, which cannot be handed a loader."""
+    config = write_config(
+        tmp_path / "toy.yaml", folder, **keys(folder, tmp_path / "run")
+    )
+    done = []
+    for worker in (0, 1):
+        run_dir = tmp_path / f"run{worker}"
+        flags = ["--nproc=2", f"--worker={worker}", f"--run_dir={run_dir}"]
+        done.append(command_line([*toy_flags(config, "NextItNetAR"), *flags], tmp_path))
+        assert done[-1].status == 0, done[-1].stderr
+    files = [tmp_path / f"run{n}" / "backbone.safetensors" for n in (0, 1)]
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
 def test_nproc_trains_conure_and_a_killed_run_is_resumed(folder, tmp_path):
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     config = write_config(tmp_path / "toy.yaml", folder, **keys(folder, whole))

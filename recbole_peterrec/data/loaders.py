@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import torch
 from recbole.config import Config
@@ -113,8 +115,14 @@ def make_loaders(
     train = datasets[0]
     if isinstance(train, TaskDataset):
         train = train.learned()
-    return (
+    loaders = (
         _training_loader(config, train, sampler),
         _evaluation_loader(config, datasets[1], "valid", positives),
         _evaluation_loader(config, datasets[2], "test", positives),
     )
+    if config["worker"] and sys.platform == "linux":
+        # As Linux starts them by itself, but not in the processes of a run of several, which were
+        # spawned: what spawning hands over, a generator of random numbers among it, fails there.
+        for loader in loaders:
+            loader.multiprocessing_context = "fork"
+    return loaders
