@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
 
@@ -18,6 +19,9 @@ from recbole_peterrec.errors import ConfigError, TrainingError
 from recbole_peterrec.nn.encoder import Architecture
 
 FLOAT = 4  # bytes
+# What an owned table has besides what is trained: as it is stored, as it is frozen, and places of
+# 8 bytes.
+OWNED_COPIES = 4
 FORWARD = 2  # activations that a forward pass has at once, at the least
 
 
@@ -84,30 +88,35 @@ def vector_needs(architecture: Architecture, users: int) -> list[Need]:
 
 
 def training_needs(
-    architecture: Architecture, length: int, rows: int, last: bool
+    architecture: Architecture, lengths: np.ndarray, rows: int, last: bool
 ) -> list[Need]:
-    """What a float32 step keeps for its backward pass through the encoder.
+    """What a float32 step keeps for its backward pass through the whole encoder.
 
     Args:
         architecture: of the encoder.
-        length: of a row, in items.
+        lengths: of all rows, in items; some step has rows that are as long as the mean.
         rows: of a step, in one process.
         last: as of :meth:`Architecture.saved_positions`.
     """
     k = architecture.embedding_size
-    size = FLOAT * rows * architecture.saved_positions(length, last) * k
+    different, counts = np.unique(lengths, return_counts=True)
+    saved = [architecture.saved_positions(int(length), last) for length in different]
+    size = int(FLOAT * rows * np.average(saved, weights=counts) * k)
     what = (
-        f"activations of {rows:,} rows of {length} items in "
+        f"activations of {rows:,} rows of {lengths.mean():.0f} items in "
         f"{architecture.layers} layers of {k} channels"
     )
     return [Need(what, size, "train_batch_size", rows * group.size())]
 
 
-def evaluation_needs(architecture: Architecture, length: int, rows: int) -> list[Need]:
+def evaluation_needs(
+    architecture: Architecture, lengths: np.ndarray, rows: int, last: bool
+) -> list[Need]:
     """What evaluation holds beside the weights; arguments as in :func:`training_needs`."""
     k = architecture.embedding_size
-    size = FLOAT * FORWARD * rows * length * k
-    what = f"activations of {rows:,} evaluated rows of {length} items"
+    length = 1 if last and architecture.causal else lengths.mean()
+    size = int(FLOAT * FORWARD * rows * length * k)
+    what = f"activations of {rows:,} evaluated rows of {length:.0f} items"
     return [Need(what, size, "eval_batch_size", rows)]
 
 
@@ -126,10 +135,10 @@ def require_stage(
     config: Mapping[str, Any],
     architecture: Architecture,
     held: Sequence[Need],
-    rows: Sequence[int],
-    longest: int,
-    passed: bool = True,
-    last: bool = False,
+    trained: np.ndarray,
+    evaluated: np.ndarray,
+    passed: bool,
+    last: tuple[bool, bool],
 ) -> None:
     """Refuse a stage whose training or evaluation cannot fit on its device.
 
@@ -138,27 +147,25 @@ def require_stage(
         config: ``device``, ``MAX_ITEM_LIST_LENGTH``, ``amp`` and the batch sizes.
         architecture: of the encoder.
         held: what is there all the time.
-        rows: of the training split, and of the largest of the others.
-        longest: history, in items.
-        passed: whether a gradient passes through the whole encoder.
-        last: as of :meth:`Architecture.saved_positions`.
+        trained: lengths of the histories of the training rows.
+        evaluated: those of the rows that are encoded in evaluation.
+        passed: whether a gradient passes through the whole encoder, to all of its weights.
+        last: whether nothing but the last position is wanted, in training and in evaluation.
 
     Raises:
         ConfigError: see :func:`require_memory`.
     """
-    device = config["device"]
-    length = min(config["MAX_ITEM_LIST_LENGTH"], longest)
-    trained, evaluated = (
-        min(config[key], number)
-        for key, number in zip(
-            ("train_batch_size", "eval_batch_size"), rows, strict=True
-        )
-    )
-    steps = [evaluation_needs(architecture, length, evaluated)]
+    device, longest = config["device"], config["MAX_ITEM_LIST_LENGTH"]
+    in_step = min(config["train_batch_size"], len(trained)) // group.size()
+    at_once = min(config["eval_batch_size"], len(evaluated))
+    steps = []
+    if at_once:
+        lengths = np.minimum(evaluated, longest)
+        steps.append(evaluation_needs(architecture, lengths, at_once, last[1]))
     if passed and config["amp"] is None:  # half of it, or less, with amp
-        share = trained // group.size()
-        steps.append(training_needs(architecture, length, share, last))
-    for step in steps:
+        lengths = np.minimum(trained, longest)
+        steps.append(training_needs(architecture, lengths, in_step, last[0]))
+    for step in steps or [[]]:
         available = available_memory(device)
         require_memory(where, [*held, *step], available, device)
 

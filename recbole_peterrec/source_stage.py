@@ -87,15 +87,19 @@ class SequentialStage:
         config, items = self.config, self.dataset.item_num
         architecture = config.model_class.architecture_of(config, items)
         copies = trained_copies(config) if trained else 1
+        lengths = [
+            split.inter_feat[split.item_list_length_field].numpy()
+            for split in largest_splits(self.loaders)
+        ]
         require_stage(
             config["stage"] or "training",
             config,
             architecture,
             table_needs(architecture, items, copies, copies)
             + kernel_needs(architecture, copies),
-            largest_splits(self.loaders),
-            int(self.dataset.sequences.lengths.max()),
+            *lengths,
             passed=trained,
+            last=(False, True),
         )
 
     def _build(self) -> nn.Module:

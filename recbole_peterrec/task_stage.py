@@ -16,6 +16,7 @@ from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
 from recbole_peterrec.errors import UserError
 from recbole_peterrec.evaluation.label_cs import LabelCounts
 from recbole_peterrec.memory import (
+    OWNED_COPIES,
     out_of_memory,
     require_stage,
     table_needs,
@@ -75,23 +76,27 @@ class TaskStage:
         architecture = encoder.architecture
         copies, labels = trained_copies(config), len(self.dataset.labels)
         moves = encoder.embedding.weight.requires_grad
+        encoder_copies = copies if moves else 0
         if config["tuning"] is None:  # Conure's learner chooses later what is trained
-            moves = config["prune_embeddings"]
-        held = table_needs(architecture, labels, copies, copies if moves else 0)
-        rows = largest_splits(self.loaders)
-        longest = int(self.dataset.source.sequences.lengths.max())
+            owned = config["prune_embeddings"]
+            encoder_copies = copies + OWNED_COPIES if owned else 0
+        held = table_needs(architecture, labels, copies, encoder_copies)
+        if config["joint_coefficient"]:  # the source's layer is trained beside
+            held += table_needs(architecture, architecture.items, copies, 0)
+        trained, evaluated = (split.lengths() for split in largest_splits(self.loaders))
         if network.has_fixed_encoder:
             held += vector_needs(architecture, self.dataset.user_num)
-            rows = rows[0], USERS_AT_ONCE
+            evaluated = evaluated[:USERS_AT_ONCE]
         require_stage(
             "fine-tuning",
             config,
             architecture,
             held,
-            rows,
-            longest,
-            passed=any(p.requires_grad for p in encoder.blocks[0].parameters()),
-            last=config["pooling"] in READ_LAST,
+            trained,
+            evaluated,
+            # With patches, and where only the upper layers are tuned, much less is kept.
+            passed=all(p.requires_grad for p in encoder.blocks.parameters()),
+            last=(config["pooling"] in READ_LAST,) * 2,
         )
 
     @property

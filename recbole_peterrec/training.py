@@ -53,7 +53,7 @@ def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
     return outcome
 
 
-def largest_splits(loaders) -> tuple[int, int]:
-    """Rows of the training split, and of the larger one of the others."""
-    train, valid, test = (len(loader.dataset) for loader in loaders)
-    return train, max(valid, test)
+def largest_splits(loaders) -> tuple:
+    """The training split, and the larger one of the others."""
+    train, valid, test = (loader._dataset for loader in loaders)
+    return train, max(valid, test, key=lambda split: len(split.inter_feat))

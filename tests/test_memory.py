@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pytest
 import torch
 
@@ -10,6 +11,7 @@ from recbole_peterrec.errors import ConfigError, TrainingError
 from recbole_peterrec.memory import (
     Need,
     available_memory,
+    evaluation_needs,
     out_of_memory,
     require_memory,
     trained_copies,
@@ -48,9 +50,29 @@ def kept_bytes(architecture, last):
 @pytest.mark.parametrize("last", [True, False])
 def test_activations_are_estimated_from_below_and_nearly(norm, causal, last):
     architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2, 1), causal, norm)
-    (need,) = training_needs(architecture, LENGTH, ROWS, last)
+    (need,) = training_needs(architecture, np.full(ROWS, LENGTH), ROWS, last)
     kept = kept_bytes(architecture, last)
     assert 0.6 * kept < need.bytes <= kept
+
+
+def test_histories_count_with_their_own_lengths():
+    architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), False, "pre")
+    (mixed,) = training_needs(architecture, np.array([2, 2, 2, 26]), ROWS, False)
+    (alike,) = training_needs(architecture, np.full(4, 8), ROWS, False)
+    assert mixed.bytes == alike.bytes
+    (evaluated,) = evaluation_needs(architecture, np.array([2, 14]), ROWS, False)
+    assert evaluated.bytes == 2 * 4 * ROWS * 8 * WIDTH
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_evaluation_of_last_states_counts_no_others(causal):
+    """Those of a causal network are made from the few positions that they see."""
+    architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), causal, "pre")
+    needs = [
+        evaluation_needs(architecture, np.full(9, length), ROWS, True)[0].bytes
+        for length in (10, 1000)
+    ]
+    assert (needs[0] == needs[1]) == causal
 
 
 def test_the_largest_tensor_is_named_with_the_value_that_fits():
@@ -84,18 +106,20 @@ def test_what_torch_keeps_of_a_gpu_for_later_counts_as_free(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("changes", "large", "message"),
     [
-        ({}, "pretraining: needs at least"),
-        ({"train_batch_size": 1}, "eval_batch_size"),
-        ({"task": True}, "task 'gender': fine-tuning: needs at least"),
+        ({}, 0, "pretraining: needs at least"),
+        ({"train_batch_size": 1, "backbone": "GRec"}, 0, "eval_batch_size"),
+        ({}, 2, "task 'gender': fine-tuning: needs at least"),
     ],
 )
 def test_a_run_that_cannot_fit_is_refused_before_it_writes(
-    tmp_path, monkeypatch, changes, message
+    tmp_path, monkeypatch, changes, large, message
 ):
-    free = iter([2**40, 2**40] if changes.pop("task", False) else [])
-    monkeypatch.setattr(memory, "available_memory", lambda device: next(free, 2**14))
+    """What is free is asked for at each step of training and of evaluation."""
+    free = iter([2**40] * large)
+    small = 2**10 if large else 2**14
+    monkeypatch.setattr(memory, "available_memory", lambda device: next(free, small))
     folder = write_toy(tmp_path / "data")
     keys = settings(folder, run_dir=str(tmp_path / "run"), **changes)
     with pytest.raises(ConfigError, match=message) as error:

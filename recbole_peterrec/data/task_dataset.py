@@ -277,6 +277,11 @@ class TaskDataset(Dataset):
         longest = self.config["MAX_ITEM_LIST_LENGTH"]
         return self.source.histories(self.source_user[users], longest)
 
+    def lengths(self) -> np.ndarray:
+        """``[rows]`` numbers of items in the histories of this split's rows, however many count."""
+        users = self.inter_feat[self.uid_field].numpy()
+        return self.source.sequences.lengths[self.source_user.numpy()[users]]
+
     @property
     def labels(self) -> list[str]:
         """Tokens of the labels, in the order of their ids, without padding."""
