@@ -95,10 +95,11 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
     def fit(
         self,
         train_data,
-        *args: Any,
+        valid_data=None,
+        verbose: bool = True,
+        saved: bool = True,
         show_progress: bool = False,
         callback_fn: Callable[[int, float], None] | None = None,
-        **kwargs: Any,
     ):
         """RecBole's ``fit`` under one bar for the stage.
 
@@ -128,10 +129,11 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
             if not self.finished:
                 super().fit(
                     train_data,
-                    *args,
+                    valid_data,
+                    verbose,
+                    saved,
                     show_progress=show_progress,
                     callback_fn=after_epoch,
-                    **kwargs,
                 )
                 self.seconds = earlier + time.perf_counter() - start
         self.tensorboard.close()
@@ -139,7 +141,8 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         best = self.best_valid_score, self.best_valid_result
         if self.config["select_epoch"] != "last" or not self.history:
             return best
-        self._save_checkpoint(self._epoch, verbose=False)
+        if saved:
+            self._save_checkpoint(self._epoch, verbose=False)
         last = {
             metric: value
             for metric, value in self.history[-1].items()

@@ -1,6 +1,7 @@
 """The trainer on today's torch: best weights, resuming, NaN, same figures twice."""
 
 import contextlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -76,6 +77,13 @@ def test_a_nan_loss_names_epoch_and_batch_and_keeps_the_good_weights(training):
     trainer._load_weights(trainer.saved_model_file)
     kept = trainer.model.state_dict()
     assert all(torch.equal(kept[name], good[name]) for name in good)
+
+
+@pytest.mark.parametrize("select", ["best", "last"])
+def test_nothing_is_written_where_nothing_is_to_be_saved(training, select):
+    trainer, (train, valid, _) = training(select_epoch=select)
+    trainer.fit(train, valid, verbose=False, saved=False)
+    assert not Path(trainer.saved_model_file).exists()
 
 
 def test_the_last_epoch_is_kept_where_asked(training):
