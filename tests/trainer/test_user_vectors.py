@@ -18,8 +18,9 @@ def built(toy_config):
     """A task's stage and model, by ``tuning`` and other keys of the task."""
 
     def make(task=PROFILE, tuning="head", **changes):
+        model = "FineCLS" if tuning == "head" else "PeterRec"
         keys = {"tuning": tuning, **changes}
-        run = TransferRun(toy_config("FineCLS", tasks=[{**task, **keys}]))
+        run = TransferRun(toy_config(model, tasks=[{**task, **keys}]))
         stage = run.tasks[0]
         return stage, stage.build(run.encoder)
 
