@@ -174,8 +174,9 @@ def test_a_folder_of_one_s_own_goes_before_recbole_s_ml_100k(tmp_path):
 def test_the_item_column_of_a_target_is_kept_for_going_on(tmp_path):
     task = {**TARGET, "ITEM_ID_FIELD": "product"}
     keys = settings(write_toy(tmp_path / "data"), tasks=[task])
-    (read,) = read_tasks(Config("PeterRec", "toy", config_dict=keys))
-    assert read.definition["ITEM_ID_FIELD"] == "product"
+    config = Config("PeterRec", "toy", config_dict=keys)
+    (read,) = read_tasks(Config("PeterRec", "toy", config_dict=config.resolved()))
+    assert read.config["ITEM_ID_FIELD"] == "product"
 
 
 @pytest.mark.parametrize(
@@ -233,10 +234,9 @@ def test_keys_that_other_settings_leave_unread_are_told(
 
 def test_defaults_of_a_saved_config_are_not_told(tmp_path, caplog):
     keys = settings(write_toy(tmp_path), protocol="conure", tasks=[TARGET])
-    config = Config("PeterRec", "toy", config_dict=keys)
-    saved = {"tasks": [task.definition for task in read_tasks(config)]}
-    again = Config("PeterRec", "toy", config_dict=config.resolved() | saved)
-    assert "prune_ratio" in saved["tasks"][0]
+    saved = Config("PeterRec", "toy", config_dict=keys).resolved()
+    again = Config("PeterRec", "toy", config_dict=saved)
+    assert "prune_ratio" in saved["task_defaults"]["recommendation"]
     tell_unread(again, (*PRUNING, "pretrained", "pretrained_path"))
     assert caplog.records == []
 
