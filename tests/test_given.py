@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
+from hypothesis import strategies as st
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.tasks import read_tasks
-from tests.toy import write_toy
+from tests.toy import TARGET, write_toy
 
 PROFILE = {"name": "sex", "kind": "profile", "field": "gender"}
 
@@ -19,13 +22,25 @@ PROFILE = {"name": "sex", "kind": "profile", "field": "gender"}
 def saved(tmp_path):
     """Writes the ``config.yaml`` of a run of a model in which a user gave some keys."""
 
+    return writer(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def write(tmp_path_factory):
+    """As `saved`, for many examples of one test."""
+    return writer(tmp_path_factory.mktemp("given"))
+
+
+def writer(folder: Path) -> Callable[..., str]:
+    data = str(write_toy(folder / "data"))
+
     def write(model: str, **given) -> str:
-        keys = {"data_path": str(write_toy(tmp_path / "data")), **given}
-        config = Config(model, "toy", config_dict=keys)
-        file = tmp_path / "config.yaml"
+        config = Config(model, "toy", config_dict={"data_path": data, **given})
+        file = folder / "config.yaml"
         file.write_text(yaml.safe_dump(config.resolved()))
         return str(file)
 
+    write.data = data
     return write
 
 
@@ -91,6 +106,56 @@ def values(config: Config) -> dict:
     """All values of a config but defaults of tasks, which tasks show in one form."""
     left_out = ("given", "task_defaults")
     return {k: v for k, v in config.resolved().items() if k not in left_out}
+
+
+OF_RUNS = {
+    "MAX_ITEM_LIST_LENGTH": 20,
+    "dropout_prob": 0.3,
+    "epochs": 3,
+    "eval_args": {"mode": "uni9"},
+    "finetune_epochs": 2,
+    "head_learning_rate": 0.02,
+    "learning_rate": 0.01,
+    "normalize_all": True,
+    "pooling": "sum",
+    "protocol": "conure",
+    "rank_rho": 0.2,
+    "rm_dup_inter": "last",
+    "task_defaults": {"profile": {"epochs": 4}},
+    "task_order": ["buy", "sex"],
+    "threshold": {"rating": 3},
+    "train_share": 0.5,
+    "val_interval": {"rating": "[2,5]"},
+}
+OF_TASKS = {
+    "MAX_ITEM_LIST_LENGTH": None,
+    "epochs": 9,
+    "eval_args": {"mode": "full"},
+    "finetune_epochs": 5,
+    "head_learning_rate": None,
+    "pooling": "last",
+    "rank_rho": None,
+}
+MODELS = ("PeterRec", "FineAll", "FineLast", "PeterZero", "MTL", "STL", "Conure")
+
+
+@hypothesis.settings(max_examples=25, deadline=None)
+@hypothesis.given(
+    models=st.tuples(st.sampled_from(MODELS), st.sampled_from(MODELS)),
+    of_run=st.sets(st.sampled_from(sorted(OF_RUNS)), max_size=4),
+    of_task=st.sets(st.sampled_from(sorted(OF_TASKS)), max_size=2),
+)
+def test_whatever_was_given_a_saved_config_gives_any_model_the_same(
+    write, models, of_run, of_task
+):
+    """To its own model all values, to another those that it has where they are given to it."""
+    keys = {key: OF_RUNS[key] for key in of_run}
+    own = {key: OF_TASKS[key] for key in of_task}
+    keys["tasks"] = [PROFILE | own, TARGET | own]
+    file = write(models[0], **keys)
+    for model in models:
+        alone = Config(model, "toy", config_dict=keys | {"data_path": write.data})
+        assert everything(Config(model, None, [file])) == everything(alone)
 
 
 @pytest.mark.parametrize("protocol", [None, "conure"])
