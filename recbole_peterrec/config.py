@@ -109,17 +109,20 @@ class Config(RecBoleConfig):
     def _load_config_files(self, file_list):
         merged: dict[str, Any] = {}
         for content in self._files:
-            merged.update(self._taken(content))
+            counts, given = what_counts(content, self._asked)
+            self._give(counts, given)
+            merged.update(counts)
         return merged
 
     def _load_variable_config_dict(self, config_dict):
-        return super()._load_variable_config_dict(self._taken(config_dict or {}))
+        counts, given = what_counts(config_dict or {}, self._asked)
+        self._give(counts, self._convert_config_dict(given))
+        return super()._load_variable_config_dict(counts)
 
-    def _taken(self, content: dict[str, Any]) -> dict[str, Any]:
-        """What counts of a file or dict; what its user gave of it is given."""
-        content, given = what_counts(content, self._asked)
-        self.given |= self._convert_config_dict(given)
-        return content
+    def _give(self, counts: dict[str, Any], given: dict[str, Any]) -> None:
+        """Note what a user gave, in place of earlier values of all that a file or dict has."""
+        kept = {key: value for key, value in self.given.items() if key not in counts}
+        self.given = kept | given
 
     def _convert_config_dict(self, config_dict):
         values = {

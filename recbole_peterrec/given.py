@@ -42,8 +42,8 @@ def what_counts(
     given = told.get(KEYS) if isinstance(told, dict) else None
     if not isinstance(given, dict):
         raise ConfigError(
-            f"{GIVEN} is what this version of a run writes into its config.yaml, got {told!r}; "
-            f"leave it out"
+            f"{GIVEN} is what this version of a run writes into its config.yaml, got {told!r}; of "
+            f"a run of an earlier version, give your own settings instead of its config.yaml"
         )
     changed = told.get(DIGEST) != _digest(content)
     if all(content.get(key) == name for key, name in asked.items()):

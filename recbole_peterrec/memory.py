@@ -19,9 +19,9 @@ from recbole_peterrec.errors import ConfigError, TrainingError
 from recbole_peterrec.nn.encoder import Architecture
 
 FLOAT = 4  # bytes
-# What an owned table has besides what is trained: as it is stored, as it is frozen, and places of
-# 8 bytes.
-OWNED_COPIES = 4
+OWNED_COPIES = (
+    2  # of an owned table in each step: as it is made of its owners, its gradient
+)
 FORWARD = 2  # activations that a forward pass has at once, at the least
 
 

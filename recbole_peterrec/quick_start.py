@@ -214,7 +214,7 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
     content = read_yaml(file)
     if not all(isinstance(content.get(key), str) for key in ("model", "dataset")):
         raise ConfigError(f"resume: {file} names no model and dataset")
-    if GIVEN not in content:
+    if not isinstance(content.get(GIVEN), dict):
         raise ConfigError(
             f"resume: {file} was written by another version of recbole_peterrec; start anew"
         )

@@ -127,7 +127,6 @@ class SequentialStage:
                 f"recent_interactions needs a backbone of ours, not {self.config['model']}; "
                 f"set it to ~"
             )
-        require_names(self.config)
         columns = [
             self.config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
         ]
@@ -142,6 +141,7 @@ class SequentialStage:
             tokens=columns[:2],
             times=columns[2:],
         )
+        require_names(self.config)
         for suffix in ("user", "item"):
             file = Path(self.config["data_path"], f"{self.config['dataset']}.{suffix}")
             if suffix in (self.config["load_col"] or (suffix,)) and file.is_file():

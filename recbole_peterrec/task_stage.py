@@ -78,8 +78,7 @@ class TaskStage:
         moves = encoder.embedding.weight.requires_grad
         encoder_copies = copies if moves else 0
         if config["tuning"] is None:  # Conure's learner chooses later what is trained
-            owned = config["prune_embeddings"]
-            encoder_copies = copies + OWNED_COPIES if owned else 0
+            encoder_copies = OWNED_COPIES if config["prune_embeddings"] else 0
         held = table_needs(architecture, labels, copies, encoder_copies)
         if config["joint_coefficient"]:  # the source's layer is trained beside
             held += table_needs(architecture, architecture.items, copies, 0)

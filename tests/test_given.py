@@ -232,6 +232,16 @@ def test_new_tasks_on_a_saved_config_take_the_defaults_of_their_kind(saved):
     assert task.config["train_batch_size"] == 7
 
 
+def test_a_later_saved_config_takes_the_place_of_what_was_given_before(saved, tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("weight_average: 0.5\nepochs: 2\nLIST_SUFFIX: '5'\n")
+    config = Config(None, None, [str(mine), saved("PeterRec", epochs=3)])
+    assert config["weight_average"] == 0.0
+    assert config.given.keys() == {"data_path", "epochs"}
+    assert config.given["epochs"] == 3
+    assert Config("PeterRec", "toy", [str(mine)]).given["LIST_SUFFIX"] == "5"
+
+
 def test_a_task_keeps_the_strategy_that_the_run_is_named_by():
     other = {"tasks": [{**PROFILE, "tuning": "patch"}]}
     with pytest.raises(ConfigError, match="task 'sex': tuning: FineAll stands for"):

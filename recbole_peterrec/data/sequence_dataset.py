@@ -80,7 +80,6 @@ class SequenceDataset(WholeSource, SequentialDataset):
         fields = [
             config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
         ]
-        require_names(config, END, TARGETS)
         require_columns(
             config["data_path"],
             config["dataset"],
@@ -93,6 +92,7 @@ class SequenceDataset(WholeSource, SequentialDataset):
             times=fields[2:],
             intervals=config["val_interval"],
         )
+        require_names(config, END, TARGETS)
         with reading("source", config):
             super().__init__(config)
 

@@ -209,3 +209,10 @@ def test_names_of_what_a_row_has_differ(case, model, flag):
 def test_a_row_s_own_names_are_taken(case):
     message = case.error("--ITEM_LIST_LENGTH_FIELD=target_count", tasks=[GENDER])
     holds(message, "ITEM_LIST_LENGTH_FIELD target_count", "sequence_end")
+
+
+@pytest.mark.parametrize("model", ["PeterRec", "SASRec"])
+@pytest.mark.parametrize("name", ["5", "~"])
+def test_a_column_of_items_that_is_no_text_is_one_line(case, model, name):
+    tasks = [GENDER] if model == "PeterRec" else None
+    case.error(f"--ITEM_ID_FIELD={name}", model=model, tasks=tasks)
