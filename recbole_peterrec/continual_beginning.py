@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from recbole_peterrec.checks import check_values
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.learner import Learner
@@ -106,4 +107,5 @@ def _saved(
                 f"continue_from: the learner was begun with {key} {has}; leave the key out"
             )
         config[key] = has
+    check_values(config.final_config_dict, ours=True)
     return Beginning(learner, header["max_length"], header["pretrain"], tasks)

@@ -19,12 +19,17 @@ class Loader(yaml.SafeLoader):
     """Safe, and reads 1e-3 as a number, like RecBole's loader."""
 
 
-Loader.yaml_implicit_resolvers = copy.deepcopy(yaml.SafeLoader.yaml_implicit_resolvers)
-Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789."),
-)
+class Dumper(yaml.SafeDumper):
+    """Safe, and quotes a text that :class:`Loader` would read as a number."""
+
+
+for _side, _safe in ((Loader, yaml.SafeLoader), (Dumper, yaml.SafeDumper)):
+    _side.yaml_implicit_resolvers = copy.deepcopy(_safe.yaml_implicit_resolvers)
+    _side.add_implicit_resolver(
+        "tag:yaml.org,2002:float",
+        re.compile(r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+        list("-+0123456789."),
+    )
 
 
 def parse_literal(text: str) -> Any:

@@ -25,7 +25,7 @@ from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import launch, plan_of
 from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.given import GIVEN
-from recbole_peterrec.literals import read_yaml
+from recbole_peterrec.literals import Dumper, read_yaml
 from recbole_peterrec.model.conure import Conure
 from recbole_peterrec.model.peterrec import PeterRec
 from recbole_peterrec.runlog import RunLog
@@ -263,5 +263,6 @@ def _opened(config: Config, log: RunLog) -> Iterator[Path]:
 
 def _write_config(run_dir: Path, config: Config) -> None:
     """What the run is, all defaults written out: ``resume`` reads it."""
-    text = yaml.safe_dump(config.resolved(), sort_keys=True, allow_unicode=True)
+    content = config.resolved()
+    text = yaml.dump(content, Dumper=Dumper, sort_keys=True, allow_unicode=True)
     write_atomically(run_dir / "config.yaml", text.encode())

@@ -1,9 +1,10 @@
 """Values out of flags and files."""
 
 import pytest
+import yaml
 
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.literals import parse_literal, read_yaml
+from recbole_peterrec.literals import Dumper, parse_literal, read_yaml
 
 
 @pytest.mark.parametrize(
@@ -21,6 +22,14 @@ from recbole_peterrec.literals import parse_literal, read_yaml
 )
 def test_a_flag_s_text_stands_for_a_value(text, value):
     assert parse_literal(text) == value
+
+
+@pytest.mark.parametrize("value", ["1e3", "-2.5E+4", "7", "no", 1e3, 1e-20, "1_0e2"])
+def test_what_is_written_is_read_as_it_was(tmp_path, value):
+    text = yaml.dump({"key": [value], value: 1}, Dumper=Dumper)
+    (tmp_path / "keys.yaml").write_text(text)
+    assert read_yaml(tmp_path / "keys.yaml") == {"key": [value], value: 1}
+    assert type(read_yaml(tmp_path / "keys.yaml")["key"][0]) is type(value)
 
 
 @pytest.mark.parametrize("text", ["1e5", "1e-3", "-2.5E+4", "+1_0e2", "1.e3"])

@@ -78,6 +78,15 @@ def test_what_a_learner_was_begun_with_cannot_be_changed(
         learn(folder, tmp_path / "run", continue_from=str(learner), **changes)
 
 
+def test_owned_embeddings_are_not_updated_by_rows(folder, tmp_path):
+    """Refused before the run, not by the --resume of it."""
+    learn(folder, tmp_path / "begun", prune_embeddings=True, tasks=[])
+    later = {"continue_from": str(tmp_path / "begun"), "tasks": [AGE]}
+    with pytest.raises(ConfigError, match="table_updates rows needs prune_embeddings"):
+        learn(folder, tmp_path / "run", table_updates="rows", **later)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_learner_is_no_pretrained_backbone(folder, learner, tmp_path):
     changes = keys(folder, tmp_path / "run", pretrained_path=str(learner))
     with pytest.raises(CheckpointError, match="continue_from"):
