@@ -100,7 +100,7 @@ class Config(RecBoleConfig):
                 "model": model or _last(sources, "model"),
                 "dataset": dataset or _last(sources, "dataset"),
             }
-            super().__init__(model, dataset, config_file_list, config_dict)
+            super().__init__(*self._asked.values(), config_file_list, config_dict)
         self._given_or_default = frozenset(self.final_config_dict)
 
     def _build_yaml_loader(self):
@@ -149,9 +149,8 @@ class Config(RecBoleConfig):
         return converted
 
     def _get_model_and_dataset(self, model, dataset):
-        given = self.external_config_dict
-        model = str(model or given.get("model") or MAIN_JOB["model"])
-        dataset = str(dataset or given.get("dataset") or MAIN_JOB["dataset"])
+        model = str(model or MAIN_JOB["model"])
+        dataset = str(dataset or MAIN_JOB["dataset"])
         return model, registry.model_class(model), dataset
 
     def _load_internal_config_dict(self, model, model_class, dataset):
@@ -327,7 +326,8 @@ class Config(RecBoleConfig):
 
 
 def _last(files: list[dict[str, Any]], key: str) -> Any:
-    return next((content[key] for content in reversed(files) if key in content), None)
+    """The value of the last file that has one; an empty one is none."""
+    return next((file[key] for file in reversed(files) if file.get(key)), None)
 
 
 @contextlib.contextmanager

@@ -60,6 +60,12 @@ def what_counts(
     return {**names, **given}, given
 
 
+def is_unchanged(content: dict[str, Any]) -> bool:
+    """Whether a run's ``config.yaml`` is as the run wrote it."""
+    rest = {key: value for key, value in content.items() if key != GIVEN}
+    return content[GIVEN].get(DIGEST) == _digest(rest)
+
+
 def _digest(content: dict[str, Any]) -> str:
     """SHA-256 of keys and values, whatever their order in a file."""
     text = pprint.saferepr(plain(content, "configuration"))  # sorted, keys of any type

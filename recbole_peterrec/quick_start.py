@@ -24,7 +24,7 @@ from recbole_peterrec.device import device_of
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import launch, plan_of
 from recbole_peterrec.errors import CheckpointError, ConfigError
-from recbole_peterrec.given import GIVEN
+from recbole_peterrec.given import GIVEN, is_unchanged
 from recbole_peterrec.literals import Dumper, read_yaml
 from recbole_peterrec.model.conure import Conure
 from recbole_peterrec.model.peterrec import PeterRec
@@ -217,6 +217,11 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
     if not isinstance(content.get(GIVEN), dict):
         raise ConfigError(
             f"resume: {file} was written by another version of recbole_peterrec; start anew"
+        )
+    if not is_unchanged(content):
+        raise ConfigError(
+            f"resume: {file} was changed since the run began, and what is learned already was "
+            f"learned without the change; undo it, or start anew with --config_files={file}"
         )
     for key, value in arguments.items():
         asked = value or config.external_config_dict.get(key)

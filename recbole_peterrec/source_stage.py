@@ -159,6 +159,10 @@ class SequentialStage:
             # of any file: RecBole's models filter by columns of users and items too
             kind = dataset.field2type[field].value
             check_interval("source", field, kind, interval)
+        suffix = self.config["LIST_SUFFIX"]  # RecBole's rows have a list of each column
+        others = [field for field in dataset.inter_feat if field not in columns]
+        lists = [field + suffix for field in (columns[2], *others)]
+        require_names(self.config, *others, *lists)
         return dataset
 
     def train(self, log: RunLog, **overrides: Any) -> Outcome:

@@ -196,6 +196,20 @@ def test_a_later_file_names_another_model_or_dataset(saved, tmp_path, first, own
     assert values(config) == values(alone)
 
 
+@pytest.mark.parametrize("key", ["model", "dataset"])
+def test_an_empty_name_beside_a_saved_config_is_that_of_the_file(saved, tmp_path, key):
+    file = saved("GRec", epochs=3)
+    empty = tmp_path / "empty.yaml"
+    empty.write_text(f"{key}:\n")
+    for config in (
+        Config(None, None, [file], {key: None}),
+        Config(None, None, [file, str(empty)]),
+        Config(None, None, [file], arguments=[f"--{key}="]),
+    ):
+        assert (config["model"], config["dataset"]) == ("GRec", "toy")
+        assert values(config) == values(Config(None, None, [file]))
+
+
 @pytest.mark.parametrize("way", ["file", "dict"])
 def test_a_saved_config_that_was_changed_is_refused_for_another_model(saved, way):
     file = Path(saved("PeterRec"))

@@ -385,6 +385,23 @@ def test_resume_refuses_a_changed_configuration_and_an_empty_place(folder, tmp_p
         run(config_dict={"resume": str(tmp_path)})
 
 
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in files_below(folder)}
+
+
+def test_resume_refuses_a_config_file_that_was_changed(folder, tmp_path):
+    keys = config(folder, "PeterRec", tmp_path / "run")
+    with stopped_at(6):
+        run("PeterRec", "toy", config_dict=keys)
+    file = tmp_path / "run" / "config.yaml"
+    content = yaml.safe_load(file.read_text())
+    file.write_text(yaml.safe_dump(content | {"learning_rate": 0.25}))
+    before = contents(tmp_path / "run")
+    with pytest.raises(ConfigError, match="changed since the run began"):
+        run(config_dict={"resume": str(tmp_path / "run")})
+    assert contents(tmp_path / "run") == before
+
+
 def swapped(lines):
     """Two rows change places."""
     return [lines[0], lines[2], lines[1], *lines[3:]]

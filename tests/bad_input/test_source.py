@@ -211,6 +211,13 @@ def test_a_row_s_own_names_are_taken(case):
     holds(message, "ITEM_LIST_LENGTH_FIELD target_count", "sequence_end")
 
 
+@pytest.mark.parametrize("name", ["rating", "rating_list", "timestamp_list"])
+def test_rows_of_recbole_s_models_have_a_list_of_each_column(case, name):
+    flag = f"--ITEM_LIST_LENGTH_FIELD={name}"
+    message = case.error(flag, model="SASRec", tasks=None, load_col=None)
+    holds(message, f"ITEM_LIST_LENGTH_FIELD {name}")
+
+
 @pytest.mark.parametrize("model", ["PeterRec", "SASRec"])
 @pytest.mark.parametrize("name", ["5", "~"])
 def test_a_column_of_items_that_is_no_text_is_one_line(case, model, name):
