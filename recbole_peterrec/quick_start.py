@@ -54,7 +54,7 @@ def run(
 
     Args:
         model: ``PeterRec`` or a strategy of it (``FineAll``, ...), a backbone (``NextItNetAR``,
-            ``GRec``), or any sequential model of RecBole. None takes the key ``model`` of the
+            ``GRec``), ``Conure``, or any sequential model of RecBole. None takes the key ``model`` of the
             files or the dict, or ``PeterRec``.
         dataset: name of a RecBole dataset; None takes the key, or ``ml-100k``.
         config_file_list: yaml files, later ones win.

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import itertools
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ from recbole_peterrec.checkpoint import TRAINING, load_json, save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import ConfigError, WriteError
+from recbole_peterrec.given import GIVEN
 
 try:
     import fcntl
@@ -66,17 +68,34 @@ def _fresh(config: Config) -> Path:
 def require_unused(run_dir: Path) -> None:
     """Refuse a directory in which a run has begun: its states are not the new run's.
 
+    A run's ``config.yaml`` alone is of one that got no further: it is written over.
+
     Raises:
-        ConfigError: one has.
+        ConfigError: one has, or a ``config.yaml`` is there that no run wrote.
     """
+    file = run_dir / "config.yaml"
     found = {name for name in TRACES if (run_dir / name).exists()}
-    # A config.yaml alone may be a user's own.
-    begun = "results.json" in found or ("config.yaml" in found and len(found) > 1)
-    if exchange.of_first(begun):
+    begun = "results.json" in found or (file.name in found and len(found) > 1)
+    own = found == {file.name} and not _of_a_run(file)
+    begun, own = exchange.of_first((begun, own))
+    if begun:
         raise ConfigError(
             f"run_dir {run_dir.absolute()} already holds a run; name another, or go on with that "
             f"one by --resume={run_dir.absolute()}"
         )
+    if own:
+        raise ConfigError(
+            f"run_dir {run_dir.absolute()} holds a config.yaml that no run wrote, and this one "
+            f"would write over it; move it, or name another directory"
+        )
+
+
+def _of_a_run(file: Path) -> bool:
+    """Whether a run wrote a ``config.yaml``; it need not be whole."""
+    return (
+        re.search(rb"^%b:" % GIVEN.encode(), file.read_bytes(), re.MULTILINE)
+        is not None
+    )
 
 
 @contextlib.contextmanager

@@ -166,7 +166,7 @@ class SequentialStage:
         return dataset
 
     def train(self, log: RunLog, **overrides: Any) -> Outcome:
-        """Train the model and test its best epoch, whose weights it then has.
+        """Train the model and test the epoch that ``select_epoch`` keeps, whose weights it then has.
 
         Args:
             log: the run's.

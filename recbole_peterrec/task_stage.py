@@ -116,7 +116,7 @@ class TaskStage:
         joined: JoinedSource | None = None,
         **overrides: Any,
     ) -> Outcome:
-        """Fine-tune what is trainable and test the best epoch; see :class:`SequentialStage`.
+        """Fine-tune what is trainable and test the kept epoch, as :class:`SequentialStage` does.
 
         Args:
             model: from :meth:`build`.

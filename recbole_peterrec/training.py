@@ -14,7 +14,7 @@ from recbole_peterrec.trainer.base import RunMixin
 
 @dataclass
 class Outcome:
-    """What training a model gave: metrics of its best epoch, and how it got there."""
+    """What training a model gave: metrics of the epoch that was kept, and how it got there."""
 
     valid: dict[str, float]
     test: dict[str, float]
@@ -33,7 +33,7 @@ class Outcome:
 
 
 def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
-    """Train to the best validated epoch and test it; the model then has its weights."""
+    """Train, and test the epoch that ``select_epoch`` keeps; the model then has its weights."""
     train, valid, test = loaders
     show = trainer.config["show_progress"]
     with log.quiet_console():

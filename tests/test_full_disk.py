@@ -79,7 +79,7 @@ def test_a_run_on_a_full_disk_is_told_how_to_go_on_and_ends_with_the_same_bytes(
     assert left_by(run_dir) == expected
 
 
-@pytest.mark.parametrize("found", [None, "epochs: 9"])
+@pytest.mark.parametrize("found", [None, "epochs: 9\ngiven: {}"])
 def test_a_run_that_could_not_write_its_configuration_starts_again(
     start, undisturbed, tmp_path, found
 ):

@@ -19,6 +19,7 @@ import torch
 
 import recbole_peterrec
 from recbole_peterrec import UserModel, serving
+from recbole_peterrec.checkpoint import load_tensors
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
@@ -156,6 +157,24 @@ def test_a_sequence_of_networks_starts_from_the_saved_next_item_layer(run, first
     )
     record = outcome["results"]["tasks"]["gender"]
     assert record["pretrain_test"] == outcome["results"]["pretrain"]["test"]
+
+
+def test_a_task_of_a_sequence_goes_on_with_the_network_of_the_one_before(run, first):
+    """The second of two tasks, whose steps are next to nothing, ends where the first did."""
+    still = {**AGE, "learning_rate": 1e-12, "head_learning_rate": 1e-12}
+    outcome = run(
+        "Unprotected", tasks=[GENDER, still], pretrained_path=first["run_dir"]
+    )
+    run_dir = Path(outcome["run_dir"])
+    learned, carried = (
+        load_tensors(run_dir / "tasks" / name / "weights.safetensors")
+        for name in ("gender", "age")
+    )
+    source = load_tensors(run_dir / "backbone.safetensors")
+    name = "blocks.0.branch.0.conv.weight"
+    trained = learned[f"encoder.{name}"]
+    torch.testing.assert_close(carried[f"encoder.{name}"], trained)
+    assert (trained - source[name]).abs().max() > 1e-3
 
 
 def test_a_backbone_without_test_users_can_be_handed_on(run):

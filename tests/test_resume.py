@@ -323,10 +323,21 @@ def test_a_run_goes_on_where_the_system_has_no_locks(tmp_path, monkeypatch, code
         assert not list(tmp_path.iterdir())
 
 
-def test_a_config_of_one_s_own_is_no_run(folder, tmp_path):
+def test_a_config_that_no_run_wrote_is_not_written_over(folder, tmp_path):
     run_dir = tmp_path / "run"
     run_dir.mkdir()
-    (run_dir / "config.yaml").write_text("mine: 1")
+    file = run_dir / "config.yaml"
+    file.write_text("epochs: 1")
+    keys = config(folder, "PeterRec", run_dir)
+    with pytest.raises(ConfigError, match=r"holds a config\.yaml that no run wrote"):
+        run("PeterRec", "toy", config_dict=keys)
+    assert contents(run_dir) == {"config.yaml": b"epochs: 1"}
+
+
+def test_a_run_that_got_no_further_than_its_config_is_begun_again(folder, tmp_path):
+    run_dir = tmp_path / "run"
+    run_dir.mkdir()
+    (run_dir / "config.yaml").write_text("epochs: 1\ngiven: {}")
     run_directory.require_unused(run_dir)
     (run_dir / "run.log").touch()
     with pytest.raises(ConfigError, match="already holds a run"):

@@ -17,7 +17,7 @@ class PeterRec(TaskRecommender):
     Args:
         config: the task's config.
         dataset: its instances.
-        encoder: the pretrained encoder; it is not changed.
+        encoder: the pretrained encoder; it is frozen, its values stay as they are.
 
     Raises:
         ConfigError: a value or combination that the paper rules out.

@@ -169,8 +169,8 @@ def tuned_network(
     """The fine-tuning network of PeterRec (Fig. 1b), or of one of its baselines.
 
     Args:
-        encoder: the pretrained encoder. It is not changed: what the strategy trains is copied,
-            what it freezes is shared.
+        encoder: the pretrained encoder. Its values stay as they are, and it is frozen: what the
+            strategy trains is copied, the rest is shared.
         tuning: the strategy.
         labels: number of labels.
         dropout: see :class:`TaskNetwork`.

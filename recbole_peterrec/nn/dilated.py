@@ -20,7 +20,7 @@ class DilatedArchitecture(Architecture):
             GRec's encoder.
         kernel_size: taps of each convolution.
         dilations: dilation of each block's first layer, blocks in order.
-        norm: ``"post"`` (PeterRec) or ``"pre"`` (Conure's code).
+        norm: ``"post"`` (PeterRec) or ``"pre"`` (Conure, section 3.2).
         embedding_scale: embeddings enter the first block times this. The papers have 1; there
             each block's branch, normalised, is some hundred times what enters it, and the states
             hardly tell which items there were.
@@ -74,7 +74,7 @@ class DilatedEncoder(Encoder):
 
     Args:
         architecture: shape of the network.
-        dropout: probability of dropping an embedding channel or a block's output channel.
+        dropout: probability of dropping an element of an embedding or of a block's output.
         sparse: whether the embedding gets sparse gradients, of the touched rows only.
     """
 

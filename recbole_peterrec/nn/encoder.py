@@ -84,7 +84,7 @@ class Encoder(nn.Module, abc.ABC):
 
     Args:
         architecture: shape of the network.
-        dropout: probability of dropping an embedding channel, and of what a subclass drops.
+        dropout: probability of dropping an element of an embedding, and of what a subclass drops.
         sparse: whether the embedding gets sparse gradients, of the touched rows only.
 
     Attributes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-POOLINGS = ("tcl_end", "tcl_both", "sum", "mean", "last", "tcl_start")
+POOLINGS = ("tcl_end", "tcl_both", "sum", "mean", "last")
 
 READ_LAST = ("tcl_end", "last")  # poolings that need the last position only
 
@@ -13,22 +13,24 @@ def check_pooling(pooling: str, causal: bool) -> None:
     """Refuse what Fig. 2 does not have.
 
     Raises:
-        ValueError: unknown pooling; [TCL] at the start only (Fig. 2b: a causal network has seen
-            nothing there, and no figure has it for a non-causal one); both ends of a causal one.
+        ValueError: unknown pooling; [TCL] at the start alone, where a causal network has seen
+            nothing (Fig. 2b) and which no figure has for a non-causal one; both ends of a causal
+            one.
     """
-    known = [p for p in POOLINGS if p != "tcl_start"]
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling must be one of {', '.join(known)}, got {pooling!r}")
+    others = [p for p in POOLINGS if p != "tcl_both" or not causal]
+    instead = f"use {', '.join(others[:-1])} or {others[-1]}"
+    if causal and pooling in ("tcl_start", "tcl_both"):
+        raise ValueError(
+            f"pooling {pooling} reads a [TCL] at the start, which carries no information: a causal "
+            f"convolution at the first position has seen no item (PeterRec, Fig. 2b); {instead}"
+        )
     if pooling == "tcl_start":
         raise ValueError(
-            "pooling tcl_start carries no information: a causal convolution at the first position "
-            "has seen no item (PeterRec, Fig. 2b); use tcl_end, sum, mean or last"
+            f"pooling tcl_start: no network of the paper reads a [TCL] at the start alone "
+            f"(PeterRec, Fig. 2); {instead}"
         )
-    if causal and pooling == "tcl_both":
-        raise ValueError(
-            "pooling tcl_both needs a non-causal backbone: in a causal one the [TCL] at the start "
-            "has seen no item (PeterRec, Fig. 2b); use tcl_end, sum, mean or last"
-        )
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling must be one of {', '.join(others)}, got {pooling!r}")
 
 
 def add_tokens(

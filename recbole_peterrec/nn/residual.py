@@ -46,7 +46,7 @@ class Unit(nn.Module):
     """One convolution with its normalisation and ReLU.
 
     ``norm="post"``: conv - LayerNorm - ReLU (PeterRec, Eq. 4); ``norm="pre"``: LayerNorm - ReLU -
-    conv (Conure's released code).
+    conv (Conure, section 3.2).
     """
 
     def __init__(self, conv: DilatedConv, channels: int, norm: str) -> None:
@@ -84,7 +84,7 @@ class ResidualBlock(nn.Module):
         dilation: dilation ``d`` of the first unit.
         causal: see :class:`DilatedConv`.
         norm: ``"post"`` or ``"pre"``.
-        dropout: probability of dropping a channel of F's output while training.
+        dropout: probability of dropping an element of F's output while training.
     """
 
     def __init__(

@@ -25,8 +25,8 @@ def sampled_softmax_loss(
 
     No item is drawn twice. All rows share the sample; a row's own target is left out of
     its negatives. Negatives are weighted up so that their sum estimates the full
-    softmax's, which makes the loss's expected partition function exact. Both papers
-    pretrain so, with 20 % of the items.
+    softmax's, which makes the loss's expected partition function exact. Conure pretrains
+    so, with 20 % of the items (section 6.1).
 
     Args:
         hidden: ``[N, k]``, N at least 1.

@@ -1,5 +1,7 @@
 """Causality, padding, and the residual block against NumPy."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -94,7 +96,19 @@ def test_a_block_drops_of_its_branch_and_nothing_of_its_input(norm):
     assert not torch.equal(block.eval()(x), x)
 
 
-def test_layers_start_as_the_authors_code_has_them():
+def test_embeddings_enter_the_first_block_times_their_scale():
+    architecture = DilatedArchitecture(20, 8, 3, (1, 2), True, "pre")
+    plain = architecture.build()
+    scaled = dataclasses.replace(architecture, embedding_scale=3.0).build()
+    scaled.load_state_dict(plain.state_dict())
+    items = torch.randint(1, 20, (4, 6))
+    assert not torch.equal(scaled(items), plain(items))
+    with torch.no_grad():
+        plain.embedding.weight *= 3
+    assert torch.equal(scaled(items), plain(items))
+
+
+def test_layers_start_normal_around_zero():
     torch.manual_seed(0)
     net = DilatedEncoder(DilatedArchitecture(2000, 64, 3, (1, 2), True, "post"))
     patch = ModelPatch(64, 2)

@@ -67,6 +67,12 @@ def test_head_patches_and_pretrained_weights_have_rates_of_their_own(parts, tuni
     assert any(".patch." in name for name in rates) == (tuning == "patch")
 
 
+def test_a_head_without_a_rate_of_its_own_has_that_of_the_rest(parts):
+    config, model, *_ = parts(own={"head_learning_rate": None})
+    rates = rates_of(TransferTrainer(config, model))
+    assert rates["network.head.weight"] == (0.001, 0.3)
+
+
 def test_the_average_is_kept_without_validation_too(parts):
     kept = []
     for decay in (0.0, 0.9):

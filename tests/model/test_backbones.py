@@ -1,0 +1,73 @@
+"""What backbones are pretrained on: PeterRec's Eq. 1 and 2, over pairs listed by hand."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from recbole.data.interaction import Interaction
+
+from recbole_peterrec.data.masking import mask_items
+from recbole_peterrec.data.sequence_dataset import TARGETS, SequenceDataset
+from recbole_peterrec.model.grec import GRec
+from recbole_peterrec.model.nextitnet_ar import NextItNetAR
+
+ITEMS = torch.tensor([[1, 2, 3, 4, 5], [6, 7, 8, 0, 0], [9, 10, 0, 0, 0]])
+LENGTHS = torch.tensor([5, 3, 2])
+
+
+@pytest.fixture
+def build(toy_config):
+    def make(backbone, **changes):
+        torch.manual_seed(0)
+        config = toy_config(backbone.__name__, **changes)
+        model = backbone(config, SequenceDataset(config)).eval()
+        for parameter in model.parameters():  # the output layer's bias starts as zeros
+            torch.nn.init.normal_(parameter)
+        return model
+
+    return make
+
+
+def loss_of(model, **more):
+    torch.manual_seed(1)  # of the masks
+    columns = {model.ITEM_SEQ: ITEMS, model.ITEM_SEQ_LEN: LENGTHS, **more}
+    return model.calculate_loss(Interaction(columns))
+
+
+def cross_entropy(model, items, pairs):
+    """Mean over pairs of a (row, position) of `items` and the item to predict there."""
+    states = model.encoder(items)
+    hidden = torch.stack([states[row, position] for row, position, _ in pairs])
+    logits = hidden @ model.output.weight.t() + model.output.bias
+    return F.cross_entropy(logits, torch.tensor([item for *_, item in pairs]))
+
+
+def test_a_causal_backbone_predicts_each_target_of_a_window_from_what_precedes(build):
+    model = build(NextItNetAR)
+    loss = loss_of(model, **{TARGETS: torch.tensor([2, 2, 1])})
+    # Of the first window the last two are targets: the others were, in an earlier one.
+    pairs = [(0, 2, 4), (0, 3, 5), (1, 0, 7), (1, 1, 8), (2, 0, 10)]
+    torch.testing.assert_close(loss, cross_entropy(model, ITEMS, pairs))
+
+
+def test_a_masked_backbone_predicts_each_hidden_item_from_the_others(build):
+    model = build(GRec, mask_ratio=0.4)
+    loss = loss_of(model)
+    torch.manual_seed(1)
+    masked, hidden = mask_items(ITEMS, LENGTHS, 0.4, model.encoder.special_token)
+    places = hidden.nonzero().tolist()
+    assert [row for row, _ in places] == [0, 0, 1, 2]
+    pairs = [(row, place, int(ITEMS[row, place])) for row, place in places]
+    torch.testing.assert_close(loss, cross_entropy(model, masked, pairs))
+
+
+def test_a_masked_backbone_does_not_see_what_is_hidden(build):
+    model = build(GRec)
+    before = loss_of(model).item()
+    torch.manual_seed(1)
+    _, hidden = mask_items(ITEMS, LENGTHS, 0.3, model.encoder.special_token)
+    table = model.encoder.embedding.weight.data
+    table[ITEMS[hidden]] += 1
+    assert loss_of(model).item() == before
+    shown = ITEMS[~hidden & (ITEMS > 0)]
+    table[shown] += 1
+    assert loss_of(model).item() != before
