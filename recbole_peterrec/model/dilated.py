@@ -21,28 +21,17 @@ class DilatedBackbone(Backbone):
     @classmethod
     def architecture_of(cls, config, items: int) -> DilatedArchitecture:
         """As of :class:`Backbone`."""
-        sizes = {
-            "embedding_size": config["embedding_size"],
-            "kernel_size": config["kernel_size"],
-            "block_num": config["block_num"],
-        }
-        for key, value in sizes.items():
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(
-                    f"{key} must be a whole number of at least 1, got {value!r}"
-                )
-        dilations = config["dilations"]
-        if not isinstance(dilations, list) or not all(
-            isinstance(d, int) and d > 0 for d in dilations
-        ):
+        dilations, times = config["dilations"], config["block_num"]
+        if not isinstance(dilations, list) or not isinstance(times, int):
             raise ConfigError(
-                f"dilations must be a list of whole numbers, got {dilations!r}"
+                f"dilations must be a list and block_num a whole number, got {dilations!r} and "
+                f"{times!r}"
             )
         return DilatedArchitecture(
             items=items,
-            embedding_size=sizes["embedding_size"],
-            kernel_size=sizes["kernel_size"],
-            dilations=tuple(dilations) * sizes["block_num"],
+            embedding_size=config["embedding_size"],
+            kernel_size=config["kernel_size"],
+            dilations=tuple(dilations) * times,
             causal=cls.causal,
             norm=config["norm"],
             embedding_scale=float(config["embedding_scale"]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -24,6 +25,9 @@ class DilatedArchitecture(Architecture):
         embedding_scale: embeddings enter the first block times this. The papers have 1; there
             each block's branch, normalised, is some hundred times what enters it, and the states
             hardly tell which items there were.
+
+    Raises:
+        ValueError: a value that no network can have.
     """
 
     items: int
@@ -33,6 +37,18 @@ class DilatedArchitecture(Architecture):
     causal: bool
     norm: str
     embedding_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("items", "embedding_size", "kernel_size"):
+            _require_count(name, getattr(self, name))
+        if not self.dilations:
+            raise ValueError("dilations and block_num give no block")
+        for dilation in self.dilations:
+            _require_count("each of dilations", dilation)
+        if not 0 < self.embedding_scale < math.inf:
+            raise ValueError(
+                f"embedding_scale must be above 0, got {self.embedding_scale}"
+            )
 
     def build(self, dropout: float = 0.0, sparse: bool = False) -> DilatedEncoder:
         """As of :class:`Architecture`."""
@@ -67,6 +83,11 @@ class DilatedArchitecture(Architecture):
                 positions += read + (read if self.norm == "pre" else given)
                 given = read
         return positions
+
+
+def _require_count(name: str, value: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
 
 class DilatedEncoder(Encoder):

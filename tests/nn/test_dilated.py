@@ -96,6 +96,24 @@ def test_a_block_drops_of_its_branch_and_nothing_of_its_input(norm):
     assert not torch.equal(block.eval()(x), x)
 
 
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"embedding_size": 0}, "embedding_size must be a whole number"),
+        ({"kernel_size": 2.0}, "kernel_size must be a whole number"),
+        ({"items": True}, "items must be a whole number"),
+        ({"dilations": ()}, "give no block"),
+        ({"dilations": (1, -1)}, "each of dilations must be a whole number"),
+        ({"embedding_scale": 0.0}, "embedding_scale must be above 0"),
+        ({"embedding_scale": float("nan")}, "embedding_scale must be above 0"),
+    ],
+)
+def test_an_architecture_that_no_network_can_have_is_refused(changed, message):
+    architecture = DilatedArchitecture(20, 8, 3, (1, 2), True, "pre")
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(architecture, **changed)
+
+
 def test_embeddings_enter_the_first_block_times_their_scale():
     architecture = DilatedArchitecture(20, 8, 3, (1, 2), True, "pre")
     plain = architecture.build()
