@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+AT_ONCE = 2**20  # interactions that are looked through together
+
 
 @dataclass(frozen=True)
 class Sequences:
@@ -45,6 +47,26 @@ class Sequences:
             row = np.arange(*row.indices(rows[-1]))
         users = np.searchsorted(rows, row, side="right")
         return self.start[users + 1] - (rows[users] - row)
+
+    def contain(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """Whether each user's sequence has an item.
+
+        Args:
+            users: ``[R]`` user ids.
+            items: ``[R]`` item ids.
+
+        Returns:
+            ``[R]`` booleans.
+        """
+        width = len(self.item_tokens)
+        asked, rows = np.unique(users * width + items, return_inverse=True)
+        found = np.zeros(len(asked), dtype=bool)
+        for begin in range(0, len(self), AT_ONCE):
+            position = np.arange(begin, min(begin + AT_ONCE, len(self)))
+            pairs = self.users_at(position) * width + self.items[position]
+            place = np.searchsorted(asked, pairs).clip(max=len(asked) - 1)
+            found[place[asked[place] == pairs]] = True
+        return found[rows]
 
     def padded(self, end: np.ndarray, length: np.ndarray, width: int) -> np.ndarray:
         """Slices as rows.

@@ -159,7 +159,9 @@ class TaskDataset(Dataset):
         pair = [self.uid_field, self.iid_field]
         rows = self.inter_feat
         if self.time_field in rows:
-            rows = rows.sort_values(self.time_field, kind="stable")
+            times = rows[self.time_field]
+            times = times.fillna(times.mean())  # as RecBole does after its filters
+            rows = rows.loc[times.sort_values(kind="stable").index]
         repeated = rows.duplicated(pair)[self.inter_feat.index]
         if repeated.any():
             self.logger.warning(
@@ -248,6 +250,26 @@ class TaskDataset(Dataset):
         tokens = self.field2id_token[self.uid_field][1:]
         ids = self.source.field2token_id[self.source.uid_field]
         self.source_user = torch.tensor([0] + [ids[token] for token in tokens])
+        if (
+            self.kind == RECOMMENDATION
+            and self.dataset_name == self.source.dataset_name
+        ):
+            self._tell_what_histories_hold()
+
+    def _tell_what_histories_hold(self) -> None:
+        """Warn of instances whose labels a network can read in the user's own history."""
+        ids = self.source.field2token_id[self.source.iid_field]
+        source_item = np.array([0, *(ids.get(label, 0) for label in self.labels)])
+        held = self.source.sequences.contain(
+            self.source_user.numpy()[self.inter_feat[self.uid_field].numpy()],
+            source_item[self.inter_feat[self.iid_field].numpy()],
+        )
+        if held.any():
+            self.logger.warning(
+                f"{self.where}: {held.sum()} of {len(held)} instances are items of their users' "
+                f"own source sequences, which the network reads; give source and task each a "
+                f"val_interval of its own, or the task another file"
+            )
 
     def __getitem__(self, index, join: bool = True) -> Interaction:
         """Instances with their users' sequences, padded on the right to the longest."""

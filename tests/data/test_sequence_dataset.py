@@ -1,5 +1,6 @@
 """The source dataset against RecBole's own, row by row."""
 
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -180,6 +181,21 @@ timed = st.lists(
     min_size=1,
     max_size=9,
 ).map(lambda users: flat([sorted(rows, key=lambda r: r[1]) for rows in users]))
+
+
+@pytest.mark.parametrize("at_once", [1, 3, 2**20])
+@given(timed, st.lists(st.tuples(st.integers(1, 3), st.integers(0, 99)), min_size=1))
+def test_what_a_sequence_contains_is_found(at_once, sequences, pairs):
+    pairs = [(min(user, len(sequences.lengths) - 1), item) for user, item in pairs]
+    users, items = np.array(pairs).T
+    owned = [
+        set(sequences.items[begin:end].tolist())
+        for begin, end in itertools.pairwise(sequences.start)
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("recbole_peterrec.data.sequences.AT_ONCE", at_once)
+        found = sequences.contain(users, items)
+    assert found.tolist() == [item in owned[user] for user, item in pairs]
 
 
 @given(timed)

@@ -236,6 +236,47 @@ def test_of_repeated_instances_in_time_the_earliest_is_kept(task, tmp_path, back
     assert kept_times(dataset) == [0, 200, 501, 502]
 
 
+def test_a_repeated_instance_without_a_time_is_at_the_mean_of_all(task, tmp_path):
+    """As RecBole puts it, which fills times in after its filters."""
+    rows = [("u1", "p1", 5, ""), ("u1", "p1", 5, 300), ("u1", "p2", 5, 200)]
+    rows += [("u2", f"p{i}", 5, 50 + i) for i in (1, 2)]
+    shop_rows(tmp_path, rows)  # the mean is 150.75
+    arguments = {"order": "TO", "split": {"LS": "valid_and_test"}, "group_by": "user"}
+    dataset = task({**TARGET, "eval_args": arguments})
+    assert 300 not in kept_times(dataset)
+    assert len(dataset.inter_feat) == 4
+
+
+def own_items(folder, users_rows):
+    """(user, item) pairs of a file's rows that are chosen by rating."""
+    lines = (folder / "data/toy/toy.inter").read_text().splitlines()[1:]
+    rows = [line.split("\t") for line in lines]
+    return {(user, item) for user, item, rating, _ in rows if users_rows(float(rating))}
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_targets_that_stand_in_the_users_own_histories_are_told(
+    task, tmp_path, caplog, apart
+):
+    own = {"val_interval": {"rating": "[4,5]"}} if apart else {}
+    source = {"val_interval": {"rating": "[1,3]"}} if apart else {}
+    dataset = task({**TARGET, "dataset": "toy", **own}, **source)
+    dataset.build()
+    targets = own_items(tmp_path, lambda rating: not apart or rating >= 4)
+    histories = own_items(tmp_path, lambda rating: not apart or rating <= 3)
+    known = {user for user, _ in histories}
+    targets = {pair for pair in targets if pair[0] in known}
+    held = len(targets & histories)
+    told = f"{held} of {len(targets)} instances are items of their users' own source"
+    assert (told in caplog.text) == bool(held)
+    assert bool(held) != apart
+
+
+def test_another_file_s_items_are_not_looked_for_in_histories(task, caplog):
+    task(TARGET).build()
+    assert "own source" not in caplog.text
+
+
 def test_the_last_of_duplicates_is_by_time_where_rows_are_split_at_random(
     task, tmp_path
 ):
