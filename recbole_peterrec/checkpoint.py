@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -19,10 +18,9 @@ from safetensors import SafetensorError
 
 from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import CheckpointError
-from recbole_peterrec.writing import writing
+from recbole_peterrec.writing import UNFINISHED, writing
 
 TRAINING = "training"  # folder of what a run needs to go on, there until it has ended
-UNFINISHED = ".unfinished"  # ends the names of temporary files
 
 
 @contextlib.contextmanager
@@ -67,16 +65,6 @@ def remove_unfinished_writes(folder: str | Path) -> None:
     for path in Path(folder).rglob(f".*{UNFINISHED}"):
         if path.is_file():
             path.unlink()
-
-
-def tensors_digest(tensors: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 of named tensors, bit for bit."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(tensors.items()):
-        plain = tensor.detach().cpu().contiguous()
-        digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}".encode())
-        digest.update(plain.view(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:

@@ -235,7 +235,7 @@ RULES: dict[str, Rule] = {
     "patch_cardinality": COUNT,
     "tune_layers": COUNT,
 }
-OURS: dict[str, Rule] = {  # RecBole's models use these names for other things
+RULES_OF_OURS: dict[str, Rule] = {  # RecBole's models use these names for other things
     "dropout_prob": PROBABILITY,
     "embedding_size": COUNT,
     "enable_amp": (lambda value: not value, "False; take amp: bf16"),
@@ -279,7 +279,7 @@ def check_values(config: Mapping[str, Any], ours: bool) -> None:
     Raises:
         ConfigError: names the key, what it must be and what it is.
     """
-    for key, (valid, wanted) in {**RULES, **(OURS if ours else {})}.items():
+    for key, (valid, wanted) in {**RULES, **(RULES_OF_OURS if ours else {})}.items():
         if key in config and not valid(config[key]):
             raise ConfigError(f"{key} must be {wanted}, got {config[key]!r}")
     for key in ("user_inter_num_interval", "item_inter_num_interval"):

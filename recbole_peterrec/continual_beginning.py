@@ -17,7 +17,7 @@ from recbole_peterrec.saved_header import (
 )
 from recbole_peterrec.saved_learner import open_learner, open_network
 from recbole_peterrec.saved_model import load_backbone
-from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.source_stage import SourceStage
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,7 @@ class Beginning:
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def begin(
-    config: Config, source: SequentialStage, vocabulary: dict[str, Any]
-) -> Beginning:
+def begin(config: Config, source: SourceStage, vocabulary: dict[str, Any]) -> Beginning:
     """What a config asks for: ``continue_from``, or a learner without tasks.
 
     Args:
@@ -55,9 +53,7 @@ def begin(
     return _new(config, source, vocabulary)
 
 
-def _new(
-    config: Config, source: SequentialStage, vocabulary: dict[str, Any]
-) -> Beginning:
+def _new(config: Config, source: SourceStage, vocabulary: dict[str, Any]) -> Beginning:
     """On random weights, or on a backbone of this run's source."""
     model = source.model
     if config["pretrained_path"]:
@@ -78,7 +74,7 @@ def _new(
 
 
 def _saved(
-    config: Config, source: SequentialStage, vocabulary: dict[str, Any]
+    config: Config, source: SourceStage, vocabulary: dict[str, Any]
 ) -> Beginning:
     """Checked against this run's source."""
     if config["pretrained_path"]:

@@ -12,7 +12,7 @@ from recbole_peterrec.capacity import (
     plan_capacity,
     require_retraining,
 )
-from recbole_peterrec.checkpoint import save_json, tensors_digest
+from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.continual_beginning import begin
 from recbole_peterrec.data.vocabulary import describe, item_tokens
@@ -25,16 +25,17 @@ from recbole_peterrec.lessons import (
     source_lesson,
     task_lesson,
 )
+from recbole_peterrec.nn.digest import tensors_digest
 from recbole_peterrec.pruning import prune_and_retrain
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_learner import save_learned_task, save_learner
 from recbole_peterrec.saved_model import PRETRAINING
-from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.source_stage import SourceStage
 from recbole_peterrec.task_stage import TaskStage
 from recbole_peterrec.tasks import Task, read_tasks
 from recbole_peterrec.training import Outcome
-from recbole_peterrec.unread import TUNING, tell_unread
+from recbole_peterrec.unread import TUNING_KEYS, tell_unread
 
 
 class ContinualRun:
@@ -52,7 +53,7 @@ class ContinualRun:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        tell_unread(config, ("pretrained", *TUNING))
+        tell_unread(config, ("pretrained", *TUNING_KEYS))
         tasks = read_tasks(config)
         if config["continue_from"] and not tasks:
             raise ConfigError(
@@ -60,7 +61,7 @@ class ContinualRun:
                 "name at least one"
             )
         epochs = config["pretrain_epochs"] or config["epochs"]
-        self.source = SequentialStage(
+        self.source = SourceStage(
             config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
             trained=not config["continue_from"],
         )
@@ -191,7 +192,7 @@ class ContinualRun:
             task, self.source.dataset, self.source.model.encoder.architecture
         )
 
-    def _ahead(self) -> dict[str, SequentialStage | TaskStage]:
+    def _ahead(self) -> dict[str, SourceStage | TaskStage]:
         """All that is to be learned, in its order."""
         tasks = {stage.task.name: stage for stage in self.tasks}
         return tasks if self.learner.tasks else {PRETRAINING: self.source} | tasks
@@ -237,7 +238,7 @@ class ContinualRun:
     def _write_task(self, run_dir: Path, learned: Learned) -> None:
         """A later task's own files; the first task's are the learner's."""
         stage = learned.lesson.stage
-        if isinstance(stage, SequentialStage):
+        if isinstance(stage, SourceStage):
             return
         told = {
             "kind": stage.task.kind,

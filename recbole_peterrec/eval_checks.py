@@ -10,7 +10,7 @@ from recbole.evaluator import metric_types
 
 from recbole_peterrec.checks import number, whole
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.evaluation.collector import RANKING
+from recbole_peterrec.evaluation.collector import require_ranking
 
 EVAL_ARGS = ("split", "order", "group_by", "mode")
 MODE = re.compile(r"full|(?:uni|pop)[1-9]\d*")
@@ -82,12 +82,7 @@ def check_metrics(config: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"topk must be whole numbers of at least 1, got {config['topk']!r}"
         )
-    for metric in metrics:
-        if str(metric).lower() in set(metric_types) - RANKING:
-            raise ConfigError(
-                f"metrics: {metric} is not a measure of one target's rank; use "
-                f"{', '.join(sorted(RANKING))}"
-            )
+    require_ranking(metrics)
     chosen = str(config["valid_metric"])
     name = chosen.partition("@")[0]
     named = [("metrics", metric, metric) for metric in metrics]

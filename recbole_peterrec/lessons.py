@@ -16,7 +16,7 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import PRETRAINING
-from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.source_stage import SourceStage
 from recbole_peterrec.task_stage import TaskStage
 from recbole_peterrec.training import Outcome
 
@@ -30,7 +30,7 @@ class Lesson:
     """
 
     name: str
-    stage: SequentialStage | TaskStage
+    stage: SourceStage | TaskStage
     model: nn.Module
     head: nn.Module
     train: Callable[..., Outcome]
@@ -51,7 +51,7 @@ class Learned:
     record: dict[str, Any]
 
 
-def source_lesson(stage: SequentialStage, log: RunLog, loaded: bool) -> Lesson:
+def source_lesson(stage: SourceStage, log: RunLog, loaded: bool) -> Lesson:
     """The first task.
 
     Args:

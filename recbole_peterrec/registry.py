@@ -15,7 +15,7 @@ from recbole.utils import get_model
 
 from recbole_peterrec.errors import ConfigError, did_you_mean
 
-OURS = {
+MODELS = {
     "NextItNetAR": "recbole_peterrec.model.nextitnet_ar",
     "GRec": "recbole_peterrec.model.grec",
     "PeterRec": "recbole_peterrec.model.peterrec",
@@ -35,7 +35,7 @@ def properties_folder() -> Path:
 
 def _extended(name: str) -> str | None:
     """The model that a property file is a variant of (its key ``extends``), or None."""
-    if name in OURS or name not in _our_models():
+    if name in MODELS or name not in _our_models():
         return None
     path = properties_folder() / "model" / f"{name}.yaml"
     with open(path, encoding="utf-8") as file:
@@ -44,7 +44,7 @@ def _extended(name: str) -> str | None:
 
 def is_ours(name: str) -> bool:
     """Whether a model is one of ours, or a property file's that extends one."""
-    return (_extended(name) or name) in OURS
+    return (_extended(name) or name) in MODELS
 
 
 def _our_models() -> list[str]:
@@ -76,8 +76,8 @@ def model_class(name: str) -> type:
         ConfigError: no such model; the message suggests the nearest name.
     """
     name = _extended(name) or name
-    if name in OURS:
-        return getattr(importlib.import_module(OURS[name]), name)
+    if name in MODELS:
+        return getattr(importlib.import_module(MODELS[name]), name)
     known = _our_models() + _recbole_models()
     if name not in known:
         raise ConfigError(f"unknown model {name!r}{did_you_mean(name, known)}")
@@ -179,7 +179,7 @@ def register() -> None:
     from recbole_peterrec.trainer.base import BackboneTrainer
 
     for name in BACKBONES:
-        module = importlib.import_module(OURS[name])
+        module = importlib.import_module(MODELS[name])
         alias = f"recbole.model.sequential_recommender.{name.lower()}"
         for owner, attribute, value in (
             (datasets, f"{name}Dataset", StockSequenceDataset),

@@ -24,10 +24,10 @@ from recbole_peterrec.saved_header import FORMAT, read_header
 from recbole_peterrec.saved_model import (
     NEXT_ITEM_HEAD,
     OWNERSHIP,
-    TASK_NAME,
     described_encoder,
 )
 from recbole_peterrec.version import __version__
+from recbole_peterrec.writing import FOLDER_NAME
 
 
 def is_learner(run_dir: str | Path) -> bool:
@@ -141,7 +141,7 @@ def _open(
         names, prints = list(told["tasks"]), dict(told["fingerprints"])
         encoder = described_encoder(header_path, header)
         learner = Learner(encoder, tuple(told["kinds"]), told["layernorm_per_task"])
-        named = all(re.fullmatch(TASK_NAME, name) for name in names)
+        named = all(re.fullmatch(FOLDER_NAME, name) for name in names)
         if not named or len(set(names)) < len(names):
             raise ValueError(f"its tasks are {names!r}")
         first = names[0]

@@ -14,11 +14,12 @@ from recbole_peterrec.checkpoint import (
     load_tensors,
     save_json,
     save_tensors,
-    tensors_digest,
 )
 from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.model.backbone import Backbone
-from recbole_peterrec.model.task_network import TaskNetwork, Tuning, tuned_network
+from recbole_peterrec.model.task_network import TaskNetwork, tuned_network
+from recbole_peterrec.model.tuning import Tuning
+from recbole_peterrec.nn.digest import tensors_digest
 from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.registry import model_class
 from recbole_peterrec.saved_header import (
@@ -32,7 +33,6 @@ from recbole_peterrec.version import __version__
 PRETRAINING = "pretraining"  # name of the source among tasks: the first thing learned
 BACKBONE = "backbone.safetensors"
 NEXT_ITEM_HEAD = "pretraining_head.safetensors"
-TASK_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}"  # of a folder
 OWNERSHIP = "ownership.safetensors"  # there is one where the network is a learner
 
 

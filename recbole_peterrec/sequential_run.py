@@ -14,11 +14,11 @@ from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import PRETRAINING, save_backbone
-from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.source_stage import SourceStage
 from recbole_peterrec.unread import tell_unread
 
-# Keys of a source that RecBole's models do not read.
-OURS = ("compile", "embedding_scale", "softmax_samples", "window_overlap")
+# Keys of a source.
+UNREAD_BY_RECBOLE = ("compile", "embedding_scale", "softmax_samples", "window_overlap")
 
 
 class SequentialRun:
@@ -35,36 +35,36 @@ class SequentialRun:
         # What belongs to tasks may stand in a file that several models share.
         unread = ["continue_from", "pretrained_path"]
         if not issubclass(config.model_class, Backbone):
-            unread += OURS
+            unread += UNREAD_BY_RECBOLE
         tell_unread(config, unread)
         if config["train_share"] != 1:
             raise ConfigError(
                 f"train_share is for tasks; {config['model']} has none; leave it out"
             )
-        self.stage = SequentialStage(config)
+        self.source = SourceStage(config)
 
     def data(self) -> dict[str, str]:
         """What each stage reads, by name: a digest."""
-        return {PRETRAINING: self.stage.data_digest()}
+        return {PRETRAINING: self.source.data_digest()}
 
     def use(self, run_dir: Path) -> None:
         """Write into a run directory."""
-        self.stage.config["run_dir"] = str(run_dir)
+        self.source.config["run_dir"] = str(run_dir)
 
     def execute(
         self, run_dir: Path, log: RunLog, results: dict, histories: dict
     ) -> None:
         """Train, test and save."""
-        model, config = self.stage.model, self.stage.config
-        outcome = self.stage.train(log)
-        results["pretrain"] = self.stage.record(outcome)
+        model, config = self.source.model, self.source.config
+        outcome = self.source.train(log)
+        results["pretrain"] = self.source.record(outcome)
         histories[config["model"]] = outcome.history
         if isinstance(model, Backbone):
             write_backbone(
                 run_dir,
                 config["model"],
                 model,
-                self.stage.dataset,
+                self.source.dataset,
                 results["pretrain"],
                 config.longest_history,
             )

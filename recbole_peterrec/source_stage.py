@@ -37,7 +37,7 @@ from recbole_peterrec.training import Outcome, fit_and_test, largest_splits
 TWO_RUNS = ("S3Rec",)  # models of RecBole that have a trainer for each of two runs
 
 
-class SequentialStage:
+class SourceStage:
     """A sequential model on a source: a backbone of ours, or a baseline of RecBole's.
 
     Everything that can be wrong with the data or the model shows in the constructor.

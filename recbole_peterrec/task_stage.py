@@ -24,8 +24,9 @@ from recbole_peterrec.memory import (
     vector_needs,
 )
 from recbole_peterrec.model.backbone import Backbone
-from recbole_peterrec.model.task_network import TaskNetwork, Tuning
+from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.model.task_recommender import TaskRecommender
+from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.encoder import Architecture, Encoder
 from recbole_peterrec.nn.pooling import READ_LAST
 from recbole_peterrec.runlog import RunLog
@@ -116,7 +117,7 @@ class TaskStage:
         joined: JoinedSource | None = None,
         **overrides: Any,
     ) -> Outcome:
-        """Fine-tune what is trainable and test the kept epoch, as :class:`SequentialStage` does.
+        """Fine-tune what is trainable and test the kept epoch, as :class:`SourceStage` does.
 
         Args:
             model: from :meth:`build`.

@@ -13,11 +13,12 @@ from recbole_peterrec.data.atomic import require_folder
 from recbole_peterrec.data.task_dataset import KINDS, PROFILE
 from recbole_peterrec.defaults import merged_task
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.saved_model import PRETRAINING, TASK_NAME
+from recbole_peterrec.saved_model import PRETRAINING
+from recbole_peterrec.writing import FOLDER_NAME
 
 OWN_KEYS = ("name", "kind", "dataset", "field", "bins")
 RESERVED = (PRETRAINING,)
-NAME = re.compile(TASK_NAME)
+NAME = re.compile(FOLDER_NAME)
 # What a task is measured by and made of: set by task_defaults or by the task itself. A run's own
 # value of such a key is meant for the source.
 MEASURED_BY = frozenset(

@@ -7,18 +7,18 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from recbole_peterrec.checkpoint import tensors_digest
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.vocabulary import describe
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.nn.digest import tensors_digest
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runlog import RunLog
 from recbole_peterrec.saved_model import PRETRAINING, load_backbone
 from recbole_peterrec.sequential_run import write_backbone
-from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.source_stage import SourceStage
 from recbole_peterrec.task_stage import JoinedSource, TaskStage
 from recbole_peterrec.tasks import Task, read_tasks
-from recbole_peterrec.unread import PRUNING, tell_unread, tuned_without
+from recbole_peterrec.unread import PRUNING_KEYS, tell_unread, tuned_without
 
 
 class TransferRun:
@@ -36,7 +36,7 @@ class TransferRun:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        tell_unread(config, ("continue_from", *PRUNING))
+        tell_unread(config, ("continue_from", *PRUNING_KEYS))
         if config["pretrained_path"] and not config["pretrained"]:
             logging.getLogger().warning(
                 f"{config['model']} starts from random weights: pretrained_path is not read"
@@ -49,22 +49,22 @@ class TransferRun:
             if config[key]:
                 _require_whole_tuning(key, tasks)
         epochs = config["pretrain_epochs"] or config["epochs"]
-        self.pretraining = SequentialStage(
+        self.source = SourceStage(
             config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
             trained=config["pretrained"] and not config["pretrained_path"],
         )
-        self.encoder = self.pretraining.model.encoder
+        self.encoder = self.source.model.encoder
         self.loaded: dict[str, Any] = {}  # header of the backbone that is named
         if config["pretrained"] and config["pretrained_path"]:
             self.loaded = load_backbone(
                 config["pretrained_path"],
                 config["backbone"],
                 self.encoder,
-                describe(self.pretraining.dataset),
-                self.pretraining.model.output,
+                describe(self.source.dataset),
+                self.source.model.output,
             )
         self.tasks = [
-            TaskStage(task, self.pretraining.dataset, self.encoder.architecture)
+            TaskStage(task, self.source.dataset, self.encoder.architecture)
             for task in tasks
         ]
 
@@ -73,13 +73,13 @@ class TransferRun:
         tasks = {stage.task.name: stage.data_digest() for stage in self.tasks}
         start = {}
         if self.loaded:
-            state = self.pretraining.model.state_dict()
+            state = self.source.model.state_dict()
             start = {"pretrained_path": tensors_digest(state)}
-        return {PRETRAINING: self.pretraining.data_digest()} | tasks | start
+        return {PRETRAINING: self.source.data_digest()} | tasks | start
 
     def use(self, run_dir: Path) -> None:
         """Let every stage write into a run directory."""
-        for stage in (self.pretraining, *self.tasks):
+        for stage in (self.source, *self.tasks):
             stage.config["run_dir"] = str(run_dir)
 
     def execute(
@@ -90,15 +90,15 @@ class TransferRun:
             saved = self.loaded["pretrain"]  # its own metrics, by its own eval_args
             results["pretrain"] = saved | {"epochs": 0, "seconds": 0.0}
         elif self.config["pretrained"]:
-            outcome = self.pretraining.train(log)
-            results["pretrain"] = self.pretraining.record(outcome)
+            outcome = self.source.train(log)
+            results["pretrain"] = self.source.record(outcome)
             histories[PRETRAINING] = outcome.history
-        longest = self.pretraining.config.longest_history
+        longest = self.source.config.longest_history
         weights = write_backbone(
             run_dir,
             self.config["backbone"],
-            self.pretraining.model,
-            self.pretraining.dataset,
+            self.source.model,
+            self.source.dataset,
             self.loaded.get("pretrain", results["pretrain"]),
             self.loaded.get("max_length", longest),
         )
@@ -109,7 +109,7 @@ class TransferRun:
             record = stage.record(model, outcome)
             if self.config["carry_encoder"]:
                 encoder = model.network.encoder
-                record["pretrain_test"] = self.pretraining.test(encoder)
+                record["pretrain_test"] = self.source.test(encoder)
             results["tasks"][stage.task.name] = record
             histories[stage.task.name] = outcome.history
             stage.save(run_dir, model, record, weights)
@@ -120,10 +120,10 @@ class TransferRun:
         """For MTL, an untrained backbone whose loss on the source is learned beside the task."""
         if not self.config["joint_coefficient"]:
             return None
-        model = copy.deepcopy(self.pretraining.model).requires_grad_(True)
-        windows = self.pretraining.loaders[0]
+        model = copy.deepcopy(self.source.model).requires_grad_(True)
+        windows = self.source.loaders[0]
         # Of an earlier task nothing is left, its place in the shuffling neither.
-        windows.generator.manual_seed(self.pretraining.config["seed"])
+        windows.generator.manual_seed(self.source.config["seed"])
         return model, windows
 
 

@@ -15,7 +15,7 @@ ORIGINS = {
     "pretrained": "is not of this model, which learns its first task itself; leave it out",
     "pretrained_path": "is not of this model, which starts from random weights; leave it out",
 }
-PATCHES = (
+PATCH_KEYS = (
     "patch_activation",
     "patch_cardinality",
     "patch_count",
@@ -23,17 +23,17 @@ PATCHES = (
     "patch_reduction",
     "patch_weight_decay",
 )
-TUNING = (
+TUNING_KEYS = (
     "carry_encoder",
     "joint_coefficient",
-    *PATCHES,
+    *PATCH_KEYS,
     "tune_layernorm",
     "tune_layers",
     "tuning",
 )
 # What only one tuning reads.
-BY_TUNING = {"patch": PATCHES, "last": ("tune_layers",)}
-PRUNING = (
+BY_TUNING = {"patch": PATCH_KEYS, "last": ("tune_layers",)}
+PRUNING_KEYS = (
     "checked_rows",
     "embedding_prune_ratio",
     "layernorm_per_task",

@@ -1,4 +1,4 @@
-"""What the system says to a write, as one clear line."""
+"""Names of files and folders, and what the system says to a write, as one clear line."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 from recbole_peterrec.errors import WriteError
 
+UNFINISHED = ".unfinished"  # ends the names of what is being written
+FOLDER_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}"  # that every system takes
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 

@@ -25,7 +25,7 @@ def known(monkeypatch, tmp_path):
     properties = shutil.copytree(registry.properties_folder(), tmp_path / "properties")
     keys = (properties / "model" / "NextItNetAR.yaml").read_text()
     (properties / "model" / f"{NAME}.yaml").write_text(keys)
-    monkeypatch.setitem(registry.OURS, NAME, AttentionAR.__module__)
+    monkeypatch.setitem(registry.MODELS, NAME, AttentionAR.__module__)
     monkeypatch.setattr(registry, "BACKBONES", (*registry.BACKBONES, NAME))
     monkeypatch.setattr(registry, "properties_folder", lambda: properties)
 

@@ -14,7 +14,7 @@ from recbole_peterrec.checkpoint import load_tensors
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed.launch import Plan, plan_of
 from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
-from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.source_stage import SourceStage
 from recbole_peterrec.trainer.base import BackboneTrainer
 from tests.members import (
     epoch_and_metrics,
@@ -139,7 +139,7 @@ def test_torchrun_trains_peterrec_and_one_process_writes(folder, tmp_path):
 
 def metrics_again(settings: dict, run_dir: Path) -> dict[str, dict[str, float]]:
     """What one process measures with the backbone of a run."""
-    stage = SequentialStage(Config("NextItNetAR", "toy", config_dict=settings))
+    stage = SourceStage(Config("NextItNetAR", "toy", config_dict=settings))
     encoder, output = stage.model.encoder, stage.model.output
     encoder.load_state_dict(load_tensors(run_dir / "backbone.safetensors"))
     output.load_state_dict(load_tensors(run_dir / "pretraining_head.safetensors"))

@@ -9,7 +9,8 @@ from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.grec import GRec
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
-from recbole_peterrec.model.task_network import Tuning, tuned_network
+from recbole_peterrec.model.task_network import tuned_network
+from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.saved_learner import open_learner, save_learner
 from recbole_peterrec.saved_model import (

@@ -16,7 +16,7 @@ from recbole_peterrec.continual_run import ContinualRun
 from recbole_peterrec.errors import UserError
 from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.transfer_run import TransferRun
-from recbole_peterrec.unread import PRUNING, TUNING, tell_unread
+from recbole_peterrec.unread import PRUNING_KEYS, TUNING_KEYS, tell_unread
 from tests.toy import TARGET, settings, write_toy
 
 
@@ -182,18 +182,18 @@ def test_the_item_column_of_a_target_is_kept_for_going_on(tmp_path):
 @pytest.mark.parametrize(
     ("model", "keys", "unread", "told"),
     [
-        ("PeterRec", {"prune_ratio": 0.5}, PRUNING, "prune_ratio"),
-        ("Conure", {"tuning": "head"}, TUNING, "patch_reduction, tuning"),
+        ("PeterRec", {"prune_ratio": 0.5}, PRUNING_KEYS, "prune_ratio"),
+        ("Conure", {"tuning": "head"}, TUNING_KEYS, "patch_reduction, tuning"),
         (
             "PeterRec",
             {"tasks": [TARGET | {"prune_ratio": 0.5}]},
-            PRUNING,
+            PRUNING_KEYS,
             "prune_ratio of task 'buy'",
         ),
         (
             "PeterRec",
             {"task_defaults": {"profile": {"prune_ratio": 0.5, "epochs": 3}}},
-            PRUNING,
+            PRUNING_KEYS,
             "prune_ratio of task_defaults: profile",
         ),
     ],
@@ -237,7 +237,7 @@ def test_defaults_of_a_saved_config_are_not_told(tmp_path, caplog):
     saved = Config("PeterRec", "toy", config_dict=keys).resolved()
     again = Config("PeterRec", "toy", config_dict=saved)
     assert "prune_ratio" in saved["task_defaults"]["recommendation"]
-    tell_unread(again, (*PRUNING, "pretrained", "pretrained_path"))
+    tell_unread(again, (*PRUNING_KEYS, "pretrained", "pretrained_path"))
     assert caplog.records == []
 
 

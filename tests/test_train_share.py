@@ -89,9 +89,7 @@ def test_joint_training_learns_the_whole_source_beside_the_share(folder, tmp_pat
 
     whole, part = prepared(1), prepared(0.2)
     assert len(part.tasks[0].train_data) == round(0.2 * len(whole.tasks[0].train_data))
-    for one, other in zip(
-        whole.pretraining.loaders, part.pretraining.loaders, strict=True
-    ):
+    for one, other in zip(whole.source.loaders, part.source.loaders, strict=True):
         assert len(one._dataset) == len(other._dataset)
     keys = settings(folder, tasks=[TARGET, GENDER], train_share=0.2, state="ERROR")
     told = run("MTL", "toy", config_dict={**keys, "run_dir": str(tmp_path / "run")})

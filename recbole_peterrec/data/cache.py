@@ -23,10 +23,10 @@ from recbole_peterrec.data.selection import Selection
 from recbole_peterrec.data.sequences import Sequences
 from recbole_peterrec.errors import DataError
 from recbole_peterrec.version import __version__
+from recbole_peterrec.writing import UNFINISHED
 
 FORMAT = 3  # of the files; raised when they, or what they hold, change
 META = "meta.json"
-UNFINISHED = ".unfinished"  # ends the names of folders that are being written
 NAMES = tuple(field.name for field in fields(Sequences))
 
 

@@ -23,9 +23,8 @@ import numpy as np
 import pandas as pd
 
 from recbole_peterrec.errors import ConfigError, UserError
-from recbole_peterrec.writing import writing
+from recbole_peterrec.writing import FOLDER_NAME, writing
 
-NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{,99}"  # of a folder and its files
 CHUNK = 10_000  # users made at once
 SHORTEST = 5  # interactions of a user; the papers ask for several
 
@@ -249,7 +248,7 @@ def generate(folder: str | Path, name: str, shape: Shape, seed: int) -> list[Pat
         ConfigError: one of them is there already, or the name is none of a folder.
         WriteError: one cannot be written; none is there then.
     """
-    if not re.fullmatch(NAME, name):
+    if not re.fullmatch(FOLDER_NAME, name):
         raise ConfigError(
             f"--name must be letters, digits, '_', '-' and '.', first a letter or digit, "
             f"got {name!r}"

@@ -3,14 +3,30 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 
 import torch
-from recbole.evaluator import Collector
+from recbole.evaluator import Collector, metric_types
 
 from recbole_peterrec.distributed import exchange
 from recbole_peterrec.errors import ConfigError
 
 RANKING = {"hit", "mrr", "ndcg", "recall", "precision", "map"}
+
+
+def require_ranking(metrics: Iterable[str]) -> None:
+    """Refuse RecBole's metrics that need more than ranks.
+
+    Raises:
+        ConfigError: names the first.
+    """
+    others = set(metric_types) - RANKING
+    for metric in metrics:
+        if str(metric).lower() in others:
+            raise ConfigError(
+                f"metrics: {metric} is not a measure of one target's rank; use "
+                f"{', '.join(sorted(RANKING))}"
+            )
 
 
 class RankCollector(Collector):
@@ -30,12 +46,7 @@ class RankCollector(Collector):
 
     def __init__(self, config) -> None:
         super().__init__(config)
-        other = {metric.lower() for metric in config["metrics"]} - RANKING
-        if other:
-            raise ConfigError(
-                f"metrics: {min(other)} is not a measure of one target's rank; use "
-                f"{', '.join(sorted(RANKING))}"
-            )
+        require_ranking(config["metrics"])
         self._ranks: list[torch.Tensor] = []
 
     def eval_batch_collect(

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import nn
 
+from recbole_peterrec.nn.digest import tensors_digest
 from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.nn.ownership import (
     MOST_TASKS,
@@ -222,25 +223,20 @@ class Learner:
 
     def fingerprint(self, task: str) -> str:
         """SHA-256 of all that a kept task computes with, bit for bit: encoder and head."""
-        digest = hashlib.sha256()
         with self.viewing(task):
             tensors = {f"encoder.{k}": v for k, v in self.effective_state().items()}
             head = self.heads[task].state_dict()
             tensors |= {f"head.{key}": value for key, value in head.items()}
-            for name, tensor in sorted(tensors.items()):
-                plain = tensor.detach().cpu().contiguous()
-                digest.update(f"{name} {plain.dtype} {tuple(plain.shape)}".encode())
-                digest.update(plain.numpy().tobytes())
-        return digest.hexdigest()
+            return tensors_digest(tensors)
 
     def life_fingerprint(self) -> str:
         """SHA-256 of who owns each weight, of all stored values, and of every kept task."""
-        digest = hashlib.sha256(repr(sorted(self.fingerprints.items())).encode())
-        for state in (self.owner_maps(), self.stored_state()):
-            for name, tensor in sorted(state.items()):
-                digest.update(name.encode())
-                digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        parts = [
+            *sorted(self.fingerprints.items()),
+            tensors_digest(self.owner_maps()),
+            tensors_digest(self.stored_state()),
+        ]
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     def effective_state(self) -> dict[str, torch.Tensor]:
         """The encoder's weights by their plain names, as it computes with them now."""

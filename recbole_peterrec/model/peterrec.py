@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.model.task_network import Tuning, tuned_network
+from recbole_peterrec.model.task_network import tuned_network
 from recbole_peterrec.model.task_recommender import TaskRecommender
+from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.encoder import Encoder
 
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
 
-from recbole_peterrec.model.tuning import choose_trainable
+from recbole_peterrec.model.tuning import Tuning, choose_trainable
 from recbole_peterrec.nn.conv import INIT_STD
 from recbole_peterrec.nn.dropout import Dropout
 from recbole_peterrec.nn.encoder import Encoder
@@ -22,34 +19,6 @@ from recbole_peterrec.nn.pooling import READ_LAST, add_tokens, check_pooling, po
 
 PARTS = 4  # of a batch that are encoded apart
 SMALLEST_PART = 8  # rows
-
-
-@dataclass(frozen=True)
-class Tuning:
-    """What makes a task's network out of a pretrained encoder; names as in the property files."""
-
-    tuning: str
-    tune_layers: int
-    tune_layernorm: bool
-    pooling: str
-    patch_insertion: str
-    patch_count: int | None
-    patch_reduction: int
-    patch_activation: str
-    patch_cardinality: int
-
-    @classmethod
-    def of(cls, settings: Mapping[str, Any]) -> Tuning:
-        """Take the fields out of a config or a saved task.
-
-        Raises:
-            KeyError: a saved task lacks one.
-        """
-        return cls(**{field.name: settings[field.name] for field in fields(cls)})
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
 
 class TaskNetwork(nn.Module):

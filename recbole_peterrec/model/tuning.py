@@ -2,11 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
 from torch import nn
 
 from recbole_peterrec.nn.encoder import Encoder
 
 TUNINGS = ("patch", "all", "last", "head")
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What makes a task's network out of a pretrained encoder; names as in the property files."""
+
+    tuning: str
+    tune_layers: int
+    tune_layernorm: bool
+    pooling: str
+    patch_insertion: str
+    patch_count: int | None
+    patch_reduction: int
+    patch_activation: str
+    patch_cardinality: int
+
+    @classmethod
+    def of(cls, settings: Mapping[str, Any]) -> Tuning:
+        """Take the fields out of a config or a saved task.
+
+        Raises:
+            KeyError: a saved task lacks one.
+        """
+        return cls(**{field.name: settings[field.name] for field in fields(cls)})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
 
 
 def choose_trainable(

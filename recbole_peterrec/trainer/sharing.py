@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import random
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ from torch.nn.utils import clip_grad_norm_
 from recbole_peterrec.data.sharing import SHARE
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.gradients import GradientSum
+from recbole_peterrec.nn.digest import tensors_digest
 
 Loss = Callable[[Any], Any]  # from a batch to a loss, or to several that are summed
 
@@ -72,14 +72,10 @@ class SharingMixin:
         Raises:
             TrainingError: they have not.
         """
-
-        def digest() -> str:
-            made = hashlib.sha256()
-            for tensor in self._trained_state().values():
-                made.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-            return made.hexdigest()
-
-        exchange.require_agreement(f"{self.stage}: what was trained", digest)
+        exchange.require_agreement(
+            f"{self.stage}: what was trained",
+            lambda: tensors_digest(self._trained_state()),
+        )
 
 
 def draw_apart() -> None:

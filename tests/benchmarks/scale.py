@@ -32,7 +32,7 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.synthetic import PRESETS, generate
 from recbole_peterrec.data.vocabulary import describe
-from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.source_stage import SourceStage
 from recbole_peterrec.trainer.base import BackboneTrainer
 
 LIMIT = 16  # GB, of peak resident memory
@@ -71,7 +71,7 @@ def lasting(batches: Iterable, steps: int, seconds: float) -> Iterator[Any]:
 
 def train(config: Config, args: argparse.Namespace) -> str:
     """Training steps, and what an epoch would take with them."""
-    stage = SequentialStage(config)
+    stage = SourceStage(config)
     trainer, loader = BackboneTrainer(config, stage.model), stage.loaders[0]
     batches = itertools.chain.from_iterable(itertools.repeat(loader))
     trainer._train_epoch(itertools.islice(batches, WARM_UP), 0)
@@ -89,7 +89,7 @@ def train(config: Config, args: argparse.Namespace) -> str:
 
 def evaluate(config: Config, args: argparse.Namespace) -> str:
     """Validation steps, each ranking all items."""
-    stage = SequentialStage(config)
+    stage = SourceStage(config)
     trainer = BackboneTrainer(config, stage.model)
     whole = stage.loaders[1]
     some = slice(0, args.steps * config["eval_batch_size"])
@@ -103,7 +103,7 @@ def evaluate(config: Config, args: argparse.Namespace) -> str:
 
 def checkpoint(config: Config, args: argparse.Namespace) -> str:
     """What a trainer writes after a validated epoch: the best weights, and all to go on with."""
-    stage = SequentialStage(config)
+    stage = SourceStage(config)
     trainer, loader = BackboneTrainer(config, stage.model), stage.loaders[0]
     trainer._train_epoch(itertools.islice(loader, 1), 0)  # Adam's moments
     before, began = memory("VmHWM"), time.perf_counter()
@@ -121,7 +121,7 @@ def checkpoint(config: Config, args: argparse.Namespace) -> str:
 
 def resume(config: Config, args: argparse.Namespace) -> str:
     """Go on from what the stage before has written, by one step."""
-    stage = SequentialStage(config)
+    stage = SourceStage(config)
     trainer, loader = BackboneTrainer(config, stage.model), stage.loaders[0]
     began = time.perf_counter()
     trainer._take_up(trainer._load_weights(str(trainer._progress_file)), loader)

@@ -60,7 +60,7 @@ def test_a_rank_moves_by_ties_only(evaluate):
 def test_metrics_of_more_than_ranks_are_refused(toy_config):
     config = toy_config()
     config["metrics"] = ["MRR", "ItemCoverage"]
-    with pytest.raises(ConfigError, match="itemcoverage is not a measure"):
+    with pytest.raises(ConfigError, match="ItemCoverage is not a measure"):
         RankCollector(config)
 
 

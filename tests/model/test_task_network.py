@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from recbole_peterrec.model.task_network import TaskNetwork, Tuning, tuned_network
+from recbole_peterrec.model.task_network import TaskNetwork, tuned_network
+from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.pooling import pool
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_peterrec.model.task_network import Tuning, tuned_network
+from recbole_peterrec.model.task_network import tuned_network
+from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.patch import ModelPatch
 from recbole_peterrec.nn.placement import INSERTIONS, insert_patches

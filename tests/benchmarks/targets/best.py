@@ -9,7 +9,7 @@ from measure import Row
 from recbole.utils import init_seed
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.source_stage import SourceStage
 
 PATIENCE = 10  # epochs without a better one after which the opponent is at its best
 MOST_EPOCHS = 60  # of the opponent, 50 to 80 s each; it stops before, after 39
@@ -40,7 +40,7 @@ def training(model: str, **settings: Any) -> list[Validated]:
     curve: list[Validated] = []
     with tempfile.TemporaryDirectory() as folder:
         keys = SETTINGS | settings | {"run_dir": folder}
-        stage = SequentialStage(Config(model, "ml-100k", config_dict=keys))
+        stage = SourceStage(Config(model, "ml-100k", config_dict=keys))
         init_seed(stage.config["seed"], stage.config["reproducibility"])
         trainer = stage._make_trainer(stage.config)
 

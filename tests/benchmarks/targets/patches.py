@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from measure import Row, kept_memory, medians, milliseconds
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.model.task_network import TaskNetwork, Tuning, tuned_network
+from recbole_peterrec.model.task_network import TaskNetwork, tuned_network
+from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.pooling import add_tokens, pool
 from recbole_peterrec.trainer.transfer import TransferTrainer

@@ -15,7 +15,7 @@ from measure import Row
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import Plan, launch
-from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.source_stage import SourceStage
 from recbole_peterrec.trainer.base import BackboneTrainer
 
 PAIR = Plan(local_size=2, size=2, offset=0, host="localhost", port=0)
@@ -26,7 +26,7 @@ QUIET = {"show_progress": False, "state": "ERROR", "use_gpu": False}
 def _training(folder: str):
     """Makes some steps on ml-100k: loading, loss, gradients, Adam."""
     settings = {**QUIET, "run_dir": folder}
-    stage = SequentialStage(Config("NextItNetAR", "ml-100k", config_dict=settings))
+    stage = SourceStage(Config("NextItNetAR", "ml-100k", config_dict=settings))
     trainer, loader = BackboneTrainer(stage.config, stage.model), stage.loaders[0]
     loss = trainer._shared(trainer.model, loader)
 

@@ -14,7 +14,7 @@ from torch.optim import Adam
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.evaluation.ranks import ranks_by_states
-from recbole_peterrec.source_stage import SequentialStage
+from recbole_peterrec.source_stage import SourceStage
 from recbole_peterrec.trainer.one_pass import in_one_pass
 
 QUIET = {"show_progress": False, "state": "ERROR", "use_gpu": False}
@@ -22,9 +22,9 @@ QUIET = {"show_progress": False, "state": "ERROR", "use_gpu": False}
 NETWORK = {"embedding_size": 64, "kernel_size": 3, "dilations": [1, 4], "block_num": 5}
 
 
-def make_stage(model: str, **settings: Any) -> SequentialStage:
+def make_stage(model: str, **settings: Any) -> SourceStage:
     """Model and loaders of a run on ml-100k."""
-    return SequentialStage(Config(model, "ml-100k", config_dict=QUIET | settings))
+    return SourceStage(Config(model, "ml-100k", config_dict=QUIET | settings))
 
 
 def _seconds_a_batch(
@@ -54,7 +54,7 @@ def training_step(
     return step
 
 
-def _epoch(stage: SequentialStage, optimiser: Adam, count: int) -> float:
+def _epoch(stage: SourceStage, optimiser: Adam, count: int) -> float:
     """Seconds of an epoch, extrapolated from `count` batches."""
     step, train = training_step(stage.model, optimiser), stage.loaders[0]
     return len(train) * _seconds_a_batch(train, step, count)
