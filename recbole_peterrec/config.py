@@ -12,13 +12,13 @@ from recbole.config import Config as RecBoleConfig
 from recbole.utils import ModelType, argument_list
 
 from recbole_peterrec import registry
-from recbole_peterrec.checks import PATHS, check_values
-from recbole_peterrec.defaults import merged_eval_args, merged_task_defaults
-from recbole_peterrec.device import device_of
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.eval_checks import check_metrics
-from recbole_peterrec.given import told_with, what_counts
-from recbole_peterrec.literals import Loader, parse_literal, plain, read_yaml
+from recbole_peterrec.settings.checks import PATHS, check_values
+from recbole_peterrec.settings.defaults import merged_eval_args, merged_task_defaults
+from recbole_peterrec.settings.device import device_of
+from recbole_peterrec.settings.eval_checks import check_metrics
+from recbole_peterrec.settings.given import told_with, what_counts
+from recbole_peterrec.settings.literals import Loader, parse_literal, plain, read_yaml
 
 MAIN_JOB = {"model": "PeterRec", "dataset": "ml-100k"}
 # Keys of RecBole that no property file of it names.

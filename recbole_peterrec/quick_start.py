@@ -12,25 +12,25 @@ from typing import Any
 import torch
 import yaml
 
-from recbole_peterrec import run_directory
 from recbole_peterrec.checkpoint import (
     load_json,
     remove_unfinished_writes,
     write_atomically,
 )
 from recbole_peterrec.config import Config
-from recbole_peterrec.continual_run import ContinualRun
-from recbole_peterrec.device import device_of
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import launch, plan_of
 from recbole_peterrec.errors import CheckpointError, ConfigError
-from recbole_peterrec.given import GIVEN, is_unchanged
-from recbole_peterrec.literals import Dumper, read_yaml
 from recbole_peterrec.model.conure import Conure
 from recbole_peterrec.model.peterrec import PeterRec
-from recbole_peterrec.runlog import RunLog
-from recbole_peterrec.sequential_run import SequentialRun
-from recbole_peterrec.transfer_run import TransferRun
+from recbole_peterrec.runs import directory
+from recbole_peterrec.runs.continual import ContinualRun
+from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.sequential import SequentialRun
+from recbole_peterrec.runs.transfer import TransferRun
+from recbole_peterrec.settings.device import device_of
+from recbole_peterrec.settings.given import GIVEN, is_unchanged
+from recbole_peterrec.settings.literals import Dumper, read_yaml
 from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import writing
 
@@ -86,8 +86,8 @@ def run(
 
 def _run(config: Config) -> dict[str, Any]:
     """The run of a config, in this process or as one of several."""
-    if config["resume"] and run_directory.has_ended(config["run_dir"]):
-        run_directory.end(Path(config["run_dir"]))
+    if config["resume"] and directory.has_ended(config["run_dir"]):
+        directory.end(Path(config["run_dir"]))
         results = _finished(Path(config["run_dir"], "results.json"))
         return _outcome(config, results, Path(config["run_dir"]))
     _settle_on_device(config)
@@ -99,13 +99,13 @@ def _run(config: Config) -> dict[str, Any]:
             with log.quiet_console():
                 logging.getLogger().info(config)
             results = _nothing_yet(config)
-            with run_directory.advising(run_directory.resumption(run_dir)):
+            with directory.advising(directory.resumption(run_dir)):
                 if group.is_first():
-                    run_directory.require_same_data(run_dir, prepared.data())
+                    directory.require_same_data(run_dir, prepared.data())
                 prepared.execute(run_dir, log, results, histories={})
             exchange.barrier()  # nobody reads there any more
             if group.is_first():
-                run_directory.end(run_dir)
+                directory.end(run_dir)
     return _outcome(config, results, run_dir)
 
 
@@ -247,19 +247,19 @@ def _opened(config: Config, log: RunLog) -> Iterator[Path]:
     going_on = bool(config["resume"])
     advice = "start again"
     if going_on:
-        advice = run_directory.resumption(config["run_dir"])
+        advice = directory.resumption(config["run_dir"])
     key = "run_dir" if config["run_dir"] else "checkpoint_dir"
     with contextlib.ExitStack() as stack:
-        with run_directory.advising(advice), writing(f"{key} {config[key]}"):
-            run_dir = run_directory.make(config)
+        with directory.advising(advice), writing(f"{key} {config[key]}"):
+            run_dir = directory.make(config)
             if group.is_first():
-                stack.enter_context(run_directory.held(run_dir))
+                stack.enter_context(directory.held(run_dir))
             if not going_on:
-                run_directory.require_unused(run_dir)
+                directory.require_unused(run_dir)
                 # Before all that shows a run: one that gets no further may be begun again.
                 _write_config(run_dir, config)
             if group.is_first():
-                run_directory.begin(run_dir)
+                directory.begin(run_dir)
                 if going_on:
                     remove_unfinished_writes(run_dir)
             log.open_file(run_dir)

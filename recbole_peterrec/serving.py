@@ -16,8 +16,8 @@ from recbole_peterrec.data.vocabulary import tokens_digest
 from recbole_peterrec.errors import CheckpointError, DataError, did_you_mean
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
-from recbole_peterrec.saved_learner import is_learner, open_learner, open_network
-from recbole_peterrec.saved_model import (
+from recbole_peterrec.stored.learner import is_learner, open_learner, open_network
+from recbole_peterrec.stored.networks import (
     PRETRAINING,
     open_backbone,
     open_next_item,

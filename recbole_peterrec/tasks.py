@@ -11,9 +11,9 @@ from recbole_peterrec import registry
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.atomic import require_folder
 from recbole_peterrec.data.task_dataset import KINDS, PROFILE
-from recbole_peterrec.defaults import merged_task
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.saved_model import PRETRAINING
+from recbole_peterrec.settings.defaults import merged_task
+from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.writing import FOLDER_NAME
 
 OWN_KEYS = ("name", "kind", "dataset", "field", "bins")

@@ -120,6 +120,34 @@ def test_processes_know_neither_recbole_nor_what_they_share(path):
     assert ours_allowed(path, "distributed", "errors") == set()
 
 
+@pytest.mark.parametrize("path", modules("settings"), ids=named)
+def test_settings_know_no_data_model_or_run(path):
+    allowed = ("settings", "evaluation.collector", "errors")
+    assert ours_allowed(path, *allowed) == set()
+
+
+@pytest.mark.parametrize("path", modules("stored"), ids=named)
+def test_what_is_stored_knows_no_config_trainer_or_run(path):
+    lower = ("nn", "model", "checkpoint", "registry", "errors", "version", "writing")
+    assert ours_allowed(path, "stored", *lower) == set()
+
+
+@pytest.mark.parametrize("path", modules("runs"), ids=named)
+def test_runs_know_neither_the_command_line_nor_who_serves_them(path):
+    above = ("cli", "quick_start", "serving")
+    assert not {name for a in above for name in below(imports(path), f"{OURS}.{a}")}
+
+
+def test_config_knows_no_run():
+    allowed = ("settings", "registry", "errors")
+    assert ours_allowed(PACKAGE / "config.py", *allowed) == set()
+
+
+def test_serving_knows_no_run_or_trainer():
+    allowed = ("stored", "model", "data.vocabulary", "checkpoint", "errors")
+    assert ours_allowed(PACKAGE / "serving.py", *allowed) == set()
+
+
 def test_errors_import_nothing_of_ours():
     assert ours_allowed(PACKAGE / "errors.py") == set()
 

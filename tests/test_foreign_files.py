@@ -11,7 +11,7 @@ import torch
 from recbole_peterrec import UserModel, run
 from recbole_peterrec.checkpoint import load_json, save_json
 from recbole_peterrec.errors import CheckpointError, DataError, UserError
-from tests.test_resume import stopped_at
+from tests.stopping import stopped_at
 from tests.toy import TARGET, TASKS, settings, write_toy
 
 GENDER, AGE = TASKS

@@ -11,7 +11,7 @@ import pytest
 from recbole_peterrec import run
 from recbole_peterrec.cli import main
 from recbole_peterrec.errors import WriteError
-from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.trainer import event_file
 from tests.toy import left_by, settings, write_toy
 
@@ -108,7 +108,7 @@ def test_the_command_line_tells_a_run_directory_that_cannot_be_gone_on_in(
     run_dir = tmp_path / "run"
     with pytest.raises(WriteError):
         start(run_dir, call=2)
-    monkeypatch.setattr("recbole_peterrec.runlog._RunFile", full_from(1))
+    monkeypatch.setattr("recbole_peterrec.runs.log._RunFile", full_from(1))
     assert main([f"--resume={run_dir}"]) == 2
     told = capsys.readouterr().err
     assert (

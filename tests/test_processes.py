@@ -14,7 +14,7 @@ from recbole_peterrec.checkpoint import load_tensors
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed.launch import Plan, plan_of
 from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
-from recbole_peterrec.source_stage import SourceStage
+from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.trainer.base import BackboneTrainer
 from tests.members import (
     epoch_and_metrics,
@@ -24,12 +24,12 @@ from tests.members import (
     seen_by_both,
     trainer_of,
 )
-from tests.test_resume import left_by
 from tests.toy import (
     ROOT,
     TARGET,
     TASKS,
     command_line,
+    left_by,
     python,
     settings,
     toy_flags,

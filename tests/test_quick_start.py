@@ -24,7 +24,7 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import CheckpointError, ConfigError, DataError
-from recbole_peterrec.task_stage import TaskStage
+from recbole_peterrec.runs.task_stage import TaskStage
 from recbole_peterrec.tasks import read_tasks
 from tests.toy import TARGET, TASKS, settings, user_rows, write_toy
 

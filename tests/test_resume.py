@@ -13,9 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from recbole_peterrec import run, run_directory
+from recbole_peterrec import run
 from recbole_peterrec.errors import ConfigError, UserError
+from recbole_peterrec.runs import directory
 from recbole_peterrec.trainer.transfer import TransferTrainer
+from tests.stopping import Stopped, counting, stopped_at
 from tests.toy import (
     TARGET,
     TASKS,
@@ -35,10 +37,6 @@ VARIANTS = {
     "MTL": {},
 }
 TARGET_FULL = {**TARGET, "eval_args": {**TARGET["eval_args"], "mode": "full"}}
-
-
-class Stopped(BaseException):
-    """What no handler of the program catches."""
 
 
 def config(folder, model, run_dir):
@@ -78,28 +76,6 @@ def undisturbed(folder, tmp_path_factory):
         return made[model]
 
     return make
-
-
-def counting(stop_at):
-    """``os.replace`` that raises at a call, before or instead of replacing."""
-    replace = os.replace
-
-    def counted(source, target):
-        counted.count += 1
-        if counted.count == stop_at:
-            raise Stopped
-        replace(source, target)
-
-    counted.count = 0
-    return counted
-
-
-@contextlib.contextmanager
-def stopped_at(call):
-    """A run inside stops before its `call`-th file is put into place."""
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
-        patch.setattr(os, "replace", counting(call))
-        yield
 
 
 @pytest.mark.parametrize(
@@ -180,17 +156,17 @@ def test_a_first_task_alone_ends_with_the_same_bytes(folder, tmp_path, share):
 
 def test_a_run_stopped_while_it_tidies_up_has_ended(folder, tmp_path, monkeypatch):
     run_dir = tmp_path / "run"
-    rmtree = run_directory.shutil.rmtree
+    rmtree = directory.shutil.rmtree
     with monkeypatch.context() as patch:
 
         def stop(path, **keys):
-            if Path(path).name != run_directory.ENDED:
+            if Path(path).name != directory.ENDED:
                 return rmtree(path, **keys)
             (best, *_) = sorted(Path(path).rglob("best.pt"))
             best.unlink()
             raise Stopped
 
-        patch.setattr(run_directory.shutil, "rmtree", stop)
+        patch.setattr(directory.shutil, "rmtree", stop)
         with pytest.raises(Stopped):
             run("PeterRec", "toy", config_dict=config(folder, "PeterRec", run_dir))
     outcome = run(config_dict={"resume": str(run_dir), "state": "ERROR"})
@@ -283,7 +259,7 @@ def test_a_run_that_is_at_work_is_not_gone_on_with(folder, tmp_path):
     with stopped_at(4):
         run("PeterRec", "toy", config_dict=keys)
     resume = {"resume": str(run_dir), "state": "ERROR"}
-    with run_directory.held(run_dir):
+    with directory.held(run_dir):
         before = files_below(run_dir)
         with pytest.raises(ConfigError, match="a run is at work there"):
             run(config_dict=resume)
@@ -298,19 +274,19 @@ def test_a_run_that_ends_while_another_process_prepares_is_not_begun_anew(
     with stopped_at(4):
         run("PeterRec", "toy", config_dict=config(folder, "PeterRec", run_dir))
     resume = {"resume": str(run_dir), "state": "ERROR"}
-    held = run_directory.held
+    held = directory.held
 
     @contextlib.contextmanager
     def late(path):
-        monkeypatch.setattr(run_directory, "held", held)
+        monkeypatch.setattr(directory, "held", held)
         run(config_dict=resume)
         with held(path):
             yield
 
-    monkeypatch.setattr(run_directory, "held", late)
+    monkeypatch.setattr(directory, "held", late)
     with pytest.raises(ConfigError, match="has ended meanwhile"):
         run(config_dict=resume)
-    assert run_directory.has_ended(run_dir)
+    assert directory.has_ended(run_dir)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSYS, errno.EBADF])
@@ -319,7 +295,7 @@ def test_a_run_goes_on_where_the_system_has_no_locks(tmp_path, monkeypatch, code
         raise OSError(code, "no locks")
 
     monkeypatch.setattr("fcntl.flock", no_locks)
-    with run_directory.held(tmp_path), run_directory.held(tmp_path):
+    with directory.held(tmp_path), directory.held(tmp_path):
         assert not list(tmp_path.iterdir())
 
 
@@ -338,10 +314,10 @@ def test_a_run_that_got_no_further_than_its_config_is_begun_again(folder, tmp_pa
     run_dir = tmp_path / "run"
     run_dir.mkdir()
     (run_dir / "config.yaml").write_text("epochs: 1\ngiven: {}")
-    run_directory.require_unused(run_dir)
+    directory.require_unused(run_dir)
     (run_dir / "run.log").touch()
     with pytest.raises(ConfigError, match="already holds a run"):
-        run_directory.require_unused(run_dir)
+        directory.require_unused(run_dir)
 
 
 def test_a_run_goes_on_where_its_data_and_its_first_folder_are_no_more(
@@ -366,7 +342,7 @@ def test_a_run_goes_on_where_its_data_and_its_first_folder_are_no_more(
 
 def test_runs_that_start_at_once_get_directories_of_their_own(tmp_path):
     config = {"run_dir": None, "checkpoint_dir": tmp_path, "model": "M", "dataset": "D"}
-    made = [run_directory.make(config) for _ in range(3)]
+    made = [directory.make(config) for _ in range(3)]
     assert len(set(made)) == 3
     assert all(path.is_dir() for path in made)
 
@@ -529,5 +505,5 @@ def test_a_directory_that_another_run_makes_meanwhile_is_left_to_it(
         mkdir(self, *args, **kwargs)
 
     monkeypatch.setattr(Path, "mkdir", raced)
-    made = run_directory.make(config)
+    made = directory.make(config)
     assert made == taken[0].with_name(f"{taken[0].name}-2")

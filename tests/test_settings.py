@@ -12,11 +12,11 @@ import yaml
 
 from recbole_peterrec import run
 from recbole_peterrec.config import Config
-from recbole_peterrec.continual_run import ContinualRun
 from recbole_peterrec.errors import UserError
+from recbole_peterrec.runs.continual import ContinualRun
+from recbole_peterrec.runs.transfer import TransferRun
+from recbole_peterrec.runs.unread import PRUNING_KEYS, TUNING_KEYS, tell_unread
 from recbole_peterrec.tasks import read_tasks
-from recbole_peterrec.transfer_run import TransferRun
-from recbole_peterrec.unread import PRUNING_KEYS, TUNING_KEYS, tell_unread
 from tests.toy import TARGET, settings, write_toy
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from recbole_peterrec import run
 from recbole_peterrec.errors import ConfigError
-from tests.test_resume import stopped_at
+from tests.stopping import stopped_at
 from tests.toy import TARGET, TASKS, settings, write_toy
 
 

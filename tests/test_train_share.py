@@ -11,8 +11,8 @@ from recbole_peterrec import run
 from recbole_peterrec.cli import main
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError, UserError
+from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.tasks import read_tasks
-from recbole_peterrec.transfer_run import TransferRun
 from tests.toy import (
     TARGET,
     TASKS,

@@ -32,6 +32,18 @@ TARGET = {
         "mode": "uni5",
     },
 }
+# A task's tuned network, as its file tells it.
+TUNING: dict[str, Any] = {
+    "tuning": "patch",
+    "tune_layers": 1,
+    "tune_layernorm": False,
+    "pooling": "tcl_end",
+    "patch_insertion": "serial_before_norm",
+    "patch_count": None,
+    "patch_reduction": 4,
+    "patch_activation": "relu",
+    "patch_cardinality": 1,
+}
 SETTINGS: dict[str, Any] = {
     "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]},
     "embedding_size": 8,

@@ -32,7 +32,7 @@ class Learner:
 
     Args:
         encoder: on random or pretrained weights, or one that
-            :func:`recbole_peterrec.saved_learner.open_learner` fills.
+            :func:`recbole_peterrec.stored.learner.open_learner` fills.
         kinds: which of the encoder's prunable weights are under ownership: ``convolution``
             (section 4), ``embedding`` too in Table 5.
         layernorm_per_task: whether each task has LayerNorms of its own (the authors' code) or all

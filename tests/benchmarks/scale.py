@@ -32,7 +32,7 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.synthetic import PRESETS, generate
 from recbole_peterrec.data.vocabulary import describe
-from recbole_peterrec.source_stage import SourceStage
+from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.trainer.base import BackboneTrainer
 
 LIMIT = 16  # GB, of peak resident memory

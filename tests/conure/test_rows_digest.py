@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_peterrec.lessons import Lesson, rows_digest
+from recbole_peterrec.runs.lessons import Lesson, rows_digest
 
 ROWS, WIDTH = 5000, 3
 

@@ -7,24 +7,13 @@ from recbole_peterrec.model.task_network import TaskNetwork, tuned_network
 from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.pooling import pool
-
-BASE = {
-    "tuning": "patch",
-    "tune_layers": 1,
-    "tune_layernorm": False,
-    "pooling": "tcl_end",
-    "patch_insertion": "serial_before_norm",
-    "patch_count": None,
-    "patch_reduction": 4,
-    "patch_activation": "relu",
-    "patch_cardinality": 1,
-}
+from tests.toy import TUNING
 
 
 def network(**changes):
     torch.manual_seed(0)
     encoder = DilatedEncoder(DilatedArchitecture(20, 8, 3, (1, 4), True, "post"))
-    return encoder, tuned_network(encoder, Tuning.of({**BASE, **changes}), 3)
+    return encoder, tuned_network(encoder, Tuning.of({**TUNING, **changes}), 3)
 
 
 def layer(name):
@@ -96,7 +85,7 @@ def test_more_layers_than_there_are_is_refused():
 def test_rows_encoded_apart_by_length_are_what_they_are_together(causal, pooling):
     torch.manual_seed(0)
     encoder = DilatedEncoder(DilatedArchitecture(20, 8, 3, (1, 4), causal, "pre"))
-    net = tuned_network(encoder, Tuning.of({**BASE, "pooling": pooling}), 3).eval()
+    net = tuned_network(encoder, Tuning.of({**TUNING, "pooling": pooling}), 3).eval()
     lengths = torch.randint(1, 31, (40,))
     items = torch.randint(1, 20, (40, 30)) * (torch.arange(30) < lengths[:, None])
     together = pool(net.encoder(items), lengths, pooling)

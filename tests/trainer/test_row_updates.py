@@ -15,13 +15,13 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.grec import GRec
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
-from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.trainer import base, row_updates
 from recbole_peterrec.trainer.base import BackboneTrainer
 from recbole_peterrec.trainer.one_pass import in_one_pass
 from recbole_peterrec.trainer.row_updates import update_rows
-from recbole_peterrec.transfer_run import TransferRun
 from tests.toy import TASKS
 from tests.toy import settings as toy
 

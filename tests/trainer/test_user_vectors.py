@@ -3,10 +3,10 @@
 import pytest
 import torch
 
-from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.trainer import user_vectors
 from recbole_peterrec.trainer.user_vectors import all_vectors, kept_vectors
-from recbole_peterrec.transfer_run import TransferRun
 from tests.toy import TARGET, TASKS
 
 PROFILE = {**TASKS[0], "dropout_prob": 0.0, "epochs": 3}

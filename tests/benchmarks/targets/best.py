@@ -9,7 +9,7 @@ from measure import Row
 from recbole.utils import init_seed
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.source_stage import SourceStage
+from recbole_peterrec.runs.source_stage import SourceStage
 
 PATIENCE = 10  # epochs without a better one after which the opponent is at its best
 MOST_EPOCHS = 60  # of the opponent, 50 to 80 s each; it stops before, after 39

@@ -15,9 +15,9 @@ from recbole_peterrec.model.task_network import TaskNetwork, tuned_network
 from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.nn.pooling import add_tokens, pool
+from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.trainer.transfer import TransferTrainer
 from recbole_peterrec.trainer.user_vectors import kept_vectors
-from recbole_peterrec.transfer_run import TransferRun
 
 BATCH, LENGTH, WIDTH = 32, 100, 256
 TASK = {

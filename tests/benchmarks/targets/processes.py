@@ -15,7 +15,7 @@ from measure import Row
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import Plan, launch
-from recbole_peterrec.source_stage import SourceStage
+from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.trainer.base import BackboneTrainer
 
 PAIR = Plan(local_size=2, size=2, offset=0, host="localhost", port=0)

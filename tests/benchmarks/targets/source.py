@@ -14,7 +14,7 @@ from torch.optim import Adam
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.evaluation.ranks import ranks_by_states
-from recbole_peterrec.source_stage import SourceStage
+from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.trainer.one_pass import in_one_pass
 
 QUIET = {"show_progress": False, "state": "ERROR", "use_gpu": False}

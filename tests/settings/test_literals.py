@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.literals import Dumper, parse_literal, read_yaml
+from recbole_peterrec.settings.literals import Dumper, parse_literal, read_yaml
 
 
 @pytest.mark.parametrize(

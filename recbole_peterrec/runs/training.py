@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole.utils import set_color
 
-from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.trainer.base import RunMixin
 
 

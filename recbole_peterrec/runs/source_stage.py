@@ -21,18 +21,18 @@ from recbole_peterrec.data.identity import data_digest
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset, require_names
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.memory import (
+from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.nn.encoder import Encoder
+from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.memory import (
     kernel_needs,
     out_of_memory,
     require_stage,
     table_needs,
     trained_copies,
 )
-from recbole_peterrec.model.backbone import Backbone
-from recbole_peterrec.nn.encoder import Encoder
-from recbole_peterrec.runlog import RunLog
+from recbole_peterrec.runs.training import Outcome, fit_and_test, largest_splits
 from recbole_peterrec.trainer.base import BackboneTrainer, RunMixin, runnable
-from recbole_peterrec.training import Outcome, fit_and_test, largest_splits
 
 TWO_RUNS = ("S3Rec",)  # models of RecBole that have a trainer for each of two runs
 

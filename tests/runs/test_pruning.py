@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_peterrec.capacity import plan_capacity
-from recbole_peterrec.lessons import Lesson
 from recbole_peterrec.model.learner import Learner
-from recbole_peterrec.pruning import prune_and_retrain
-from recbole_peterrec.training import Outcome
-from tests.model.test_learner import encoder
+from recbole_peterrec.runs.capacity import plan_capacity
+from recbole_peterrec.runs.lessons import Lesson
+from recbole_peterrec.runs.pruning import prune_and_retrain
+from recbole_peterrec.runs.training import Outcome
+from tests.model.lives import encoder
 
 KEYS = {
     "prune_ratio": "auto",

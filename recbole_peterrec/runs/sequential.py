@@ -12,10 +12,10 @@ from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.results import write_results
-from recbole_peterrec.runlog import RunLog
-from recbole_peterrec.saved_model import PRETRAINING, save_backbone
-from recbole_peterrec.source_stage import SourceStage
-from recbole_peterrec.unread import tell_unread
+from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.source_stage import SourceStage
+from recbole_peterrec.runs.unread import tell_unread
+from recbole_peterrec.stored.networks import PRETRAINING, save_backbone
 
 # Keys of a source.
 UNREAD_BY_RECBOLE = ("compile", "embedding_scale", "softmax_samples", "window_overlap")

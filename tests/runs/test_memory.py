@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_peterrec import memory, run
+from recbole_peterrec import run
 from recbole_peterrec.errors import ConfigError, TrainingError
-from recbole_peterrec.memory import (
+from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
+from recbole_peterrec.runs import memory
+from recbole_peterrec.runs.memory import (
     Need,
     available_memory,
     evaluation_needs,
@@ -17,7 +19,6 @@ from recbole_peterrec.memory import (
     trained_copies,
     training_needs,
 )
-from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from tests.toy import command_line, settings, toy_flags, write_config, write_toy
 
 ROWS, LENGTH, WIDTH = 6, 40, 16

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.device import device_of, gpu_numbers
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.settings.device import device_of, gpu_numbers
 
 CPU = torch.device("cpu")
 

@@ -15,7 +15,14 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
 from recbole_peterrec.errors import UserError
 from recbole_peterrec.evaluation.label_cs import LabelCounts
-from recbole_peterrec.memory import (
+from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.model.task_network import TaskNetwork
+from recbole_peterrec.model.task_recommender import TaskRecommender
+from recbole_peterrec.model.tuning import Tuning
+from recbole_peterrec.nn.encoder import Architecture, Encoder
+from recbole_peterrec.nn.pooling import READ_LAST
+from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.memory import (
     OWNED_COPIES,
     out_of_memory,
     require_stage,
@@ -23,19 +30,12 @@ from recbole_peterrec.memory import (
     trained_copies,
     vector_needs,
 )
-from recbole_peterrec.model.backbone import Backbone
-from recbole_peterrec.model.task_network import TaskNetwork
-from recbole_peterrec.model.task_recommender import TaskRecommender
-from recbole_peterrec.model.tuning import Tuning
-from recbole_peterrec.nn.encoder import Architecture, Encoder
-from recbole_peterrec.nn.pooling import READ_LAST
-from recbole_peterrec.runlog import RunLog
-from recbole_peterrec.saved_model import save_task
+from recbole_peterrec.runs.training import Outcome, fit_and_test, largest_splits
+from recbole_peterrec.stored.networks import save_task
 from recbole_peterrec.tasks import Task
 from recbole_peterrec.trainer.multitask import MultiTaskTrainer
 from recbole_peterrec.trainer.transfer import TransferTrainer
 from recbole_peterrec.trainer.user_vectors import USERS_AT_ONCE, kept_vectors
-from recbole_peterrec.training import Outcome, fit_and_test, largest_splits
 
 JoinedSource = tuple[Backbone, TrainDataLoader]  # a model and its training windows
 

@@ -6,36 +6,32 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from recbole_peterrec.capacity import (
-    AUTO,
-    capacity_table,
-    plan_capacity,
-    require_retraining,
-)
 from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
-from recbole_peterrec.continual_beginning import begin
 from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.distributed.exchange import require_agreement
 from recbole_peterrec.errors import ConfigError, TrainingError
-from recbole_peterrec.lessons import (
+from recbole_peterrec.nn.digest import tensors_digest
+from recbole_peterrec.results import write_results
+from recbole_peterrec.runs.beginning import begin
+from recbole_peterrec.runs.capacity import capacity_table, plan_capacity
+from recbole_peterrec.runs.lessons import (
     Learned,
     Lesson,
     rows_digest,
     source_lesson,
     task_lesson,
 )
-from recbole_peterrec.nn.digest import tensors_digest
-from recbole_peterrec.pruning import prune_and_retrain
-from recbole_peterrec.results import write_results
-from recbole_peterrec.runlog import RunLog
-from recbole_peterrec.saved_learner import save_learned_task, save_learner
-from recbole_peterrec.saved_model import PRETRAINING
-from recbole_peterrec.source_stage import SourceStage
-from recbole_peterrec.task_stage import TaskStage
+from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.prune_ratios import AUTO, require_retraining
+from recbole_peterrec.runs.pruning import prune_and_retrain
+from recbole_peterrec.runs.source_stage import SourceStage
+from recbole_peterrec.runs.task_stage import TaskStage
+from recbole_peterrec.runs.training import Outcome
+from recbole_peterrec.runs.unread import TUNING_KEYS, tell_unread
+from recbole_peterrec.stored.learner import save_learned_task, save_learner
+from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.tasks import Task, read_tasks
-from recbole_peterrec.training import Outcome
-from recbole_peterrec.unread import TUNING_KEYS, tell_unread
 
 
 class ContinualRun:

@@ -10,8 +10,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from recbole_peterrec.device import gpu_numbers
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.settings.device import gpu_numbers
 
 _NUMBER = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
 _INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")

@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbole_peterrec.checks import check_values
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.learner import Learner
-from recbole_peterrec.saved_header import (
+from recbole_peterrec.runs.source_stage import SourceStage
+from recbole_peterrec.settings.checks import check_values
+from recbole_peterrec.stored.header import (
     require_fit,
     require_pretrained,
     require_record,
 )
-from recbole_peterrec.saved_learner import open_learner, open_network
-from recbole_peterrec.saved_model import load_backbone
-from recbole_peterrec.source_stage import SourceStage
+from recbole_peterrec.stored.learner import open_learner, open_network
+from recbole_peterrec.stored.networks import load_backbone
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.digest import tensors_digest
 from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.registry import model_class
-from recbole_peterrec.saved_header import (
+from recbole_peterrec.stored.header import (
     FORMAT,
     read_header,
     require_fit,

@@ -17,7 +17,7 @@ from recbole_peterrec.checkpoint import TRAINING, load_json, save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import ConfigError, WriteError
-from recbole_peterrec.given import GIVEN
+from recbole_peterrec.settings.given import GIVEN
 
 try:
     import fcntl

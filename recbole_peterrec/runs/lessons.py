@@ -14,11 +14,11 @@ from torch import nn
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.nn.encoder import Encoder
-from recbole_peterrec.runlog import RunLog
-from recbole_peterrec.saved_model import PRETRAINING
-from recbole_peterrec.source_stage import SourceStage
-from recbole_peterrec.task_stage import TaskStage
-from recbole_peterrec.training import Outcome
+from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.source_stage import SourceStage
+from recbole_peterrec.runs.task_stage import TaskStage
+from recbole_peterrec.runs.training import Outcome
+from recbole_peterrec.stored.networks import PRETRAINING
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ from recbole_peterrec.data.vocabulary import describe
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.digest import tensors_digest
 from recbole_peterrec.results import write_results
-from recbole_peterrec.runlog import RunLog
-from recbole_peterrec.saved_model import PRETRAINING, load_backbone
-from recbole_peterrec.sequential_run import write_backbone
-from recbole_peterrec.source_stage import SourceStage
-from recbole_peterrec.task_stage import JoinedSource, TaskStage
+from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.sequential import write_backbone
+from recbole_peterrec.runs.source_stage import SourceStage
+from recbole_peterrec.runs.task_stage import JoinedSource, TaskStage
+from recbole_peterrec.runs.unread import PRUNING_KEYS, tell_unread, tuned_without
+from recbole_peterrec.stored.networks import PRETRAINING, load_backbone
 from recbole_peterrec.tasks import Task, read_tasks
-from recbole_peterrec.unread import PRUNING_KEYS, tell_unread, tuned_without
 
 
 class TransferRun:

@@ -20,8 +20,8 @@ from recbole_peterrec.checkpoint import (
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
-from recbole_peterrec.saved_header import FORMAT, read_header
-from recbole_peterrec.saved_model import (
+from recbole_peterrec.stored.header import FORMAT, read_header
+from recbole_peterrec.stored.networks import (
     NEXT_ITEM_HEAD,
     OWNERSHIP,
     described_encoder,

@@ -7,10 +7,15 @@ import dataclasses
 import logging
 from typing import Any
 
-from recbole_peterrec.capacity import AUTO, AUTO_RATIOS, ratios, retraining_epochs
-from recbole_peterrec.lessons import Lesson
 from recbole_peterrec.model.learner import Learner
-from recbole_peterrec.training import Outcome
+from recbole_peterrec.runs.lessons import Lesson
+from recbole_peterrec.runs.prune_ratios import (
+    AUTO,
+    AUTO_RATIOS,
+    ratios,
+    retraining_epochs,
+)
+from recbole_peterrec.runs.training import Outcome
 
 
 def prune_and_retrain(

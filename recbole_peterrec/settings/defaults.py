@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.eval_checks import check_eval_args
+from recbole_peterrec.settings.eval_checks import check_eval_args
 
 
 def merged_eval_args(defaults: dict[str, Any], given: Any) -> dict[str, Any]:

@@ -12,16 +12,17 @@ from recbole_peterrec.model.nextitnet_ar import NextItNetAR
 from recbole_peterrec.model.task_network import tuned_network
 from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
-from recbole_peterrec.saved_learner import open_learner, save_learner
-from recbole_peterrec.saved_model import (
+from recbole_peterrec.stored.learner import open_learner, save_learner
+from recbole_peterrec.stored.networks import (
     open_backbone,
     open_next_item,
     open_task,
     save_backbone,
     save_task,
 )
-from tests.model import test_learner as lives
-from tests.model.test_task_network import BASE
+from tests.model.lives import encoder as fresh_encoder
+from tests.model.lives import live
+from tests.toy import TUNING
 
 TRAINED = {"valid": {}, "test": {}, "epochs": 1}
 
@@ -31,7 +32,7 @@ TRAINED = {"valid": {}, "test": {}, "epochs": 1}
 )
 def test_weights_of_another_task_are_refused(tmp_path, change):
     encoder = DilatedEncoder(DilatedArchitecture(20, 8, 3, (1, 4), True, "post"))
-    tuning = Tuning.of(BASE)
+    tuning = Tuning.of(TUNING)
     network = tuned_network(encoder, tuning, 2)
     save_task(tmp_path, "t", network, tuning, {"labels": ["a", "b"], "max_length": 5})
     open_task(tmp_path, "t", encoder)
@@ -64,8 +65,8 @@ def test_next_items_are_those_of_the_model_that_was_saved(toy_config, tmp_path, 
 
 
 def test_weights_of_a_task_that_is_not_told_of_are_refused(tmp_path):
-    learner = Learner(lives.encoder())
-    lives.live(learner, [("adam", 0.5, False)])
+    learner = Learner(fresh_encoder())
+    live(learner, [("adam", 0.5, False)])
     save_learner(tmp_path, "NextItNetAR", learner, {}, TRAINED, 9)
     open_learner(tmp_path)
     file = tmp_path / "ownership.safetensors"

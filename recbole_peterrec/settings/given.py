@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.literals import plain
+from recbole_peterrec.settings.literals import plain
 
 GIVEN = "given"  # the key that tells it
 KEYS, DIGEST = "keys", "digest_of_all_else"

@@ -1,0 +1,1 @@
+"""Kinds of runs, and the stages that they are made of."""

@@ -1,0 +1,1 @@
+"""What runs leave of their networks: written, and read again without running code."""
