@@ -68,6 +68,10 @@ class SequenceDataset(WholeSource, SequentialDataset):
         pads_to_longest: whether rows are as long as the longest of those that are asked for, which
             is cheaper, or ``MAX_ITEM_LIST_LENGTH``: RecBole's own loaders join rows.
         sequences: all interactions; where RecBole loads, None until :meth:`build`.
+
+    Raises:
+        ConfigError: names of a row that are not apart, or ``benchmark_filename``.
+        DataError: file or column missing, or nothing left by the filters.
     """
 
     pads_to_longest = False

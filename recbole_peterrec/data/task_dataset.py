@@ -210,7 +210,11 @@ class TaskDataset(Dataset):
         self.field2type[self.iid_field] = FeatureType.TOKEN
 
     def build(self) -> list[TaskDataset]:
-        """RecBole's split; the same for a seed, whatever was drawn before."""
+        """RecBole's split; the same for a seed, whatever was drawn before.
+
+        Raises:
+            DataError: a part without instances.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.config["seed"])
             parts = super().build()

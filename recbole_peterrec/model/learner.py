@@ -121,6 +121,9 @@ class Learner:
 
         What the pruned task trained since is lost; heads are the caller's. Only to prune anew: what
         the first task trains beside owned weights stays as it is.
+
+        Raises:
+            OwnershipError: no task is in training.
         """
         number = self.number(self._in_training())
         self.encoder.load_state_dict(self._norms_before, strict=False)
@@ -134,6 +137,9 @@ class Learner:
 
         Args:
             head: its classification layer, frozen too.
+
+        Raises:
+            OwnershipError: no task is in training.
         """
         task = self._in_training()
         for name in self._modules:

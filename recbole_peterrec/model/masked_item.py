@@ -13,6 +13,9 @@ class MaskedItemBackbone(Backbone):
     """Learns and is read as PeterRec's Eq. 2 has it.
 
     Key ``mask_ratio``: share of each sequence's items that are hidden and predicted (0.3).
+
+    Raises:
+        ConfigError: a share that is not between 0 and 1.
     """
 
     def __init__(self, config, dataset) -> None:

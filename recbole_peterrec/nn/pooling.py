@@ -22,7 +22,8 @@ def check_pooling(pooling: str, causal: bool) -> None:
     if causal and pooling in ("tcl_start", "tcl_both"):
         raise ValueError(
             f"pooling {pooling} reads a [TCL] at the start, which carries no information: a causal "
-            f"convolution at the first position has seen no item (PeterRec, Fig. 2b); {instead}"
+            f"convolution at the first position has seen no item (PeterRec, Fig. 2b); {instead}, or "
+            f"tcl_both with a non-causal backbone"
         )
     if pooling == "tcl_start":
         raise ValueError(

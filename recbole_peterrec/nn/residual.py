@@ -47,6 +47,9 @@ class Unit(nn.Module):
 
     ``norm="post"``: conv - LayerNorm - ReLU (PeterRec, Eq. 4); ``norm="pre"``: LayerNorm - ReLU -
     conv (Conure, section 3.2).
+
+    Raises:
+        ValueError: another norm.
     """
 
     def __init__(self, conv: DilatedConv, channels: int, norm: str) -> None:

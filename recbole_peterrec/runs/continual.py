@@ -89,7 +89,11 @@ class ContinualRun:
     def execute(
         self, run_dir: Path, log: RunLog, results: dict, histories: dict
     ) -> None:
-        """Learn, save after each task, and at the end test every task again."""
+        """Learn, save after each task, and at the end test every task again.
+
+        Raises:
+            TrainingError: an earlier task computes something else than when it was kept.
+        """
         self.histories = histories
         for line in self.scarce:
             logging.getLogger().warning(line)

@@ -36,6 +36,9 @@ def parse_literal(text: str) -> Any:
     """The Python literal, boolean word or yaml mapping that a flag's text stands for.
 
     Unlike RecBole's ``eval``, nothing is ever executed; what is no literal stays text.
+
+    Raises:
+        ConfigError: a mapping, or a list of them, that is no yaml.
     """
     try:
         return ast.literal_eval(text)

@@ -39,6 +39,9 @@ def require_pretrained(run_dir: Path, pretrain: dict[str, Any]) -> None:
 
     Metrics of a split without rows are missing; with neither metrics nor epochs, the weights are
     random.
+
+    Raises:
+        CheckpointError: it is such a record.
     """
     splits = [pretrain.get(split) for split in ("valid", "test")]
     usable = all(
