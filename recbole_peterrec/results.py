@@ -102,7 +102,7 @@ def write_results(
 
     Args:
         run_dir: where.
-        results: of the run, as README's "What a run leaves" tells them.
+        results: of the run, as README's "What a run leaves" has them.
         histories: validated epochs of each stage, in order.
     """
     save_json(run_dir / "results.json", results)

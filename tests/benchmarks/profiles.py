@@ -8,6 +8,7 @@ its L2, learn from the same splits.
 
     python tests/benchmarks/profiles.py
     python tests/benchmarks/profiles.py --strategies PeterRec FineAll --splits 3
+    python tests/benchmarks/profiles.py --strategies --random_channels 256 512 1024
 """
 
 from __future__ import annotations
@@ -29,47 +30,76 @@ from recbole_peterrec.tasks import read_tasks
 
 PRETRAIN_EPOCHS = 8  # as in PeterRec.yaml
 MAJORITY = "LabelCS"
+CHANNELS_C = (
+    3  # of regressions on random channels; the best of 1, 3, 10 on other splits
+)
 
 
 def regression_accuracy(
-    dataset: str, seed: int, inverse_strengths: Sequence[float]
+    dataset: str, seed: int, inverse_strengths: Sequence[float], widths: Sequence[int]
 ) -> dict[str, dict[str, float]]:
-    """Test accuracy of logistic regressions on the 0/1 bag of source items, task by task."""
+    """Test accuracy of logistic regressions on each user's source items, task by task.
+
+    Args:
+        dataset: source and profiles.
+        seed: of the split.
+        inverse_strengths: C of the regressions on the 0/1 bag.
+        widths: channels of regressions on the mean of the items' vectors, drawn at random once and
+            for all: what a frozen embedding of that width that was never trained keeps of the bag.
+    """
     config = Config("PeterRec", dataset, config_dict={"seed": seed})
     source = SequenceDataset(config)
     source.build()
     users, items = source.interactions()
     bags = np.zeros((source.user_num, source.item_num), dtype=np.float32)
     bags[users, items] = 1
-    accuracy: dict[str, dict[str, float]] = {}
+    regressions = {
+        f"LogisticRegression, C {c}": (bags, LogisticRegression(C=c, max_iter=2000))
+        for c in inverse_strengths
+    }
+    for width in widths:
+        regressions[f"LogisticRegression, {width} random channels"] = (
+            _random_channels(bags, width),
+            LogisticRegression(C=CHANNELS_C, max_iter=2000),
+        )
+    accuracy: dict[str, dict[str, float]] = {name: {} for name in regressions}
     for task in read_tasks(config):
         data = TaskDataset(task.config, source)
         train, _, test = data.build()
         rows = [
             (
-                bags[data.source_user[part.inter_feat[data.uid_field]].numpy()],
+                data.source_user[part.inter_feat[data.uid_field]].numpy(),
                 part.inter_feat[data.iid_field].numpy(),
             )
             for part in (train, test)
         ]
-        for c in inverse_strengths:
-            model = LogisticRegression(C=c, max_iter=2000).fit(*rows[0])
-            found = accuracy.setdefault(f"LogisticRegression, C {c}", {})
-            found[task.name] = float(model.score(*rows[1]))
+        for name, (features, model) in regressions.items():
+            (learned, labels), (tested, truth) = rows
+            model.fit(features[learned], labels)
+            accuracy[name][task.name] = float(model.score(features[tested], truth))
     return accuracy
+
+
+def _random_channels(bags: np.ndarray, width: int) -> np.ndarray:
+    """``[users, width]`` means of random item vectors, about 0 and of mean square length 1."""
+    vectors = np.random.default_rng(0).normal(size=(bags.shape[1], width))
+    means = bags / bags.sum(axis=1, keepdims=True).clip(min=1) @ vectors
+    means -= means[1:].mean(axis=0)  # user 0 is padding
+    return means / np.sqrt((means[1:] ** 2).sum(axis=1).mean())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--strategies",
-        nargs="+",
+        nargs="*",
         default=["PeterRec", "FineAll", "FineLast", "FineCLS", "PeterZero", "FineZero"],
     )
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--first", type=int, default=0, help="seed of the first split")
     parser.add_argument("--dataset", default="ml-100k")
     parser.add_argument("--regression_c", nargs="+", type=float, default=[0.01, 0.03])
+    parser.add_argument("--random_channels", nargs="+", type=int, default=[])
     parser.add_argument(
         "--backbone", help="run directory of a saved backbone; default: pretrain one"
     )
@@ -82,10 +112,15 @@ def main() -> None:
     scores: dict[str, dict[str, list[float]]] = {MAJORITY: {}}
     seconds: dict[str, list[float]] = {}
     for seed in seeds:
-        found = regression_accuracy(args.dataset, seed, args.regression_c)
+        found = regression_accuracy(
+            args.dataset, seed, args.regression_c, args.random_channels
+        )
         for regression, tasks in found.items():
             for task, value in tasks.items():
                 scores.setdefault(regression, {}).setdefault(task, []).append(value)
+    if not args.strategies:
+        report(args.out, scores, seconds, args)
+        return
     pretrained = (
         args.backbone
         or run(
@@ -114,6 +149,8 @@ def report(out: Path, scores: dict, seconds: dict, args: argparse.Namespace) -> 
     """Mean and standard error over the splits of what has been measured so far."""
     rows = []
     for strategy, tasks in scores.items():
+        if not tasks:  # majorities come with the first strategy
+            continue
         row = {"strategy": strategy}
         for task, values in tasks.items():
             row[task] = mean_and_error(values, 3)
@@ -126,6 +163,8 @@ def report(out: Path, scores: dict, seconds: dict, args: argparse.Namespace) -> 
         f"the users; {machine()}"
     )
     write_report(out, rows, caption)
+    if not args.strategies:
+        return
     first = args.strategies[0]
     paired = [
         {"difference": f"{first} - {other}", **_differences(scores[first], tasks)}

@@ -1,6 +1,6 @@
 """Measure the project's speed and memory against its targets, and write a report.
 
-    python tests/benchmarks/run.py              # all rows, about five minutes
+    python tests/benchmarks/run.py              # all rows, about six minutes
     python tests/benchmarks/run.py block exact  # some of them
     python tests/benchmarks/run.py best         # 45 minutes, so only when it is named
     python tests/benchmarks/run.py compile      # what compile: true gains, minutes
