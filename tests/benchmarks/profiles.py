@@ -2,9 +2,10 @@
 
 A second table has the differences of the first strategy to each other one on the same splits.
 
-One backbone is pretrained on all users' interactions but their last two, which validate and test it
-(no label is used), saved, and given to every strategy on every split; tasks read whole histories. Logistic regressions on each user's bag of items, one for each strength of
-its L2, learn from the same splits.
+Backbones of several seeds are pretrained on all users' interactions but their last two, which
+validate and test them (no label is used), saved, and given to every strategy, splits taking them in
+turn: what one backbone happens to be is an error that its splits share. Logistic regressions on each
+user's bag of items, one for each strength of its L2, learn from the same splits.
 
     python tests/benchmarks/profiles.py
     python tests/benchmarks/profiles.py --strategies PeterRec FineAll --splits 3
@@ -29,6 +30,7 @@ from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.tasks import read_tasks
 
 PRETRAIN_EPOCHS = 8  # as in PeterRec.yaml
+FIRST_SEED = 2020  # of the backbones
 MAJORITY = "LabelCS"
 CHANNELS_C = (
     3  # of regressions on random channels; the best of 1, 3, 10 on other splits
@@ -101,7 +103,13 @@ def main() -> None:
     parser.add_argument("--regression_c", nargs="+", type=float, default=[0.01, 0.03])
     parser.add_argument("--random_channels", nargs="+", type=int, default=[])
     parser.add_argument(
-        "--backbone", help="run directory of a saved backbone; default: pretrain one"
+        "--backbones", type=int, default=5, help="that are pretrained, by number"
+    )
+    parser.add_argument(
+        "--backbone",
+        nargs="+",
+        default=[],
+        help="run directories of saved ones instead",
     )
     parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/profiles"))
     args = parser.parse_args()
@@ -121,18 +129,20 @@ def main() -> None:
     if not args.strategies:
         report(args.out, scores, seconds, args)
         return
-    pretrained = (
-        args.backbone
-        or run(
-            "NextItNetAR", args.dataset, config_dict=quiet | {"epochs": PRETRAIN_EPOCHS}
+    pretrained = args.backbone or [
+        run(
+            "NextItNetAR",
+            args.dataset,
+            config_dict=quiet | {"epochs": PRETRAIN_EPOCHS, "seed": FIRST_SEED + i},
         )["run_dir"]
-    )
+        for i in range(args.backbones)
+    ]
     for strategy in args.strategies:
         scores[strategy] = {}
         for seed in seeds:
             settings = quiet | {"seed": seed}
             if not strategy.endswith("Zero"):
-                settings["pretrained_path"] = pretrained
+                settings["pretrained_path"] = pretrained[seed % len(pretrained)]
             tasks = run(strategy, args.dataset, config_dict=settings)["results"][
                 "tasks"
             ]
