@@ -431,3 +431,12 @@ def test_a_tasks_network_is_let_go_before_the_next_is_saved(run, monkeypatch, mo
     monkeypatch.setattr(TaskStage, "save", watched)
     run(model, tasks=[GENDER, AGE, {**AGE, "name": "again"}])
     assert alive == [0, 0, 0]
+
+
+def test_a_backbone_that_was_handed_on_tells_of_its_own_pretraining(run, first):
+    second = run(tasks=[AGE], pretrained_path=first["run_dir"], MAX_ITEM_LIST_LENGTH=5)
+    told, expected = (
+        json.loads(file_of(outcome, "backbone.json")) for outcome in (second, first)
+    )
+    assert told["pretrain"] == expected["pretrain"]
+    assert told["max_length"] == expected["max_length"] == 10

@@ -4,7 +4,7 @@ import pytest
 
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.tasks import read_tasks
-from tests.toy import TASKS
+from tests.toy import TARGET, TASKS
 
 
 def test_a_task_s_own_bound_of_epochs_wins(toy_config):
@@ -28,3 +28,25 @@ def test_keys_of_the_network_are_no_task_s(toy_config, key):
     config = toy_config("PeterRec", tasks=[{**TASKS[0], key: toy_config()[key]}])
     with pytest.raises(ConfigError, match=f"task 'gender': {key} is a key of the run"):
         read_tasks(config)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("topk", [3, 5]),
+        ("metrics", ["MRR", "NDCG"]),
+        ("user_inter_num_interval", "[2,inf)"),
+        ("item_inter_num_interval", "[2,inf)"),
+        ("val_interval", {"rating": "[2,5]"}),
+        ("train_neg_sample_args", None),
+    ],
+)
+def test_what_a_source_is_measured_by_and_made_of_is_not_its_tasks(
+    toy_config, key, value
+):
+    plain = toy_config("PeterRec", tasks=[TARGET])
+    changed = toy_config("PeterRec", tasks=[TARGET], **{key: value})
+    assert key in changed.given
+    (expected,), (task,) = read_tasks(plain), read_tasks(changed)
+    assert task.config[key] == expected.config[key]
+    assert task.config["repeatable"] is False

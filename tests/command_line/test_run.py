@@ -101,3 +101,26 @@ def test_log_file_holds_config_and_results_without_colour_codes(run_dir):
     for stage in STAGES:
         assert f"{stage} test result" in log
     assert "embedding_size" in log
+
+
+def test_a_row_of_the_table_has_the_figures_of_results_json(run_dir):
+    results = json.loads((run_dir / "results.json").read_text())
+    lines = (run_dir / "results.md").read_text().splitlines()
+    table = [[c.strip() for c in x.split("|")[1:-1]] for x in lines if x[:1] == "|"]
+    rows = {row[0]: dict(zip(table[0], row, strict=True)) for row in table[2:]}
+    for name, record in (
+        ("pretraining", results["pretrain"]),
+        *results["tasks"].items(),
+    ):
+        row = rows[name]
+        for split in ("valid", "test"):
+            told = dict(part.split() for part in row[split].split(", "))
+            assert told == {k: f"{v:.4f}" for k, v in record[split].items()}
+        assert row["trained parameters"] == f"{record['trainable_parameters']:,}"
+        assert row["epochs"] == str(record["epochs"])
+        if name == "pretraining":
+            continue
+        sizes = (str(record["instances"][s]) for s in ("train", "valid", "test"))
+        assert row["train/valid/test"] == "/".join(sizes)
+        share = record["trainable_parameters"] / record["total_parameters"]
+        assert row["of full tuning"] == f"{share:.2%}"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +21,10 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.model.learner import Learner
+from recbole_peterrec.runs import continual
+from recbole_peterrec.runs.continual import ContinualRun
+from recbole_peterrec.runs.task_stage import TaskStage
+from recbole_peterrec.runs.training import Outcome
 from recbole_peterrec.tasks import read_tasks
 from tests.conure.case import GENDER, HISTORIES, keys, learn, results
 from tests.toy import command_line, toy_flags
@@ -232,3 +238,48 @@ def test_serving_a_learner_shares_nothing_with_other_threads(learner, monkeypatc
     assert torch.equal(model.scores("buy", HISTORIES), expected)
     assert model.scores("gender", HISTORIES).shape == (3, 2)
     assert torch.equal(model.scores("buy", HISTORIES), expected)
+
+
+def test_a_record_counts_what_is_trained_before_pruning_and_what_is_kept(learner):
+    owners = load_tensors(learner / "ownership.safetensors").values()
+    told = results(learner)
+    records = [told["pretrain"], *told["tasks"].values()]
+    for number, record in enumerate(records, 1):
+        kept = sum(int((owner == number).sum()) for owner in owners)
+        assert record["kept_parameters"] == kept
+    for number, record in enumerate(records[1:], 2):
+        free = sum(int(((owner == 0) | (owner >= number)).sum()) for owner in owners)
+        head = record["labels"] * (8 + 1)
+        assert record["trainable_parameters"] == free + head
+
+
+def test_a_record_has_the_figures_before_pruning_beside_those_after():
+    learned = SimpleNamespace(kept_weights=lambda name: 9, capacity_free=lambda: 0.5)
+    before = Outcome({"hit@1": 0.1}, {"hit@1": 0.2}, epochs=3, seconds=4.0)
+    after = Outcome({"hit@1": 0.3}, {"hit@1": 0.4}, epochs=5, seconds=6.0)
+    run_ = SimpleNamespace(learner=learned)
+    record = ContinualRun._continual_record(run_, "gender", before, after, 0.7)
+    assert record["before_pruning"] == {"valid": {"hit@1": 0.1}, "test": {"hit@1": 0.2}}
+    assert (record["valid"], record["test"]) == ({"hit@1": 0.3}, {"hit@1": 0.4})
+    assert (record["epochs"], record["seconds"]) == (8, 10.0)
+
+
+def test_rows_that_change_behind_the_learner_stop_the_run(
+    folder, tmp_path, monkeypatch
+):
+    """Something that no fingerprint of weights tells of."""
+    digests = map(str, itertools.count())
+    monkeypatch.setattr(continual, "rows_digest", lambda lesson: next(digests))
+    with pytest.raises(TrainingError, match="task 'pretraining' has changed"):
+        learn(folder, tmp_path / "run", tasks=[GENDER])
+
+
+def test_metrics_that_are_others_after_all_stop_the_run(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(TaskStage, "test", lambda self: {"hit@1": 2.0})
+    with pytest.raises(TrainingError, match="'gender': its test metrics were"):
+        learn(folder, tmp_path / "run", tasks=[GENDER])
+
+
+def test_retraining_has_a_bound_of_epochs_of_its_own(folder, tmp_path):
+    told = learn(folder, tmp_path / "run", epochs=1, retrain_epochs=3, tasks=[])
+    assert told["results"]["pretrain"]["epochs"] == 1 + 3

@@ -368,3 +368,17 @@ def test_all_is_on_the_disk_before_the_folder_has_its_name(source, root, monkeyp
         *(f"{name}.npy" for name in cache.NAMES),
     }
     assert calls[made + 1 :] == [("sync", root.name)]
+
+
+def test_a_file_that_is_written_over_with_as_many_bytes_is_refused(
+    source, root, monkeypatch
+):
+    read = pd.read_csv
+
+    def meanwhile(*args, **kwargs):
+        yield from read(*args, **kwargs)
+        source.write_text(source.read_text().replace("\ti7\t", "\tj7\t"))
+
+    monkeypatch.setattr(columnar.pd, "read_csv", meanwhile)
+    with pytest.raises(DataError, match="was changed while it was read"):
+        cached_sequences(root, selection(source))

@@ -295,3 +295,38 @@ def test_columns_that_are_normalized_alone_are_those_of_recbole(tmp_path, column
     ours = SequenceDataset(config(tmp_path, cache=0, **keys))
     assert list((tmp_path / "saved" / "cache").glob("odd-*"))
     assert_same_arrays(ours, theirs)
+
+
+@pytest.mark.parametrize("kept", ["first", "last", False])
+def test_duplicates_are_dropped_before_values_are_looked_at(tmp_path, kept):
+    rows = [("u", "x", "i0", 1, 0), ("u", "x", "i0", 5, 1), ("u", "x", "i1", 5, 2)]
+    write(
+        tmp_path,
+        [*rows, ("u", "x", "i1", 1, 3), ("u", "x", "i2", 5, 4), ("u", "x", "i3", 5, 5)],
+    )
+    keys = {"rm_dup_inter": kept, "val_interval": {"rating": "[4,5]"}}
+    theirs = SequenceDataset(config(tmp_path, **keys))
+    theirs.build()
+    ours = SequenceDataset(config(tmp_path, cache=0, **keys))
+    assert_same_arrays(ours, theirs)
+    assert len(ours.sequences) == (2 if kept is False else 3)
+
+
+@pytest.mark.parametrize("source", ["user", "item"])
+def test_a_file_of_users_or_items_is_left_to_recbole(tmp_path, source):
+    """Who or what is not in it has no interaction."""
+    write(tmp_path, [(f"u{n % 2}", "x", f"i{n // 2}", 1, n) for n in range(12)])
+    known = [("u1",)] if source == "user" else [("i1",), ("i4",)]
+    write_table(tmp_path / "odd" / f"odd.{source}", (f"{source}_id:token",), known)
+    columns = {"inter": FIELDS, source: [f"{source}_id"]}
+    dataset = SequenceDataset(config(tmp_path, cache=0, load_col=columns))
+    dataset.build()
+    assert len(dataset.sequences) == (6 if source == "user" else 4)
+
+
+@pytest.mark.parametrize("cache", [0, None])
+def test_two_ways_to_normalize_are_refused_as_by_recbole(tmp_path, cache):
+    write(tmp_path, [("u", "x", f"i{n}", 1, n) for n in range(5)])
+    keys = {"normalize_field": ["timestamp"], "normalize_all": True}
+    with pytest.raises(DataError, match="ormalize_field and normalize_all"):
+        SequenceDataset(config(tmp_path, cache=cache, **keys))

@@ -60,3 +60,13 @@ def test_columns_of_users_and_items_are_of_the_data(toy_config, tmp_path, kind):
         dataset = SequentialDataset(config)
         digests.append(data_digest(dataset, make_loaders(config, dataset)))
     assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize("phase", [1, 2])
+def test_candidates_of_each_split_are_of_the_data(toy_config, phase):
+    config = toy_config(eval_args={"mode": "uni5"})
+    dataset = SequenceDataset(config)
+    loaders = make_loaders(config, dataset)
+    before = data_digest(dataset, loaders)
+    loaders[phase].candidates[-1, -1] += 1
+    assert data_digest(dataset, loaders) != before

@@ -70,3 +70,11 @@ def test_the_loader_draws_popular_negatives_more_often(loaders):
     drawn = torch.cat([batch["neg_item_id"] for _ in range(20) for batch in loaders[0]])
     uniform = 5 / (train.item_num - 1)
     assert np.isin(drawn.numpy(), popular).mean() > 1.3 * uniform
+
+
+def test_ranks_in_training_are_those_of_the_training_split(loaders):
+    train = loaders[0]._dataset
+    items = train.inter_feat["item_id"].numpy()
+    counts = np.bincount(items, minlength=train.item_num)[1:]
+    ranked = 1 + np.argsort(-counts, kind="stable")
+    assert loaders[0]._sampler.by_rank.tolist() == ranked.tolist()

@@ -294,3 +294,19 @@ def test_rows_do_not_depend_on_columns_that_no_model_reads(toy_config, unused):
         rows, others = part[:].interaction, same[:].interaction
         assert rows.keys() == others.keys()
         assert all(torch.equal(rows[key], others[key]) for key in rows)
+
+
+def test_training_windows_are_in_the_order_of_users():
+    rows = [[(1, 0), (2, 1)], [(3, 0), (4, 1), (5, 2)], [(6, 0), (7, 1)]]
+    found = held_out_users(
+        flat(rows), np.array([3, 1]), np.array([2]), np.array([], int)
+    )
+    assert found.users.tolist() == [1, 3] and found.stop.tolist() == [2, 7]
+
+
+def test_a_part_of_an_item_is_not_repeated(uneven_config):
+    train = SequenceDataset(uneven_config(window_overlap=0.19)).build()[0]
+    rows = train.inter_feat
+    before = rows["item_length"] - rows[TARGETS]
+    later = before[rows["user_id"] == rows["user_id"].max()][1:]
+    assert later.tolist() == [1 + int(0.19 * LENGTH)] * len(later)

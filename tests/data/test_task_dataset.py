@@ -320,3 +320,23 @@ def test_items_are_counted_by_the_instances_that_the_task_has(task, tmp_path):
 )
 def test_what_is_made_of_the_sources_columns_is_not_made_of_a_tasks(task, key, value):
     assert task(TASKS[0], **{key: value}).labels == ["F", "M"]
+
+
+def users_of(part):
+    return part.id2token("user_id", part.inter_feat["user_id"]).tolist()
+
+
+def test_another_seed_makes_another_split(task):
+    parts = [task(TASKS[0], seed=seed).build() for seed in (1, 2)]
+    tested = [set(users_of(part[2])) for part in parts]
+    assert tested[0] != tested[1]
+
+
+def test_histories_are_told_with_the_lengths_of_their_own_users(task, tmp_path):
+    toy = [(f"u{i}", f"i{n}", 5, n) for i in range(20) for n in range(i + 2)]
+    write_table(tmp_path / "data" / "toy" / "toy.inter", INTER, toy)
+    users = [(f"u{i}", 30, "FM"[i % 2]) for i in reversed(range(20))]
+    write_table(tmp_path / "data" / "toy" / "toy.user", USER, users)
+    train = task(TASKS[0]).build()[0]
+    expected = [int(user[1:]) + 2 for user in users_of(train)]
+    assert train.lengths().tolist() == expected

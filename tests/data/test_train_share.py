@@ -155,3 +155,19 @@ def test_which_instances_are_learned_depends_on_the_seed(loaders_of):
         learned = instances(loaders_of(TARGET, seed=seed, train_share=0.3)[0])
         places.append([whole.index(row) for row in learned])
     assert places[0] != places[1]
+
+
+def test_an_instance_that_a_share_leaves_out_is_of_the_data(toy_config):
+    config = toy_config("PeterRec", tasks=[{**TARGET, "train_share": 0.2}])
+    source = SequenceDataset(config)
+    source.build()
+    (task,) = read_tasks(config)
+    dataset = TaskDataset(task.config, source)
+    loaders = make_loaders(task.config, dataset)
+    before = data_digest(dataset, loaders)
+    read = {pair for loader in loaders for pair in instances(loader)}
+    rows = dataset.inter_feat
+    pairs = list(zip(rows["user_id"].tolist(), rows["item_id"].tolist(), strict=True))
+    (dropped, *_) = [row for row, pair in enumerate(pairs) if pair not in read]
+    rows["item_id"][dropped] = 1 + rows["item_id"][dropped] % (dataset.item_num - 1)
+    assert data_digest(dataset, loaders) != before

@@ -173,3 +173,18 @@ def test_a_fingerprint_is_of_the_head_too():
         before = learner.fingerprint("t0")
         getattr(learner.heads["t0"], part).data.view(-1)[-1] += 1e-6
         assert learner.fingerprint("t0") != before
+
+
+def test_the_fingerprint_of_a_life_is_of_owners_values_and_tasks():
+    learner = Learner(encoder())
+    live(learner, [("adam", 0.5, False)])
+    seen = {learner.life_fingerprint()}
+    name = learner.weights[0]
+    learner.owned(name).owner.view(-1)[0] = 2
+    seen.add(learner.life_fingerprint())
+    learner.stored(name).data.view(-1)[0] += 1
+    seen.add(learner.life_fingerprint())
+    learner.heads["t0"].weight.data.view(-1)[0] += 1
+    learner.fingerprints["t0"] = learner.fingerprint("t0")
+    seen.add(learner.life_fingerprint())
+    assert len(seen) == 4

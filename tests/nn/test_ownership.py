@@ -152,3 +152,13 @@ def test_pruning_what_is_not_trained_is_an_error():
     layer = linear()
     with pytest.raises(OwnershipError, match="being trained"):
         own(layer, "weight").prune(stored(layer), 1, 0.5)
+
+
+def test_a_ratio_s_part_of_an_entry_is_kept():
+    assert [pruned_entries(entries, 0.7) for entries in (1, 2, 4, 9, 11)] == [
+        0,
+        1,
+        2,
+        6,
+        7,
+    ]

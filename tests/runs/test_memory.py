@@ -1,6 +1,7 @@
 """Estimates of memory are near what torch really keeps, never above it, and refuse clearly."""
 
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,17 +10,22 @@ import torch
 from recbole_peterrec import run
 from recbole_peterrec.errors import ConfigError, TrainingError
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
-from recbole_peterrec.runs import memory
+from recbole_peterrec.runs import memory, task_stage
+from recbole_peterrec.runs.continual import ContinualRun
 from recbole_peterrec.runs.memory import (
     Need,
     available_memory,
     evaluation_needs,
     out_of_memory,
     require_memory,
+    require_stage,
     trained_copies,
     training_needs,
 )
-from tests.toy import command_line, settings, toy_flags, write_config, write_toy
+from recbole_peterrec.runs.source_stage import SourceStage
+from recbole_peterrec.runs.training import largest_splits
+from recbole_peterrec.runs.transfer import TransferRun
+from tests.toy import TASKS, command_line, settings, toy_flags, write_config, write_toy
 
 ROWS, LENGTH, WIDTH = 6, 40, 16
 
@@ -167,3 +173,69 @@ def test_running_out_of_memory_is_one_clear_line():
         torch.empty(10**15)
     with pytest.raises(RuntimeError, match="size"), out_of_memory("gender"):
         torch.ones(2) @ torch.ones(3)
+
+
+def test_processes_of_a_machine_share_what_is_free(monkeypatch):
+    free, member = SimpleNamespace(available=1000), SimpleNamespace(local_size=4)
+    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr(memory.group, "member", lambda: member)
+    assert available_memory(torch.device("cpu")) == 250
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """The needs of each step of each stage that is looked at."""
+    steps = []
+    monkeypatch.setattr(
+        memory, "require_memory", lambda where, needs, *_: steps.append(needs)
+    )
+    return steps
+
+
+@pytest.mark.parametrize(("amp", "steps"), [(None, 2), ("bf16", 1)])
+def test_a_step_counts_no_more_than_it_surely_needs(counted, amp, steps):
+    """No item beyond the longest history, and with amp no float32 activations."""
+    architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), False, "pre")
+    config = {"device": torch.device("cpu"), "MAX_ITEM_LIST_LENGTH": 10, "amp": amp}
+    config |= {"train_batch_size": 4, "eval_batch_size": 4}
+    for length in (10, 1000):
+        lengths = (np.full(9, length), np.full(9, length))
+        require_stage("here", config, architecture, [], *lengths, True, (False, False))
+    assert len(counted) == 2 * steps
+    assert counted[:steps] == counted[steps:]
+
+
+def test_a_causal_source_is_evaluated_at_its_last_positions(toy_config, counted):
+    SourceStage(toy_config())
+    evaluated = [n for needs in counted for n in needs if n.key == "eval_batch_size"]
+    assert [need.what for need in evaluated] == [
+        "activations of 60 evaluated rows of 1 items"
+    ]
+
+
+def test_the_larger_split_of_those_that_are_evaluated_counts():
+    for sizes in ((9, 2, 5), (9, 5, 2)):
+        loaders = [
+            SimpleNamespace(_dataset=SimpleNamespace(inter_feat=range(size)))
+            for size in sizes
+        ]
+        assert [len(split.inter_feat) for split in largest_splits(loaders)] == [9, 5]
+
+
+def test_owned_embeddings_count_as_they_are_made_of_their_owners(toy_config, counted):
+    sizes = []
+    for pruned in (False, True):
+        counted.clear()
+        ContinualRun(toy_config("Conure", tasks=TASKS[:1], prune_embeddings=pruned))
+        sizes.append([n.bytes for n in counted[-1] if n.what.startswith("embeddings")])
+    assert sizes[1][0] - sizes[0][0] == 2 * 4 * 32 * 8  # rows and width of the table
+
+
+def test_vectors_that_are_made_once_are_made_of_few_users_at_once(
+    toy_config, counted, monkeypatch
+):
+    monkeypatch.setattr(task_stage, "USERS_AT_ONCE", 3)
+    keys = {"tasks": [{**TASKS[0], "dropout_prob": 0.0}], "pooling": "mean"}
+    TransferRun(toy_config("FineCLS", **keys))
+    (evaluated,) = [n for n in counted[-1] if n.key == "eval_batch_size"]
+    assert evaluated.what.startswith("activations of 3 evaluated rows")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.settings.given import told_with, what_counts
 from recbole_peterrec.tasks import read_tasks
 from tests.toy import TARGET, write_toy
 
@@ -294,3 +295,12 @@ def test_a_named_strategy_is_what_its_name_says(model, key, value):
 )
 def test_what_a_name_leaves_open_may_be_set(model, key, value):
     assert Config(model, "ml-100k", config_dict={key: value})[key] == value
+
+
+def test_a_value_that_was_changed_by_hand_is_the_one_that_was_given():
+    names = {"model": "PeterRec", "dataset": "toy"}
+    content = told_with({**names, "seed": 1, "epochs": 3}, {"seed": 1})
+    content["seed"] = 2
+    told, own = what_counts(content, names)
+    assert told == {**names, "seed": 2, "epochs": 3}
+    assert own == {"seed": 2}

@@ -175,3 +175,39 @@ def test_a_checkpoint_of_another_model_is_refused(training):
         CheckpointError, match="not written by a training of NextItNetAR"
     ):
         trainer.resume_checkpoint(file)
+
+
+def test_the_seconds_before_a_stop_count(training):
+    def stop(epoch, _):
+        if epoch == 1:
+            raise Stopped
+
+    trainer, (train, valid, _) = training(epochs=2)
+    with contextlib.suppress(Stopped):
+        trainer.fit(train, valid, verbose=False, callback_fn=stop)
+    file = trainer._progress_file
+    save_state(file, {**load_state(file), "seconds": 1000.0})
+    again, (train, valid, _) = training(epochs=2)
+    again.config["resume"] = "yes"
+    again.fit(train, valid, verbose=False)
+    assert again.seconds > 1000
+    assert load_state(file)["seconds"] > 1000  # for the next stop
+
+
+def test_a_validated_epoch_is_told_with_its_own_loss(training):
+    trainer, (train, valid, _) = training(epochs=3)
+    trainer.fit(train, valid, verbose=False)
+    losses = [entry["loss"] for entry in trainer.history]
+    assert losses == [trainer.train_loss_dict[epoch] for epoch in range(3)]
+    assert len(set(losses)) == 3
+
+
+def test_the_best_epoch_s_metrics_come_back(training, monkeypatch):
+    def worse(self, *_, **__):
+        score = 0.5 - 0.1 * self._epoch
+        return score, {"mrr@5": score}
+
+    monkeypatch.setattr(Trainer, "_valid_epoch", worse)
+    trainer, (train, valid, _) = training(epochs=3, stopping_step=5)
+    assert trainer.fit(train, valid, verbose=False) == (0.5, {"mrr@5": 0.5})
+    assert load_state(trainer.saved_model_file)["epoch"] == 0

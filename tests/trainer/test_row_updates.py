@@ -329,3 +329,10 @@ def test_what_rows_cannot_do_is_refused_whoever_asks(optimizer, keys, message):
     table.grad = sparse([0], np.ones((1, 2), np.float32), table.shape)
     with pytest.raises(ConfigError, match=message):
         update_rows(optimizer([table], lr=RATE, **keys)).step()
+
+
+@pytest.mark.parametrize("kind", [torch.optim.AdamW, torch.optim.SGD])
+def test_another_optimiser_than_adam_is_refused(kind):
+    weights = [torch.nn.Parameter(torch.zeros(2, 3))]
+    with pytest.raises(ConfigError, match=f"needs learner adam, not {kind.__name__}"):
+        update_rows(kind(weights, lr=0.1, weight_decay=0.0))

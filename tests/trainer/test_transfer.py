@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from recbole.trainer import Trainer
 
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
@@ -146,3 +147,26 @@ def test_the_joint_loss_weighs_the_source(parts, monkeypatch, rows):
     trainer = MultiTaskTrainer(config, model, backbone, windows)
     tasks, steps = len(loaders[0]), max(len(loaders[0]), len(windows))
     assert trainer._train_epoch(loaders[0], 0) == pytest.approx(tasks + 2.0 * steps)
+
+
+def test_validation_judges_the_average(parts, monkeypatch):
+    config, model, loaders, *_ = parts(weight_average=0.9)
+    trainer, judged, validate = TransferTrainer(config, model), [], Trainer._valid_epoch
+
+    def noted(self, *args, **kwargs):
+        judged.append(model.network.head.weight.clone())
+        return validate(self, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "_valid_epoch", noted)
+    trainer.fit(*loaders[:2], verbose=False)
+    mean = trainer.average.sums[-1] / trainer.average.weight
+    assert torch.equal(judged[-1], mean)
+    assert not torch.equal(trainer.average.trained[-1], mean)
+
+
+@pytest.mark.parametrize("tuning", ["patch", "all", "last", "head"])
+def test_all_that_is_trained_is_averaged(parts, tuning):
+    config, model, *_ = parts(tuning=tuning, weight_average=0.9)
+    trainer = TransferTrainer(config, model)
+    trained = {id(p) for p in model.parameters() if p.requires_grad}
+    assert {id(p) for p in trainer.average.parameters} == trained
