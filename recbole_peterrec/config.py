@@ -100,7 +100,8 @@ class Config(RecBoleConfig):
                 "model": model or _last(sources, "model"),
                 "dataset": dataset or _last(sources, "dataset"),
             }
-            super().__init__(*self._asked.values(), config_file_list, config_dict)
+            names = self._asked["model"], self._asked["dataset"]
+            super().__init__(*names, config_file_list, config_dict)
         self._given_or_default = frozenset(self.final_config_dict)
 
     def _build_yaml_loader(self):

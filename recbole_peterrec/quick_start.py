@@ -54,8 +54,8 @@ def run(
 
     Args:
         model: ``PeterRec`` or a strategy of it (``FineAll``, ...), a backbone (``NextItNetAR``,
-            ``GRec``), ``Conure``, or any sequential model of RecBole. None takes the key ``model`` of the
-            files or the dict, or ``PeterRec``.
+            ``GRec``), ``Conure``, or any sequential model of RecBole. None takes the key
+            ``model`` of the files or the dict, or ``PeterRec``.
         dataset: name of a RecBole dataset; None takes the key, or ``ml-100k``.
         config_file_list: yaml files, later ones win.
         config_dict: keys from Python; win over files.
@@ -218,10 +218,10 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
         raise ConfigError(
             f"resume: {file} was written by another version of recbole_peterrec; start anew"
         )
-    if not is_unchanged(content):
+    if not is_unchanged(content) and not directory.has_ended(run_dir):
         raise ConfigError(
-            f"resume: {file} was changed since the run began, and what is learned already was "
-            f"learned without the change; undo it, or start anew with --config_files={file}"
+            f"resume: {file} was changed since the run began; undo that, or start anew with "
+            f"--config_files={file} (where data are, the device and the log may be told by flags)"
         )
     for key, value in arguments.items():
         asked = value or config.external_config_dict.get(key)
@@ -255,9 +255,10 @@ def _opened(config: Config, log: RunLog) -> Iterator[Path]:
             if group.is_first():
                 stack.enter_context(directory.held(run_dir))
             if not going_on:
-                directory.require_unused(run_dir)
+                content = _config_file(config)
+                directory.require_unused(run_dir, content)
                 # Before all that shows a run: one that gets no further may be begun again.
-                _write_config(run_dir, config)
+                write_atomically(run_dir / "config.yaml", content)
             if group.is_first():
                 directory.begin(run_dir)
                 if going_on:
@@ -266,8 +267,8 @@ def _opened(config: Config, log: RunLog) -> Iterator[Path]:
         yield run_dir
 
 
-def _write_config(run_dir: Path, config: Config) -> None:
+def _config_file(config: Config) -> bytes:
     """What the run is, all defaults written out: ``resume`` reads it."""
     content = config.resolved()
     text = yaml.dump(content, Dumper=Dumper, sort_keys=True, allow_unicode=True)
-    write_atomically(run_dir / "config.yaml", text.encode())
+    return text.encode()

@@ -299,25 +299,23 @@ def test_a_run_goes_on_where_the_system_has_no_locks(tmp_path, monkeypatch, code
         assert not list(tmp_path.iterdir())
 
 
-def test_a_config_that_no_run_wrote_is_not_written_over(folder, tmp_path):
+@pytest.mark.parametrize("found", ["epochs: 1", "epochs: 1\ngiven: {keys: {}}"])
+def test_another_config_is_not_written_over(folder, tmp_path, found):
     run_dir = tmp_path / "run"
     run_dir.mkdir()
-    file = run_dir / "config.yaml"
-    file.write_text("epochs: 1")
+    (run_dir / "config.yaml").write_text(found)
     keys = config(folder, "PeterRec", run_dir)
-    with pytest.raises(ConfigError, match=r"holds a config\.yaml that no run wrote"):
+    with pytest.raises(ConfigError, match=r"holds another config\.yaml"):
         run("PeterRec", "toy", config_dict=keys)
-    assert contents(run_dir) == {"config.yaml": b"epochs: 1"}
+    assert contents(run_dir) == {"config.yaml": found.encode()}
 
 
-def test_a_run_that_got_no_further_than_its_config_is_begun_again(folder, tmp_path):
-    run_dir = tmp_path / "run"
-    run_dir.mkdir()
-    (run_dir / "config.yaml").write_text("epochs: 1\ngiven: {}")
-    directory.require_unused(run_dir)
-    (run_dir / "run.log").touch()
+def test_a_run_that_got_no_further_than_its_config_is_begun_again(tmp_path):
+    (tmp_path / "config.yaml").write_bytes(b"mine")
+    directory.require_unused(tmp_path, b"mine")
+    (tmp_path / "run.log").touch()
     with pytest.raises(ConfigError, match="already holds a run"):
-        directory.require_unused(run_dir)
+        directory.require_unused(tmp_path, b"mine")
 
 
 def test_a_run_goes_on_where_its_data_and_its_first_folder_are_no_more(
@@ -376,13 +374,26 @@ def contents(folder):
     return {name: (folder / name).read_bytes() for name in files_below(folder)}
 
 
-def test_resume_refuses_a_config_file_that_was_changed(folder, tmp_path):
+def more(content):
+    """Another value of a key that nobody gave."""
+    return content | {"head_dropout": 0.25}
+
+
+def fewer_given(content):
+    """A key, which tasks take from their user alone, is given no more."""
+    given = dict(content["given"]["keys"])
+    del given["epochs"]
+    return content | {"given": content["given"] | {"keys": given}}
+
+
+@pytest.mark.parametrize("change", [more, fewer_given])
+def test_resume_refuses_a_config_file_that_was_changed(folder, tmp_path, change):
     keys = config(folder, "PeterRec", tmp_path / "run")
     with stopped_at(6):
         run("PeterRec", "toy", config_dict=keys)
     file = tmp_path / "run" / "config.yaml"
     content = yaml.safe_load(file.read_text())
-    file.write_text(yaml.safe_dump(content | {"learning_rate": 0.25}))
+    file.write_text(yaml.safe_dump(change(content)))
     before = contents(tmp_path / "run")
     with pytest.raises(ConfigError, match="changed since the run began"):
         run(config_dict={"resume": str(tmp_path / "run")})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -29,23 +30,28 @@ TARGETS = "target_count"  # how many of a training window's last items are targe
 MIB = 2**20
 
 
-def require_names(config, *taken: str) -> None:
+def require_names(config, others: Mapping[str, str] | None = None) -> None:
     """Refuse a source whose rows would have two things by one name.
 
     Args:
         config: of the source.
-        taken: names that rows have besides.
+        others: what rows have besides, and its name.
 
     Raises:
         ConfigError: it is one.
     """
     keys = "USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "ITEM_LIST_LENGTH_FIELD"
-    names = {key: config[key] for key in keys}
-    names["ITEM_ID_FIELD + LIST_SUFFIX"] = names[keys[1]] + config["LIST_SUFFIX"]
-    if len({*names.values(), *taken}) < len(names) + len(taken):
-        told = ", ".join(f"{key} {name}" for key, name in names.items())
-        others = f", also from {' and '.join(taken)}" if taken else ""
-        raise ConfigError(f"these names must differ from each other{others}: {told}")
+    names = {f"{key} {config[key]}": config[key] for key in keys}
+    items = config["ITEM_ID_FIELD"]
+    names[f"the list of {items}"] = items + config["LIST_SUFFIX"]
+    taken: dict[str, str] = {}
+    for what, name in (names | dict(others or {})).items():
+        if name in taken:
+            raise ConfigError(
+                f"{taken[name]} and {what} would both be named {name!r} in the source's rows; "
+                f"set LIST_SUFFIX or ITEM_LIST_LENGTH_FIELD, or leave a column out of load_col"
+            )
+        taken[name] = what
 
 
 class SequenceDataset(WholeSource, SequentialDataset):
@@ -96,7 +102,7 @@ class SequenceDataset(WholeSource, SequentialDataset):
             times=fields[2:],
             intervals=config["val_interval"],
         )
-        require_names(config, END, TARGETS)
+        require_names(config, {f"a row's own {name}": name for name in (END, TARGETS)})
         with reading("source", config):
             super().__init__(config)
 

@@ -61,7 +61,7 @@ class Sequences:
         width = len(self.item_tokens)
         asked, rows = np.unique(users * width + items, return_inverse=True)
         found = np.zeros(len(asked), dtype=bool)
-        for begin in range(0, len(self), AT_ONCE):
+        for begin in range(0, len(self) if len(asked) else 0, AT_ONCE):
             position = np.arange(begin, min(begin + AT_ONCE, len(self)))
             pairs = self.users_at(position) * width + self.items[position]
             place = np.searchsorted(asked, pairs).clip(max=len(asked) - 1)

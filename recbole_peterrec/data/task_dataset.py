@@ -264,15 +264,16 @@ class TaskDataset(Dataset):
         """Warn of instances whose labels a network can read in the user's own history."""
         ids = self.source.field2token_id[self.source.iid_field]
         source_item = np.array([0, *(ids.get(label, 0) for label in self.labels)])
-        held = self.source.sequences.contain(
+        read = self.source.sequences.recent(self.config["MAX_ITEM_LIST_LENGTH"])
+        held = read.contain(
             self.source_user.numpy()[self.inter_feat[self.uid_field].numpy()],
             source_item[self.inter_feat[self.iid_field].numpy()],
         )
         if held.any():
             self.logger.warning(
-                f"{self.where}: {held.sum()} of {len(held)} instances are items of their users' "
-                f"own source sequences, which the network reads; give source and task each a "
-                f"val_interval of its own, or the task another file"
+                f"{self.where}: {held.sum()} of {len(held)} instances are items that the network "
+                f"reads in their users' histories; unless users come back to items, give source "
+                f"and task a val_interval each that share no rows"
             )
 
     def __getitem__(self, index, join: bool = True) -> Interaction:

@@ -17,8 +17,10 @@ def check_pooling(pooling: str, causal: bool) -> None:
             nothing (Fig. 2b) and which no figure has for a non-causal one; both ends of a causal
             one.
     """
-    others = [p for p in POOLINGS if p != "tcl_both" or not causal]
-    instead = f"use {', '.join(others[:-1])} or {others[-1]}"
+    known = [p for p in POOLINGS if p != "tcl_both" or not causal]
+    if pooling in known:
+        return
+    instead = f"use {', '.join(known[:-1])} or {known[-1]}"
     if causal and pooling in ("tcl_start", "tcl_both"):
         raise ValueError(
             f"pooling {pooling} reads a [TCL] at the start, which carries no information: a causal "
@@ -30,8 +32,7 @@ def check_pooling(pooling: str, causal: bool) -> None:
             f"pooling tcl_start: no network of the paper reads a [TCL] at the start alone "
             f"(PeterRec, Fig. 2); {instead}"
         )
-    if pooling not in POOLINGS:
-        raise ValueError(f"pooling must be one of {', '.join(others)}, got {pooling!r}")
+    raise ValueError(f"pooling must be one of {', '.join(known)}, got {pooling!r}")
 
 
 def add_tokens(

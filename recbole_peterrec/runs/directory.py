@@ -6,7 +6,6 @@ import contextlib
 import errno
 import itertools
 import os
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +16,6 @@ from recbole_peterrec.checkpoint import TRAINING, load_json, save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import ConfigError, WriteError
-from recbole_peterrec.settings.given import GIVEN
 
 try:
     import fcntl
@@ -65,37 +63,33 @@ def _fresh(config: Config) -> Path:
             return path
 
 
-def require_unused(run_dir: Path) -> None:
+def require_unused(run_dir: Path, config: bytes) -> None:
     """Refuse a directory in which a run has begun: its states are not the new run's.
 
-    A run's ``config.yaml`` alone is of one that got no further: it is written over.
+    The same ``config.yaml`` alone is of this very run, which got no further before.
+
+    Args:
+        run_dir: where the run will be.
+        config: what its ``config.yaml`` will hold.
 
     Raises:
-        ConfigError: one has, or a ``config.yaml`` is there that no run wrote.
+        ConfigError: one has, or another ``config.yaml`` is there.
     """
     file = run_dir / "config.yaml"
     found = {name for name in TRACES if (run_dir / name).exists()}
     begun = "results.json" in found or (file.name in found and len(found) > 1)
-    own = found == {file.name} and not _of_a_run(file)
-    begun, own = exchange.of_first((begun, own))
+    other = found == {file.name} and file.read_bytes() != config
+    begun, other = exchange.of_first((begun, other))
     if begun:
         raise ConfigError(
             f"run_dir {run_dir.absolute()} already holds a run; name another, or go on with that "
             f"one by --resume={run_dir.absolute()}"
         )
-    if own:
+    if other:
         raise ConfigError(
-            f"run_dir {run_dir.absolute()} holds a config.yaml that no run wrote, and this one "
-            f"would write over it; move it, or name another directory"
+            f"run_dir {run_dir.absolute()} holds another config.yaml, and this run would write "
+            f"over it; move it, or name another directory"
         )
-
-
-def _of_a_run(file: Path) -> bool:
-    """Whether a run wrote a ``config.yaml``; it need not be whole."""
-    return (
-        re.search(rb"^%b:" % GIVEN.encode(), file.read_bytes(), re.MULTILINE)
-        is not None
-    )
 
 
 @contextlib.contextmanager

@@ -17,7 +17,6 @@ from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.unread import tell_unread
 from recbole_peterrec.stored.networks import PRETRAINING, save_backbone
 
-# Keys of a source.
 UNREAD_BY_RECBOLE = ("compile", "embedding_scale", "softmax_samples", "window_overlap")
 
 

@@ -159,11 +159,17 @@ class SourceStage:
             # of any file: RecBole's models filter by columns of users and items too
             kind = dataset.field2type[field].value
             check_interval("source", field, kind, interval)
-        suffix = self.config["LIST_SUFFIX"]  # RecBole's rows have a list of each column
-        others = [field for field in dataset.inter_feat if field not in columns]
-        lists = [field + suffix for field in (columns[2], *others)]
-        require_names(self.config, *others, *lists)
+        self._require_names_of_lists(dataset, columns)
         return dataset
+
+    def _require_names_of_lists(self, dataset, fields: list[str]) -> None:
+        """Rows of RecBole's models have a list of each column but the user's."""
+        *_, time = fields
+        others = [field for field in dataset.inter_feat if field not in fields]
+        suffix = self.config["LIST_SUFFIX"]
+        lists = {f"the list of {field}": field + suffix for field in (time, *others)}
+        columns = {f"the column {field}": field for field in others}
+        require_names(self.config, columns | lists)
 
     def train(self, log: RunLog, **overrides: Any) -> Outcome:
         """Train the model and test the epoch that ``select_epoch`` keeps, whose weights it then has.

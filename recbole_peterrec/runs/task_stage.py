@@ -117,7 +117,7 @@ class TaskStage:
         joined: JoinedSource | None = None,
         **overrides: Any,
     ) -> Outcome:
-        """Fine-tune what is trainable and test the kept epoch, as :class:`SourceStage` does.
+        """Fine-tune what is trainable and test the epoch that ``select_epoch`` keeps.
 
         Args:
             model: from :meth:`build`.

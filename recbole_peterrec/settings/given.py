@@ -11,12 +11,12 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.settings.literals import plain
 
 GIVEN = "given"  # the key that tells it
-KEYS, DIGEST = "keys", "digest_of_all_else"
+KEYS, DIGEST = "keys", "digest"  # of these keys and of all else
 
 
 def told_with(resolved: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A run's keys and values, with what its user gave before defaults were merged with it."""
-    return {**resolved, GIVEN: {KEYS: given, DIGEST: _digest(resolved)}}
+    return {**resolved, GIVEN: {KEYS: given, DIGEST: _digest(resolved, given)}}
 
 
 def what_counts(
@@ -45,7 +45,7 @@ def what_counts(
             f"{GIVEN} is what this version of a run writes into its config.yaml, got {told!r}; of "
             f"a run of an earlier version, give your own settings instead of its config.yaml"
         )
-    changed = told.get(DIGEST) != _digest(content)
+    changed = told.get(DIGEST) != _digest(content, given)
     if all(content.get(key) == name for key, name in asked.items()):
         if changed:
             given = {key: content[key] for key in given if key in content}
@@ -63,10 +63,12 @@ def what_counts(
 def is_unchanged(content: dict[str, Any]) -> bool:
     """Whether a run's ``config.yaml`` is as the run wrote it."""
     rest = {key: value for key, value in content.items() if key != GIVEN}
-    return content[GIVEN].get(DIGEST) == _digest(rest)
+    told = content[GIVEN]
+    return told.get(DIGEST) == _digest(rest, told.get(KEYS))
 
 
-def _digest(content: dict[str, Any]) -> str:
-    """SHA-256 of keys and values, whatever their order in a file."""
-    text = pprint.saferepr(plain(content, "configuration"))  # sorted, keys of any type
+def _digest(content: dict[str, Any], given: Any) -> str:
+    """SHA-256 of all keys and values and of those given, whatever their order in a file."""
+    parts = [plain(part, "configuration") for part in (content, given)]
+    text = pprint.saferepr(parts)  # sorted, keys of any type
     return hashlib.sha256(text.encode()).hexdigest()

@@ -206,14 +206,19 @@ def test_names_of_what_a_row_has_differ(case, model, flag):
 
 def test_a_row_s_own_names_are_taken(case):
     message = case.error("--ITEM_LIST_LENGTH_FIELD=target_count", tasks=[GENDER])
-    holds(message, "ITEM_LIST_LENGTH_FIELD target_count", "sequence_end")
+    holds(message, "ITEM_LIST_LENGTH_FIELD target_count", "a row's own target_count")
 
 
 @pytest.mark.parametrize("name", ["rating", "rating_list", "timestamp_list"])
 def test_rows_of_recbole_s_models_have_a_list_of_each_column(case, name):
     flag = f"--ITEM_LIST_LENGTH_FIELD={name}"
     message = case.error(flag, model="SASRec", tasks=None, load_col=None)
-    holds(message, f"ITEM_LIST_LENGTH_FIELD {name}")
+    what = {
+        "rating": "the column rating",
+        "rating_list": "the list of rating",
+        "timestamp_list": "the list of timestamp",
+    }
+    holds(message, f"ITEM_LIST_LENGTH_FIELD {name} and {what[name]} would both be")
 
 
 @pytest.mark.parametrize("model", ["PeterRec", "SASRec"])

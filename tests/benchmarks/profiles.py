@@ -32,9 +32,7 @@ from recbole_peterrec.tasks import read_tasks
 PRETRAIN_EPOCHS = 8  # as in PeterRec.yaml
 FIRST_SEED = 2020  # of the backbones
 MAJORITY = "LabelCS"
-CHANNELS_C = (
-    3  # of regressions on random channels; the best of 1, 3, 10 on other splits
-)
+CHANNELS_C = 3  # of regressions on random channels
 
 
 def regression_accuracy(
@@ -106,10 +104,7 @@ def main() -> None:
         "--backbones", type=int, default=5, help="that are pretrained, by number"
     )
     parser.add_argument(
-        "--backbone",
-        nargs="+",
-        default=[],
-        help="run directories of saved ones instead",
+        "--saved", nargs="+", default=[], help="run directories of backbones instead"
     )
     parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/profiles"))
     args = parser.parse_args()
@@ -129,7 +124,7 @@ def main() -> None:
     if not args.strategies:
         report(args.out, scores, seconds, args)
         return
-    pretrained = args.backbone or [
+    pretrained = args.saved or [
         run(
             "NextItNetAR",
             args.dataset,

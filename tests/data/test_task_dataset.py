@@ -267,14 +267,21 @@ def test_targets_that_stand_in_the_users_own_histories_are_told(
     known = {user for user, _ in histories}
     targets = {pair for pair in targets if pair[0] in known}
     held = len(targets & histories)
-    told = f"{held} of {len(targets)} instances are items of their users' own source"
+    told = f"{held} of {len(targets)} instances are items that the network reads in"
     assert (told in caplog.text) == bool(held)
     assert bool(held) != apart
 
 
+def test_items_before_those_that_a_task_reads_are_not_told(task, caplog):
+    definition = {**TARGET, "dataset": "toy", "MAX_ITEM_LIST_LENGTH": 1}
+    dataset = task(definition)
+    dataset.build()
+    assert f" {dataset.user_num - 1} of {len(dataset)} instances" in caplog.text
+
+
 def test_another_file_s_items_are_not_looked_for_in_histories(task, caplog):
     task(TARGET).build()
-    assert "own source" not in caplog.text
+    assert "the network reads" not in caplog.text
 
 
 def test_the_last_of_duplicates_is_by_time_where_rows_are_split_at_random(
