@@ -200,3 +200,10 @@ def test_a_disk_that_fills_while_a_state_is_written_is_told_and_leaves_the_old_o
 def test_others_may_read_what_is_written(tmp_path):
     checkpoint.write_atomically(tmp_path / "file", b"content")
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+
+
+def test_a_state_is_read_onto_the_device_that_is_asked_for(tmp_path):
+    """A training that began on a GPU goes on without one."""
+    checkpoint.save_state(tmp_path / "s.pt", {"weights": torch.ones(2)})
+    state = checkpoint.load_state(tmp_path / "s.pt", "meta")
+    assert state["weights"].device.type == "meta"

@@ -440,3 +440,16 @@ def test_a_backbone_that_was_handed_on_tells_of_its_own_pretraining(run, first):
     )
     assert told["pretrain"] == expected["pretrain"]
     assert told["max_length"] == expected["max_length"] == 10
+
+
+def test_where_more_labels_are_asked_for_than_there_are_all_come_best_first(first):
+    model = UserModel(first["run_dir"])
+    for task in ("gender", "buy", "pretraining"):
+        best = model.top(task, ["i1", "i2"], 1000)
+        assert sorted(label for label, _ in best) == sorted(model.labels(task))
+        scores = [score for _, score in best]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_tasks_are_served_in_the_order_in_which_they_were_learned(first):
+    assert UserModel(first["run_dir"]).tasks == ["gender", "age", "buy"]

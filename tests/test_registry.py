@@ -50,6 +50,8 @@ told["trainers"] = {
 from recbole.config import Config
 from recbole.quick_start import run_recbole
 from recbole.utils import init_logger
+import pytest
+from tests.toy import python
 
 keys = json.load(open(sys.argv.pop()))
 told["stock_keys"] = [
@@ -172,3 +174,25 @@ def test_looking_for_models_leaves_torch_s_anomaly_mode_off(call):
         f"assert not torch.is_anomaly_enabled()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (
+            "import recbole.trainer; recbole.trainer.GRecTrainer = object",
+            "RecBole already has a GRecTrainer",
+        ),
+        (
+            "import sys; sys.modules['recbole.model.sequential_recommender.grec'] = sys",
+            "RecBole already has a model GRec",
+        ),
+    ],
+    ids=["trainer", "model"],
+)
+def test_what_recbole_has_by_one_of_our_names_is_not_replaced(tmp_path, code, message):
+    done = python(
+        ["-c", f"{code}\nfrom recbole_peterrec import register\nregister()"], tmp_path
+    )
+    assert done.status != 0
+    assert f"ConfigError: {message}" in done.stderr

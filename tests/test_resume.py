@@ -518,3 +518,9 @@ def test_a_directory_that_another_run_makes_meanwhile_is_left_to_it(
     monkeypatch.setattr(Path, "mkdir", raced)
     made = directory.make(config)
     assert made == taken[0].with_name(f"{taken[0].name}-2")
+
+
+def test_results_alone_are_those_of_a_run(tmp_path):
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(ConfigError, match="already holds a run"):
+        directory.require_unused(tmp_path, b"mine")

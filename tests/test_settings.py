@@ -255,3 +255,13 @@ def test_a_flag_and_python_give_the_same_values(tmp_path):
     assert flagged["topk"] == given["topk"] == [5, 10]
     with pytest.raises(UserError, match="wandb_project: Ellipsis"):
         Config("PeterRec", "toy", config_dict=keys, arguments=["--wandb_project=..."])
+
+
+def test_columns_that_order_and_filters_read_are_loaded(tmp_path):
+    keys = settings(
+        write_toy(tmp_path / "data"),
+        load_col={"inter": ["user_id", "item_id"]},
+        val_interval={"rating": "[2,5]"},
+    )
+    loaded = Config("NextItNetAR", "toy", config_dict=keys)["load_col"]["inter"]
+    assert loaded == ["user_id", "item_id", "timestamp", "rating"]

@@ -51,3 +51,15 @@ def test_under_autocast_a_patch_gives_bf16_and_float32_gradients():
     torch.testing.assert_close(y.float(), plain(patch, x), rtol=0.05, atol=0.2)
     y.float().sum().backward()
     assert x.grad.dtype == patch.down.weight.grad.dtype == torch.float
+
+
+def test_a_new_patch_can_learn():
+    """`up` alone is zero: were `down` too, no gradient would ever reach either."""
+    torch.manual_seed(0)
+    patch, x = ModelPatch(8, 4), torch.randn(5, 8)
+    patch(x).square().sum().backward()
+    assert patch.up.weight.grad.abs().sum() > 0
+    with torch.no_grad():
+        patch.up.weight -= patch.up.weight.grad
+    patch(x).square().sum().backward()
+    assert patch.down.weight.grad.abs().sum() > 0

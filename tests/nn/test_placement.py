@@ -169,3 +169,24 @@ def test_one_patch_a_block_is_at_its_last_convolution(insertion):
     first, last = (unit.conv for unit in net.blocks[0].branch)
     assert isinstance(first, DilatedConv)
     assert isinstance(last, (Serial, Parallel))
+
+
+@pytest.mark.parametrize("cardinality", [1, 3])
+def test_a_patch_has_as_many_paths_as_its_cardinality_says(cardinality):
+    patch = ModelPatch(8, 4, cardinality=cardinality)
+    width = cardinality * 8 // 4
+    assert patch.down.weight.shape == (width, 8)
+    assert patch.up.weight.shape == (8, width)
+
+
+@pytest.mark.parametrize(
+    ("insertion", "count"),
+    [
+        ("parallel_after_activation", 1),
+        ("serial_before_norm", 3),
+        ("parallel_before_norm", 0),
+    ],
+)
+def test_every_count_that_the_figure_does_not_have_is_refused(insertion, count):
+    with pytest.raises(ValueError, match=f"patch_count of {insertion}"):
+        insert_patches(network(), insertion, random_patch, count)

@@ -317,3 +317,16 @@ def test_a_row_without_any_other_column_gives_no_gradient(tiles):
     sums = ColumnTiles.apply(*inputs, torch.zeros(2, dtype=torch.long), True)
     sums.backward(torch.ones(2))
     assert all(torch.equal(x.grad, torch.zeros_like(x)) for x in inputs)
+
+
+def test_under_autocast_gradients_are_summed_over_tiles_in_float32(tiles):
+    """A sum of tiles in bfloat16 loses what is below a 256th of it."""
+    tiles("rows")
+    hidden, weight, bias, targets = example(rows=600, dtype=torch.float)
+    loss = linear_cross_entropy(hidden, weight, bias, targets)
+    exact = gradients(loss, hidden, weight, bias)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        ours = linear_cross_entropy(hidden, weight, bias, targets)
+    found = gradients(ours, hidden, weight, bias)
+    for mine, other in zip(found, exact, strict=True):
+        assert (mine - other).norm() < 0.01 * other.norm()

@@ -1,13 +1,15 @@
 """The trainer on today's torch: best weights, resuming, NaN, same figures twice."""
 
 import contextlib
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from recbole.trainer import Trainer
 
-from recbole_peterrec.checkpoint import load_state, save_state
+from recbole_peterrec.checkpoint import load_state, pack, save_state, unpack
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import CheckpointError, TrainingError
@@ -211,3 +213,17 @@ def test_the_best_epoch_s_metrics_come_back(training, monkeypatch):
     trainer, (train, valid, _) = training(epochs=3, stopping_step=5)
     assert trainer.fit(train, valid, verbose=False) == (0.5, {"mrr@5": 0.5})
     assert load_state(trainer.saved_model_file)["epoch"] == 0
+
+
+def test_every_generator_goes_on_where_it_was():
+    """RecBole's samplers draw with NumPy, its transforms and contrastive models with Python."""
+
+    def draws():
+        return torch.rand(3).tolist(), np.random.randn(3).tolist(), random.random()
+
+    np.random.randn(1)  # leaves a second normal number for the next call
+    before = unpack(pack(random_states()))
+    drawn = draws()
+    assert draws() != drawn
+    restore_random_states(before)
+    assert draws() == drawn
