@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 
 from recbole_peterrec.checkpoint import (
     load_json,
@@ -30,7 +29,7 @@ from recbole_peterrec.runs.sequential import SequentialRun
 from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.settings.device import device_of
 from recbole_peterrec.settings.given import GIVEN, is_unchanged
-from recbole_peterrec.settings.literals import Dumper, read_yaml
+from recbole_peterrec.settings.literals import read_yaml, to_yaml
 from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import writing
 
@@ -255,7 +254,7 @@ def _opened(config: Config, log: RunLog) -> Iterator[Path]:
             if group.is_first():
                 stack.enter_context(directory.held(run_dir))
             if not going_on:
-                content = _config_file(config)
+                content = to_yaml(config.resolved())  # `resume` reads it
                 directory.require_unused(run_dir, content)
                 # Before all that shows a run: one that gets no further may be begun again.
                 write_atomically(run_dir / "config.yaml", content)
@@ -265,10 +264,3 @@ def _opened(config: Config, log: RunLog) -> Iterator[Path]:
                     remove_unfinished_writes(run_dir)
             log.open_file(run_dir)
         yield run_dir
-
-
-def _config_file(config: Config) -> bytes:
-    """What the run is, all defaults written out: ``resume`` reads it."""
-    content = config.resolved()
-    text = yaml.dump(content, Dumper=Dumper, sort_keys=True, allow_unicode=True)
-    return text.encode()

@@ -32,6 +32,21 @@ for _side, _safe in ((Loader, yaml.SafeLoader), (Dumper, yaml.SafeDumper)):
     )
 
 
+def _text(dumper: Dumper, text: str) -> yaml.ScalarNode:
+    """PyYAML writes a next-line character (U+0085) so that it reads back a space, unless escaped."""
+    style = '"' if "\x85" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+Dumper.add_representer(str, _text)
+
+
+def to_yaml(content: dict[Any, Any]) -> bytes:
+    """The bytes of a property file with these keys, sorted: :func:`read_yaml` gives them back."""
+    text = yaml.dump(content, Dumper=Dumper, sort_keys=True, allow_unicode=True)
+    return text.encode()
+
+
 def parse_literal(text: str) -> Any:
     """The Python literal, boolean word or yaml mapping that a flag's text stands for.
 

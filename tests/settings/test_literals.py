@@ -1,10 +1,11 @@
 """Values out of flags and files."""
 
 import pytest
-import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.settings.literals import Dumper, parse_literal, read_yaml
+from recbole_peterrec.settings.literals import parse_literal, read_yaml, to_yaml
 
 
 @pytest.mark.parametrize(
@@ -26,10 +27,19 @@ def test_a_flag_s_text_stands_for_a_value(text, value):
 
 @pytest.mark.parametrize("value", ["1e3", "-2.5E+4", "7", "no", 1e3, 1e-20, "1_0e2"])
 def test_what_is_written_is_read_as_it_was(tmp_path, value):
-    text = yaml.dump({"key": [value], value: 1}, Dumper=Dumper)
-    (tmp_path / "keys.yaml").write_text(text)
+    (tmp_path / "keys.yaml").write_bytes(to_yaml({"key": [value], value: 1}))
     assert read_yaml(tmp_path / "keys.yaml") == {"key": [value], value: 1}
     assert type(read_yaml(tmp_path / "keys.yaml")["key"][0]) is type(value)
+
+
+_texts = st.text(st.sampled_from("a1 \n\t\x85\u2028é中\x07'\"#:-")) | st.text()
+
+
+@given(key=_texts, value=_texts)
+def test_any_text_is_read_as_it_was_written(tmp_path_factory, key, value):
+    path = tmp_path_factory.mktemp("text") / "keys.yaml"
+    path.write_bytes(to_yaml({key: [value]}))
+    assert read_yaml(path) == {key: [value]}
 
 
 @pytest.mark.parametrize("text", ["1e5", "1e-3", "-2.5E+4", "+1_0e2", "1.e3"])
