@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -99,8 +100,10 @@ def _run(config: Config) -> dict[str, Any]:
                 logging.getLogger().info(config)
             results = _nothing_yet(config)
             with directory.advising(directory.resumption(run_dir)):
+                data = prepared.data()
+                exchange.require_agreement("data", lambda: json.dumps(data))
                 if group.is_first():
-                    directory.require_same_data(run_dir, prepared.data())
+                    directory.require_same_data(run_dir, data)
                 prepared.execute(run_dir, log, results, histories={})
             exchange.barrier()  # nobody reads there any more
             if group.is_first():

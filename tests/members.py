@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -150,3 +151,20 @@ def killed_while_writing(write: int, model: str, keys: dict[str, Any]) -> None:
 
     os.replace = counted
     run(model, "toy", config_dict=keys)
+
+
+def with_other_data_in_the_second(folders: list[str], keys: dict[str, Any]) -> None:
+    """A run whose processes read their data from folders of their own."""
+    run("NextItNetAR", "toy", config_dict=keys | {"data_path": folders[group.rank()]})
+
+
+def with_a_gpu_in_the_second() -> None:
+    """Connects processes of two kinds."""
+    group.connect(torch.device(["cpu", "cuda"][group.rank()]))
+
+
+def without_a_connection() -> None:
+    """Each process meets torch's error of an exchange, and none has met another before."""
+    group.PATIENCE = timedelta(seconds=0.1)
+    with group.exchanging():
+        raise RuntimeError("no route\nto host")

@@ -23,6 +23,9 @@ from tests.members import (
     metrics,
     seen_by_both,
     trainer_of,
+    with_a_gpu_in_the_second,
+    with_other_data_in_the_second,
+    without_a_connection,
 )
 from tests.toy import (
     ROOT,
@@ -207,6 +210,29 @@ def test_an_error_of_one_process_ends_all_with_its_line(folder, tmp_path):
     assert done.status == 2
     assert done.stderr.splitlines() == ["error: the second process cannot go on"]
     assert done.stdout == ""
+
+
+def test_processes_that_cannot_reach_each_other_say_so():
+    with pytest.raises(TrainingError, match=r"reach each other \(no route to host\)"):
+        in_two(without_a_connection)
+
+
+def test_processes_of_two_kinds_of_devices_are_refused():
+    with pytest.raises(ConfigError, match="process 1 works on a cuda, process 0 on a"):
+        in_two(with_a_gpu_in_the_second)
+
+
+def test_processes_that_read_other_data_are_refused(folder, tmp_path):
+    other = write_toy(tmp_path / "other")
+    rows = (other / "toy" / "toy.inter").read_text().splitlines()
+    rows[-1], rows[-2] = (
+        "\t".join([*one.split("\t")[:1], *two.split("\t")[1:]])
+        for one, two in ((rows[-1], rows[-2]), (rows[-2], rows[-1]))
+    )
+    (other / "toy" / "toy.inter").write_text("\n".join(rows) + "\n")
+    values = settings(folder, run_dir=str(tmp_path / "run"), show_progress=False)
+    with pytest.raises(TrainingError, match="data of process 1 differs"):
+        in_two(with_other_data_in_the_second, [str(folder), str(other)], values)
 
 
 # --- RecBole's flags

@@ -55,9 +55,8 @@ class GradientSum:
         present.copy_(torch.tensor(have))
         with exchanging():
             dist.all_reduce(buffer)
-        for part, parameter, count in zip(
-            parts, parameters, present.tolist(), strict=True
-        ):
+            counts = present.tolist()  # here a GPU's exchange is waited for
+        for part, parameter, count in zip(parts, parameters, counts, strict=True):
             if count:
                 parameter.grad = part.view_as(parameter)
 

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
-from recbole_peterrec.errors import PeerError, UserError
+from recbole_peterrec.errors import ConfigError, PeerError, TrainingError, UserError
 
 # What torchrun, and launchers like it, tell each process.
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -96,7 +96,8 @@ def taking_part(new: Member) -> Iterator[None]:
     stop at their next exchange, it becomes a :class:`PeerError`.
 
     Raises:
-        PeerError: another process failed first.
+        PeerError: another process failed first, and tells it.
+        TrainingError: an exchange failed, and no other process tells why.
     """
     global _member
     _member = new
@@ -108,7 +109,7 @@ def taking_part(new: Member) -> Iterator[None]:
                 dist.all_reduce(torch.zeros(1))
         failed = False
     except ConnectionLost as error:
-        raise PeerError(_what_happened(new.store, error)) from error
+        raise _what_happened(new.store, error) from error
     except BaseException as error:
         first = new.store.add("failures", 1) == 1
         if first:
@@ -123,12 +124,22 @@ def taking_part(new: Member) -> Iterator[None]:
             dist.destroy_process_group()
 
 
-def _what_happened(store: dist.Store, error: ConnectionLost) -> str:
-    try:
+def _what_happened(store: dist.Store, error: ConnectionLost) -> UserError:
+    """The error that another process tells, or that this one has to."""
+    lost = (
+        f"processes cannot reach each other ({error}); see that all are there and what the "
+        f"network allows, then resume the run or use one process"
+    )
+    with contextlib.suppress(
+        RuntimeError
+    ):  # none within the time, or no store any more
         store.wait(["failure"], PATIENCE)
-        return store.get("failure").decode()
-    except RuntimeError:
-        return f"the connection to another process is lost: {error}"
+        return PeerError(store.get("failure").decode())
+    with contextlib.suppress(RuntimeError):
+        if store.add("failures", 1) > 1:
+            return PeerError(lost)
+        store.set("failure", lost)
+    return TrainingError(lost)
 
 
 def connect(device: torch.device) -> None:
@@ -136,9 +147,20 @@ def connect(device: torch.device) -> None:
 
     Args:
         device: this process's own.
+
+    Raises:
+        ConfigError: it is of another kind than the first process's; they would wait for ever.
     """
     if _member is None:
         return
+    with exchanging():
+        _member.store.set(f"device{_member.rank}", device.type)
+        first = _member.store.get("device0").decode()
+    if device.type != first:
+        raise ConfigError(
+            f"process {_member.rank} works on a {device.type}, process 0 on a {first}; give all "
+            f"a GPU, or --use_gpu=False"
+        )
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     with exchanging():
         dist.init_process_group(
