@@ -6,7 +6,7 @@ import contextlib
 import io
 import json
 import os
-import tempfile
+import secrets
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 
 from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import CheckpointError
+from recbole_peterrec.out_of_memory import is_out_of_memory
 from recbole_peterrec.writing import UNFINISHED, writing
 
 TRAINING = "training"  # folder of what a run needs to go on, there until it has ended
@@ -34,15 +35,12 @@ def _written_atomically(path: str | Path) -> Iterator[BinaryIO]:
     path = Path(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=UNFINISHED
-        )
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with open(temporary, "xb") as file:
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, 0o644)
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):  # replaced already, or worse came before
@@ -68,7 +66,9 @@ def remove_unfinished_writes(folder: str | Path) -> None:
 
 
 def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write named tensors as safetensors."""
+    """Write named tensors as safetensors; of several processes, the first does."""
+    if not group.is_first():  # the others need no copy of them
+        return
     plain: dict[str, torch.Tensor] = {}
     places = set()
     for name, tensor in tensors.items():
@@ -155,8 +155,9 @@ def unpack(content: bytes) -> dict[str, Any]:
     return torch.load(io.BytesIO(content), weights_only=True)
 
 
-def load_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """Read what :func:`save_state` wrote, with the reader that builds plain data only.
+def load_state(path: str | Path) -> dict[str, Any]:
+    """Read what :func:`save_state` wrote, with the reader that builds plain data only; tensors are
+    on the CPU.
 
     Raises:
         CheckpointError: no such file, damaged, or with anything but plain data in it.
@@ -164,12 +165,12 @@ def load_state(path: str | Path, device: torch.device | str = "cpu") -> dict[str
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # of foreign pickles
-            state = torch.load(path, map_location=device, weights_only=True)
+            state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
-    except (MemoryError, torch.OutOfMemoryError):  # the file is as it was
-        raise
     except Exception as error:  # a damaged file leads torch's reader to any of them
+        if is_out_of_memory(error):  # the file is as it was
+            raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise CheckpointError(
             f"{path} is damaged or not of this program ({reason})"

@@ -185,11 +185,11 @@ def test_a_disk_that_fills_while_a_state_is_written_is_told_and_leaves_the_old_o
     checkpoint.save_state(path, {"w": torch.zeros(3)})
 
     @contextlib.contextmanager
-    def opened(handle, mode):
-        os.close(handle)
+    def opened(temporary, mode):
+        temporary.touch()
         yield Full()
 
-    monkeypatch.setattr(os, "fdopen", opened)
+    monkeypatch.setattr(checkpoint, "open", opened, raising=False)
     with pytest.raises(WriteError, match="state.pt.*No space left.*; free space"):
         checkpoint.save_state(path, {"w": torch.zeros(300, 100)})
     monkeypatch.undo()
@@ -197,13 +197,31 @@ def test_a_disk_that_fills_while_a_state_is_written_is_told_and_leaves_the_old_o
     assert os.listdir(tmp_path) == ["state.pt"]
 
 
-def test_others_may_read_what_is_written(tmp_path):
-    checkpoint.write_atomically(tmp_path / "file", b"content")
-    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600)])
+def test_who_may_read_what_is_written_is_the_user_s_to_say(tmp_path, umask, mode):
+    before = os.umask(umask)
+    try:
+        checkpoint.write_atomically(tmp_path / "file", b"content")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == mode
 
 
-def test_a_state_is_read_onto_the_device_that_is_asked_for(tmp_path):
-    """A training that began on a GPU goes on without one."""
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory"),
+    ],
+)
+def test_a_file_that_memory_is_too_short_for_is_not_called_damaged(
+    tmp_path, monkeypatch, error
+):
+    def short(*args, **kwargs):
+        raise error
+
     checkpoint.save_state(tmp_path / "s.pt", {"weights": torch.ones(2)})
-    state = checkpoint.load_state(tmp_path / "s.pt", "meta")
-    assert state["weights"].device.type == "meta"
+    monkeypatch.setattr(torch, "load", short)
+    with pytest.raises(type(error)):
+        checkpoint.load_state(tmp_path / "s.pt")

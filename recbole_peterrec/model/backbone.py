@@ -63,7 +63,7 @@ class Backbone(StateScorer):
     def _count_samples(self, samples: float | None) -> int:
         items = self.n_items - 1
         samples = samples or 0
-        count = round(samples * items) if 0 < samples < 1 else samples
+        count = max(1, round(samples * items)) if 0 < samples < 1 else samples
         if not 0 <= samples or count != int(count) or count > items:
             raise ConfigError(
                 f"softmax_samples must be 0 (exact), a fraction below 1 or a number of at most "

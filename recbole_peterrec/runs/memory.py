@@ -5,8 +5,7 @@ Only what is certain to be needed is counted, so that nothing is refused that wo
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +14,7 @@ import psutil
 import torch
 
 from recbole_peterrec.distributed import group
-from recbole_peterrec.errors import ConfigError, TrainingError
+from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.encoder import Architecture
 
 FLOAT = 4  # bytes
@@ -201,26 +200,3 @@ def require_memory(
 
 def _gib(size: int) -> str:
     return f"{size / 2**30:.1f} GiB"
-
-
-@contextlib.contextmanager
-def out_of_memory(where: str) -> Iterator[None]:
-    """Turn running out of memory into one clear line.
-
-    Args:
-        where: the stage.
-
-    Raises:
-        TrainingError: instead of torch's and Python's errors.
-    """
-    try:
-        yield
-    except (RuntimeError, MemoryError) as error:  # torch.OutOfMemoryError is the first
-        reason = (str(error) or "no memory is left").splitlines()[0]
-        ours = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-        if not ours and "can't allocate memory" not in reason:
-            raise
-        raise TrainingError(
-            f"{where}: out of memory ({reason}); try a smaller train_batch_size or "
-            f"eval_batch_size"
-        ) from error

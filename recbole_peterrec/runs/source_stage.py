@@ -23,10 +23,10 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset, require_name
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.nn.encoder import Encoder
+from recbole_peterrec.out_of_memory import out_of_memory
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.memory import (
     kernel_needs,
-    out_of_memory,
     require_stage,
     table_needs,
     trained_copies,

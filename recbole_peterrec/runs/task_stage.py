@@ -21,10 +21,10 @@ from recbole_peterrec.model.task_recommender import TaskRecommender
 from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.encoder import Architecture, Encoder
 from recbole_peterrec.nn.pooling import READ_LAST
+from recbole_peterrec.out_of_memory import out_of_memory
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.memory import (
     OWNED_COPIES,
-    out_of_memory,
     require_stage,
     table_needs,
     trained_copies,

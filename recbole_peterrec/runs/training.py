@@ -38,8 +38,8 @@ def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
     show = trainer.config["show_progress"]
     with log.quiet_console():
         _, best = trainer.fit(train, valid, show_progress=show)
+    trainer.let_go()  # testing needs none of it
     tested = trainer.evaluate(test, show_progress=show)
-    trainer.let_go()
     outcome = Outcome(
         valid={metric: float(value) for metric, value in (best or {}).items()},
         test=tested,

@@ -110,24 +110,23 @@ class ProgressMixin:
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         path = kwargs.pop("saved_model_file", self.saved_model_file)
-        save_state(
-            path,
-            {
-                "model": str(self.config["model"]),
-                "stage": self.stage,
-                "epoch": epoch,
-                "cur_step": self.cur_step,
-                "best_valid_score": float(self.best_valid_score),
-                "state_dict": self._trained_state(),
-                "optimizer": self.optimizer.state_dict(),
-            },
-        )
+        state = {
+            "model": str(self.config["model"]),
+            "stage": self.stage,
+            "epoch": epoch,
+            "cur_step": self.cur_step,
+            "best_valid_score": float(self.best_valid_score),
+            "state_dict": self._trained_state(),
+        }
+        if self.run_dir is None:  # what RecBole's own way to go on needs
+            state["optimizer"] = self.optimizer.state_dict()
+        save_state(path, state)
         exchange.barrier()  # all may read it from here on
         if verbose:
             self.logger.info(f"Saving current: {path}")
 
     def _load_weights(self, path: str) -> dict[str, Any]:
-        state = load_state(path, self.device)
+        state = load_state(path)
         if state.get("model") != self.config["model"] or "state_dict" not in state:
             raise CheckpointError(
                 f"{path} was not written by a training of {self.config['model']}"
@@ -141,13 +140,17 @@ class ProgressMixin:
         return state
 
     def resume_checkpoint(self, resume_file: str) -> None:
-        """Go on from a file of :meth:`_save_checkpoint`.
+        """Go on from what a training without a run directory has saved, as stock RecBole does.
 
         Raises:
-            CheckpointError: missing, damaged, of another model or architecture.
+            CheckpointError: missing, damaged, of another model or architecture, or of a run.
         """
         self.saved_model_file = str(resume_file)
         state = self._load_weights(self.saved_model_file)
+        if "optimizer" not in state:
+            raise CheckpointError(
+                f"{resume_file} is of a run, which goes on by resume: its directory"
+            )
         self.start_epoch = state["epoch"] + 1
         self.cur_step = state["cur_step"]
         self.best_valid_score = state["best_valid_score"]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recbole_peterrec import run
-from recbole_peterrec.errors import ConfigError, TrainingError
+from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.runs import memory, task_stage
 from recbole_peterrec.runs.continual import ContinualRun
@@ -16,7 +16,6 @@ from recbole_peterrec.runs.memory import (
     Need,
     available_memory,
     evaluation_needs,
-    out_of_memory,
     require_memory,
     require_stage,
     trained_copies,
@@ -165,14 +164,6 @@ def test_the_command_line_refuses_what_no_machine_holds(tmp_path):
     assert "use a smaller model" in done.stderr or "embedding_size" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
-
-
-def test_running_out_of_memory_is_one_clear_line():
-    wanted = "gender: out of memory .*train_batch_size"
-    with pytest.raises(TrainingError, match=wanted), out_of_memory("gender"):
-        torch.empty(10**15)
-    with pytest.raises(RuntimeError, match="size"), out_of_memory("gender"):
-        torch.ones(2) @ torch.ones(3)
 
 
 def test_processes_of_a_machine_share_what_is_free(monkeypatch):

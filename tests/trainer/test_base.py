@@ -39,10 +39,14 @@ def test_evaluating_twice_gives_the_same_figures(training, mode):
     assert trainer.evaluate(test) == trainer.evaluate(test)
 
 
-def test_resuming_restores_epoch_score_and_optimiser(training):
-    trainer, (train, *_) = training(epochs=2)
+def test_stock_resuming_restores_epoch_score_and_optimiser(
+    training, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # where RecBole writes without a run directory
+    stock = {"run_dir": None, "checkpoint_dir": str(tmp_path / "saved")}
+    trainer, (train, *_) = training(epochs=2, **stock)
     trainer.fit(train, verbose=False)
-    later, loaders = training(epochs=4)
+    later, loaders = training(epochs=4, **stock)
     later.resume_checkpoint(trainer.saved_model_file)
     assert later.start_epoch == 2
     for one, other in zip(
@@ -52,6 +56,14 @@ def test_resuming_restores_epoch_score_and_optimiser(training):
     assert later.optimizer.state_dict()["state"][0]["step"] > 0
     later.fit(loaders[0], verbose=False)
     assert sorted(later.train_loss_dict) == [2, 3]
+
+
+def test_a_run_s_best_weights_hold_no_optimiser_and_are_not_gone_on_from(training):
+    trainer, (train, *_) = training()
+    trainer.fit(train, verbose=False)
+    assert "optimizer" not in load_state(trainer.saved_model_file)
+    with pytest.raises(CheckpointError, match="is of a run, which goes on by resume"):
+        trainer.resume_checkpoint(trainer.saved_model_file)
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(training):
@@ -121,10 +133,10 @@ def test_generators_go_on_on_a_machine_with_other_devices(
     state, taken = torch.arange(16, dtype=torch.uint8), []
     monkeypatch.setattr(torch.cuda, "get_rng_state", lambda: state)
     monkeypatch.setattr(torch.cuda, "set_rng_state", taken.append)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: had_gpu)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: had_gpu)
     before = random_states()
     drawn = torch.rand(3)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: has_gpu)
     restore_random_states(before)
     assert torch.equal(torch.rand(3), drawn)
     assert len(taken) == (had_gpu and has_gpu)
