@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from tabulate import tabulate
 
 from recbole_peterrec.checkpoint import save_json, write_atomically
-from recbole_peterrec.distributed import group
 
 History = list[dict[str, float]]
 COLUMNS = (
@@ -99,15 +98,13 @@ def _count(number: int | None) -> str:
 def write_results(
     run_dir: Path, results: dict[str, Any], histories: dict[str, History]
 ) -> None:
-    """Write results.json, results.md, curves.csv and curves.png; the first process does.
+    """Write results.json, results.md, curves.csv and curves.png.
 
     Args:
         run_dir: where.
         results: of the run, as README's "What a run leaves" has them.
         histories: validated epochs of each stage, in order.
     """
-    if not group.is_first():  # the others need no drawing
-        return
     save_json(run_dir / "results.json", results)
     head = f"{results['model']} on {results['dataset']}, seed {results['seed']}"
     write_atomically(run_dir / "results.md", f"# {head}\n\n{table(results)}\n".encode())

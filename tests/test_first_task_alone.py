@@ -14,6 +14,7 @@ from recbole_peterrec.cli import main
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
+from recbole_peterrec.runs.transfer import TransferRun
 from tests.toy import TARGET, TASKS, settings, toy_flags, write_config, write_toy
 
 HISTORIES = [["i1", "i2", "i3"], ["i7"], ["i5", "i9", "i9", "i11", "i2"]]
@@ -139,7 +140,11 @@ def test_pretraining_alone_is_the_command_that_the_refusal_names(
 
 @pytest.mark.parametrize("model", ["PeterRec", "STL"])
 def test_the_named_command_makes_the_same_network_of_the_shipped_settings(model):
-    config = Config(model, "ml-100k")
+    config = Config(model, "ml-100k", config_dict={"tasks": []})
+    with pytest.raises(ConfigError) as error:
+        TransferRun(config)
+    flags = dict(re.findall(r"--(\w+)=(\w+)", str(error.value)))
+    assert flags.get("protocol") == config["protocol"]
     protocol = {"protocol": config["protocol"]} if config["protocol"] else {}
     backbone = Config(config["backbone"], "ml-100k", config_dict=protocol)
     described = NextItNetAR.architecture_of

@@ -121,6 +121,17 @@ def test_a_longest_history_that_is_none_is_refused(copy, longest):
         UserModel(folder).scores("gender", [HISTORY])
 
 
+@pytest.mark.parametrize("name", ["one", "conure"])
+def test_a_pooling_that_there_is_not_is_refused(copy, name):
+    folder = copy(name)
+    told = {"pooling": "middle"}
+    if name == "one":
+        told = {"tuning": load_json(folder / "tasks/buy/task.json")["tuning"] | told}
+    edit(folder / "tasks/buy/task.json", lambda content: content.update(told))
+    with pytest.raises(CheckpointError, match="pooling"):
+        UserModel(folder).scores("buy", [HISTORY])
+
+
 def no_record(told):
     told["record"] = {}
 
@@ -211,12 +222,15 @@ def test_a_task_that_is_no_name_is_refused(made):
 
 @pytest.mark.parametrize("model", ["PeterRec", "Conure"])
 def test_a_served_history_is_as_long_as_an_evaluated_one(made, tmp_path, model):
-    keys = settings(made / "data", tasks=[GENDER], state="ERROR")
+    shorter = {**AGE, "MAX_ITEM_LIST_LENGTH": 2}
+    keys = settings(made / "data", tasks=[GENDER, shorter], state="ERROR")
     keys |= {"recent_interactions": 3, "run_dir": str(tmp_path / "run")}
     run(model, "toy", config_dict=keys)
     served = UserModel(tmp_path / "run")
-    long, short = (
-        served.scores("gender", [items])
-        for items in ([f"i{i}" for i in range(9)], ["i6", "i7", "i8"])
-    )
-    assert torch.equal(long, short)
+    items = [f"i{i}" for i in range(9)]
+    for task, length in (("pretraining", 3), ("gender", 3), ("age", 2)):
+        long, short, shorter = (
+            served.scores(task, [items[-most:]]) for most in (9, length, length - 1)
+        )
+        assert torch.equal(long, short)
+        assert not torch.equal(long, shorter)

@@ -13,6 +13,7 @@ from recbole_peterrec.cli import main
 from recbole_peterrec.errors import WriteError
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.trainer import event_file
+from recbole_peterrec.writing import writing
 from tests.toy import left_by, settings, write_toy
 
 WRITES = {"files": (os, "fsync"), "events": (event_file, "RecordWriter")}
@@ -77,6 +78,20 @@ def test_a_run_on_a_full_disk_is_told_how_to_go_on_and_ends_with_the_same_bytes(
     assert str(error.value).endswith(f"{NO_SPACE} go on with --resume={run_dir}")
     run(config_dict={"resume": str(run_dir), "state": "ERROR"})
     assert left_by(run_dir) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "mend"),
+    [
+        (errno.ENOSPC, "free space there"),
+        (errno.EDQUOT, "free space there"),
+        (errno.EACCES, "mend that"),
+    ],
+)
+def test_what_the_system_refuses_is_told_with_what_to_mend(code, mend):
+    message = f"there cannot be written: {os.strerror(code)}; {mend}"
+    with pytest.raises(WriteError, match=f"^{message}$"), writing("there"):
+        raise OSError(code, os.strerror(code))
 
 
 def test_a_run_that_could_not_write_its_configuration_starts_again(

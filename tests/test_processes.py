@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from recbole_peterrec import run
+from recbole_peterrec import quick_start, run
 from recbole_peterrec.checkpoint import load_tensors
 from recbole_peterrec.config import Config
+from recbole_peterrec.distributed import group
+from recbole_peterrec.distributed.group import Member
 from recbole_peterrec.distributed.launch import Plan, plan_of
 from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
 from recbole_peterrec.runs.source_stage import SourceStage
@@ -233,6 +235,32 @@ def test_processes_that_read_other_data_are_refused(folder, tmp_path):
     values = settings(folder, run_dir=str(tmp_path / "run"), show_progress=False)
     with pytest.raises(TrainingError, match="data of process 1 differs"):
         in_two(with_other_data_in_the_second, [str(folder), str(other)], values)
+
+
+@pytest.fixture
+def joined(toy_config, monkeypatch):
+    """The config of a process, once it has joined those of a launcher on this machine."""
+
+    def join(rank, **keys):
+        monkeypatch.setattr(group, "_member", Member(rank, 2, rank, 2, None))
+        monkeypatch.setattr(group, "connect", lambda device: None)
+        config = toy_config(**keys)
+        quick_start._join_processes(config)
+        return config
+
+    return join
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_one_process_shows_bars_and_all_tell_how_many_go_on(joined, rank):
+    config = joined(rank, show_progress=True)
+    assert config["show_progress"] is (rank == 0)
+    assert config["nproc"] == 2
+
+
+def test_gradients_that_each_process_scales_by_itself_are_refused(joined):
+    with pytest.raises(ConfigError, match="enable_scaler .* use amp: bf16"):
+        joined(0, enable_scaler=True)
 
 
 # --- RecBole's flags

@@ -365,6 +365,12 @@ def test_label_cs_is_the_majority_s_share_counted_by_hand(first, data):
         assert record["label_cs"][name] == {"hit@1": pytest.approx(share, abs=5e-5)}
 
 
+def test_pretraining_and_tasks_have_bounds_of_epochs_of_their_own(run):
+    outcome = run(pretrain_epochs=3, finetune_epochs=2, tasks=[GENDER])["results"]
+    assert outcome["pretrain"]["epochs"] == 3
+    assert outcome["tasks"]["gender"]["epochs"] == 2
+
+
 def test_task_may_set_keys_for_itself(run, first):
     own = {**GENDER, "epochs": 3, "eval_args": {**TARGET["eval_args"], "mode": "full"}}
     outcome = run(tasks=[own, AGE], pretrained_path=first["run_dir"])

@@ -120,6 +120,12 @@ def test_a_part_of_eval_args_keeps_the_rest_of_the_protocol(tmp_path):
     assert read_tasks(config)[0].config["eval_args"]["split"] == {
         "RS": [0.7, 0.03, 0.27]
     }
+    target = {key: value for key, value in TARGET.items() if key != "eval_args"}
+    of_kind = {"recommendation": {"eval_args": {"mode": "uni5"}}}
+    keys |= {"task_defaults": of_kind, "tasks": [target]}
+    (task,) = read_tasks(Config("PeterRec", "toy", config_dict=keys))
+    assert task.config["eval_args"]["mode"] == {"valid": "uni5", "test": "uni5"}
+    assert task.config["eval_args"]["split"] == {"RS": [0.7, 0.03, 0.27]}
 
 
 @pytest.mark.parametrize(
@@ -159,6 +165,8 @@ def test_model_and_dataset_may_stand_in_a_file_and_a_flag_wins(tmp_path):
     config = Config(config_file_list=[str(file)])
     assert (config["model"], config["dataset"]) == ("NextItNetAR", "toy")
     assert Config("GRec", config_file_list=[str(file)])["model"] == "GRec"
+    flags = ["--model=GRec"]
+    assert Config(config_dict=keys, arguments=flags)["model"] == "GRec"
     assert Config()["dataset"] == "ml-100k"
 
 
@@ -230,6 +238,35 @@ def test_keys_that_other_settings_leave_unread_are_told(
     (ContinualRun if model == "Conure" else TransferRun)(config)
     messages = [r.message for r in caplog.records if "does not read" in r.message]
     assert messages == ([f"{model} does not read {told}"] if told else [])
+
+
+def test_a_task_s_value_that_is_the_default_of_its_kind_is_not_told(tmp_path, caplog):
+    keys = settings(write_toy(tmp_path), protocol="conure")
+    kinds = Config("PeterRec", "toy", config_dict=keys)["task_defaults"]
+    same = {"prune_ratio": kinds["recommendation"]["prune_ratio"]}
+    for ratio, told in ((same, []), ({"prune_ratio": 0.45}, ["prune_ratio"])):
+        caplog.clear()
+        given = {**keys, "tasks": [TARGET | ratio]}
+        tell_unread(Config("PeterRec", "toy", config_dict=given), PRUNING_KEYS)
+        assert [record.message for record in caplog.records] == [
+            f"PeterRec does not read {key} of task 'buy'" for key in told
+        ]
+
+
+def test_a_task_s_value_that_its_dataset_s_file_has_is_not_told(caplog):
+    keys = {"protocol": "conure"}
+    shipped = Config("PeterRec", "ml-100k", config_dict=keys)["tasks"]
+    (love,) = [task for task in shipped if task["name"] == "love"]
+    keys["tasks"] = [dict(love)]
+    tell_unread(Config("PeterRec", "ml-100k", config_dict=keys), PRUNING_KEYS)
+    assert "prune_ratio" in love and caplog.records == []
+
+
+def test_a_backbone_that_a_run_does_not_start_from_is_told(tmp_path, caplog):
+    keys = settings(write_toy(tmp_path), pretrained_path="nowhere")
+    TransferRun(Config("PeterZero", "toy", config_dict=keys))
+    told = "PeterZero starts from random weights: pretrained_path is not read"
+    assert told in [record.message for record in caplog.records]
 
 
 def test_defaults_of_a_saved_config_are_not_told(tmp_path, caplog):

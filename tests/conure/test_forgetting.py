@@ -274,6 +274,18 @@ def test_rows_that_change_behind_the_learner_stop_the_run(
         learn(folder, tmp_path / "run", tasks=[GENDER])
 
 
+def test_processes_compare_the_learner_after_each_task(folder, tmp_path, monkeypatch):
+    compared = {}
+    monkeypatch.setattr(
+        continual,
+        "require_agreement",
+        lambda what, digest: compared.update({what: digest()}),
+    )
+    learn(folder, tmp_path / "run", tasks=[GENDER])
+    assert list(compared) == ["pretraining: the learner", "gender: the learner"]
+    assert len(set(compared.values())) == 2
+
+
 def test_metrics_that_are_others_after_all_stop_the_run(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(TaskStage, "test", lambda self: {"hit@1": 2.0})
     with pytest.raises(TrainingError, match="'gender': its test metrics were"):

@@ -1,12 +1,16 @@
 """A converted source: mapped when it is the right one, made anew when it is not, never in parts."""
 
 import errno
+import fcntl
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
 import resource
 import signal
+import threading
+import time
 from dataclasses import fields, replace
 
 import numpy as np
@@ -155,7 +159,7 @@ def test_what_was_made_while_its_file_changed_is_deleted_too(source, root, monke
     assert alive != dead
 
 
-def test_what_cannot_be_deleted_stays_and_stops_nothing(source, root, tmp_path):
+def test_what_cannot_be_deleted_stays_and_stops_nothing(source, root, tmp_path, caplog):
     cached_sequences(root, selection(source))
     (old,) = folders(root)
     os.rename(root / old, tmp_path / "elsewhere")
@@ -167,6 +171,8 @@ def test_what_cannot_be_deleted_stays_and_stops_nothing(source, root, tmp_path):
     write_table(source, INTER, inter_rows(60, 30, 2, 4, 12))
     cached_sequences(root, selection(source))
     assert {old, "deep", "list", "folder"} < set(folders(root))
+    (told,) = [record.message for record in caplog.records]
+    assert f"{root / old} is of no use any more; it cannot be deleted" in told
 
 
 def truncate(folder):
@@ -216,12 +222,14 @@ DAMAGES = (truncate, forget, garble, hollow, lose, retype, disagree, flip, forei
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_what_is_damaged_is_made_anew(source, root, readings, damage):
+def test_what_is_damaged_is_made_anew(source, root, readings, damage, caplog):
     first = digest(cached_sequences(root, selection(source)))
     (name,) = folders(root)
     damage(root / name)
     assert digest(cached_sequences(root, selection(source))) == first
     assert len(readings) == 2
+    told = f"source: {root / name} is damaged; it is made anew"
+    assert [record.message for record in caplog.records] == [told]
     cached_sequences(root, selection(source))
     assert len(readings) == 2
 
@@ -275,6 +283,28 @@ def test_two_that_start_at_once_agree_and_convert_once(source, root, readings):
     }
     assert sum(number for _, number in found) == 1
     assert len(folders(root)) == 1
+
+
+def test_who_waits_for_another_conversion_says_so(source, root, caplog):
+    caplog.set_level(logging.INFO)
+    root.mkdir()
+    waiting = threading.Thread(target=cached_sequences, args=(root, selection(source)))
+    with open(root / ".lock", "wb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        waiting.start()
+        until = time.monotonic() + 20
+        while "waiting for another run's" not in caplog.text:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert folders(root) == []
+    waiting.join()
+    assert len(folders(root)) == 1
+
+
+def test_others_may_read_what_was_converted(source, root):
+    cached_sequences(root, selection(source))
+    (name,) = folders(root)
+    assert (root / name).stat().st_mode & 0o777 == 0o755
 
 
 def test_a_file_larger_than_the_disk_takes_leaves_nothing(source, root):

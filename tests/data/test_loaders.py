@@ -129,6 +129,19 @@ def test_recboles_models_are_ranked_against_the_same_candidates(
     assert found[0] == found[1]
 
 
+def test_no_candidate_of_a_task_is_a_positive_of_its_user_in_another_split(toy_config):
+    config = toy_config("PeterRec", tasks=[TARGET])
+    source = SequenceDataset(config)
+    source.build()
+    task = read_tasks(config)[0].config
+    dataset = TaskDataset(task, source)
+    rows = dataset.inter_feat
+    users, items = (np.array(rows[field]) for field in ("user_id", "item_id"))
+    for loader in make_loaders(task, dataset)[1:]:
+        for user, _, shown in visible(loader):
+            assert not shown & set(items[users == user].tolist())
+
+
 def test_drawing_candidates_leaves_numpy_s_generator_as_it_was():
     users, items = np.repeat([1, 2], 3), np.array([1, 2, 3, 3, 4, 5])
     sampler = CandidateSampler(users, items, 3, 40)

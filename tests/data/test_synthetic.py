@@ -8,6 +8,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from recbole_peterrec import run
+from recbole_peterrec.data import synthetic
 from recbole_peterrec.data.synthetic import (
     PRESETS,
     TASTES,
@@ -80,6 +81,21 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
         assert content[0] != content[2]
 
 
+def test_what_is_made_in_parts_is_one_set_of_different_users(tmp_path, monkeypatch):
+    monkeypatch.setattr(synthetic, "CHUNK", 150)
+    generate(tmp_path, "s", PRESETS["tiny"], 3)
+    users = pd.read_csv(tmp_path / "s" / "s.user", sep="\t")
+    assert users["user_id:token"].tolist() == list(range(400))
+    ages = users["age:float"].tolist()
+    assert ages[:150] != ages[150:300]
+
+
+def test_a_seed_that_numpy_does_not_take_is_one_line(tmp_path, capsys):
+    assert main([f"--out={tmp_path / 'data'}", "--preset=tiny", "--seed=-1"]) == 2
+    assert capsys.readouterr().err == "error: --seed must be at least 0, got -1\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", ["../elsewhere", "", ".", "a/b", "a\nb", "-x"])
 def test_a_name_that_no_folder_has_is_one_line(tmp_path, capsys, name):
     flags = [f"--out={tmp_path / 'data'}", "--preset=tiny", f"--name={name}"]
@@ -112,16 +128,60 @@ def test_clicks_tell_the_taste_that_the_source_shows_faintly(made):
     assert by_source > 1 / TASTES + 0.03
 
 
-def test_the_next_item_depends_on_the_one_before(made):
-    world = _World(SHAPE, 1)
-    place = np.argsort(world.item_token)[made[".inter"]["item_id:token"].to_numpy()]
+def source_of(made):
+    """The world, and of each row of the source its user, item by popularity, and topic."""
+    world, rows = _World(SHAPE, 1), made[".inter"]
+    place = np.argsort(world.item_token)[rows["item_id:token"].to_numpy()]
     topic = np.searchsorted(world.topic_start, place, side="right") - 1
-    user = made[".inter"]["user_id:token"].to_numpy()
+    return world, rows["user_id:token"].to_numpy(), place, topic
+
+
+def favourites_of(made):
+    """Each user's most frequent topic in the source."""
+    _, user, _, topic = source_of(made)
+    counts = np.zeros((SHAPE.users, SHAPE.topics))
+    np.add.at(counts, (user, topic), 1)
+    return counts.argmax(1)
+
+
+def test_the_next_item_depends_on_the_one_before(made):
+    world, user, place, topic = source_of(made)
     pairs = user[1:] == user[:-1]
     stays = (topic[1:] == topic[:-1])[pairs].mean()
+    moves = (topic[1:] == world.successor[topic[:-1]])[pairs].mean()
     follows = (place[1:] == place[:-1] + 1)[pairs].mean()
     assert stays > 0.45
+    assert moves > 0.12
     assert follows > 0.1
+
+
+def test_some_items_of_a_topic_are_more_popular_than_others(made):
+    world, _, place, topic = source_of(made)
+    rank = (place - world.topic_start[topic]) / world.topic_size[topic]
+    assert (rank < 0.25).mean() > 0.4
+
+
+def test_clicks_and_likes_are_about_the_topics_of_the_source(made):
+    """Each in an order of the topics of its own."""
+    world, favourites = _World(SHAPE, 1), favourites_of(made)
+    for suffix, items, order in (
+        ("_click.inter", SHAPE.click_items, np.arange(SHAPE.topics)),
+        ("_like.inter", SHAPE.like_items, world.like_place),
+    ):
+        user, item = made[suffix].to_numpy().T
+        group = items // TASTES
+        place, expected = item % group, order[favourites] * group // SHAPE.topics
+        by_chance = (place == np.roll(expected, 1)[user]).mean()
+        assert (place == expected[user]).mean() > by_chance + 0.2
+
+
+def test_ages_depend_on_interests_and_on_taste(made):
+    """Users of one topic, and of one taste of their clicks, are of an age."""
+    ages, rows = made[".user"]["age:float"], made["_click.inter"]
+    taste = rows["item_id:token"] // (SHAPE.click_items // TASTES)
+    taste = taste.groupby(rows["user_id:token"]).agg(lambda some: some.mode()[0])
+    for groups in (favourites_of(made), taste.reindex(range(SHAPE.users))):
+        assert ages.groupby(np.asarray(groups)).mean().std() > 3
 
 
 def test_a_run_learns_on_it(tmp_path):

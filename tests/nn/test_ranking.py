@@ -93,3 +93,9 @@ def test_no_rows_have_no_ranks():
         torch.zeros(0, 4), torch.randn(10, 4), torch.zeros(10), torch.zeros(0).long()
     )
     assert len(greater) == len(equal) == 0
+
+
+def test_more_items_than_float32_counts_are_refused():
+    weight, bias = torch.zeros(1, 1).expand(2**24 + 1, 1), torch.zeros(1)
+    with pytest.raises(ValueError, match="at most 16777216 items"):
+        ranks(torch.zeros(1, 1), weight, bias.expand(len(weight)), torch.tensor([0]))

@@ -146,6 +146,7 @@ def test_a_batch_counts_with_the_rows_that_there_are(tmp_path):
     ("keys", "copies"),
     [
         ({"learner": "adam", "table_updates": "dense"}, 4),
+        ({"learner": "adamw", "table_updates": "dense"}, 4),
         ({"learner": "adam", "table_updates": "rows"}, 3),
         ({"learner": "sgd", "table_updates": "dense"}, 2),
     ],
@@ -196,6 +197,63 @@ def test_a_step_counts_no_more_than_it_surely_needs(counted, amp, steps):
     assert counted[:steps] == counted[steps:]
 
 
+def test_processes_share_the_rows_of_a_step(counted, monkeypatch):
+    monkeypatch.setattr(memory.group, "size", lambda: 2)
+    architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), False, "pre")
+    config = {"device": torch.device("cpu"), "MAX_ITEM_LIST_LENGTH": 10, "amp": None}
+    config |= {"train_batch_size": 4, "eval_batch_size": 4}
+    lengths = (np.full(9, 10), np.full(9, 10))
+    require_stage("here", config, architecture, [], *lengths, True, (False, False))
+    (step,) = counted[-1]
+    assert step.what.startswith("activations of 2 rows")
+    assert (step.key, step.value) == ("train_batch_size", 4)
+
+
+@pytest.mark.parametrize(("trained", "copies"), [(True, 4), (False, 1)])
+def test_a_source_that_is_only_loaded_counts_its_weights_alone(
+    toy_config, counted, trained, copies
+):
+    SourceStage(toy_config(), trained=trained)
+    assert len(counted) == 1 + trained  # evaluation, and a step of training
+    tables, kernels = (need.bytes for need in counted[0][:2])
+    assert tables == 4 * 8 * (31 + 32) * copies  # items with padding, and [TCL]
+    assert kernels == 4 * 2 * 3 * 8 * 8 * copies
+
+
+@pytest.mark.parametrize(
+    ("model", "rows"),
+    [("PeterRec", [2]), ("FineAll", [2 + 32]), ("MTL", [2 + 32, 31])],
+)
+def test_tables_that_a_task_trains_count_and_no_others(
+    toy_config, counted, model, rows
+):
+    """Its labels', the embeddings' where they move, the source's layer where it is learned."""
+    TransferRun(toy_config(model, tasks=TASKS[:1]))
+    tables = [n.bytes for n in counted[-1] if n.what.startswith("embeddings")]
+    assert tables == [4 * 8 * 4 * number for number in rows]
+
+
+@pytest.mark.parametrize(
+    ("model", "steps"), [("FineAll", 1), ("FineLast", 0), ("PeterRec", 0)]
+)
+def test_activations_of_a_task_count_where_all_layers_are_trained(
+    toy_config, counted, model, steps
+):
+    TransferRun(toy_config(model, tasks=TASKS[:1]))
+    of_task = [n for needs in counted[2:] for n in needs]
+    assert sum(need.key == "train_batch_size" for need in of_task) == steps
+
+
+@pytest.mark.parametrize(("pooling", "alone"), [("last", True), ("mean", False)])
+def test_a_task_that_reads_the_last_position_counts_no_other(
+    toy_config, counted, pooling, alone
+):
+    tasks = [{**TASKS[0], "pooling": pooling}]
+    TransferRun(toy_config("PeterRec", tasks=tasks))
+    (step,) = [n for n in counted[-1] if n.key == "eval_batch_size"]
+    assert step.what.endswith("evaluated rows of 1 items") == alone
+
+
 def test_a_causal_source_is_evaluated_at_its_last_positions(toy_config, counted):
     SourceStage(toy_config())
     evaluated = [n for needs in counted for n in needs if n.key == "eval_batch_size"]
@@ -228,5 +286,7 @@ def test_vectors_that_are_made_once_are_made_of_few_users_at_once(
     monkeypatch.setattr(task_stage, "USERS_AT_ONCE", 3)
     keys = {"tasks": [{**TASKS[0], "dropout_prob": 0.0}], "pooling": "mean"}
     TransferRun(toy_config("FineCLS", **keys))
+    (vectors,) = [n for n in counted[-1] if n.what.startswith("vectors")]
+    assert vectors.bytes == 4 * 8 * (60 + 1)  # of all users, and of padding
     (evaluated,) = [n for n in counted[-1] if n.key == "eval_batch_size"]
     assert evaluated.what.startswith("activations of 3 evaluated rows")

@@ -8,7 +8,10 @@ import pytest
 import torch
 
 from recbole_peterrec.config import Config
+from recbole_peterrec.distributed import group
+from recbole_peterrec.distributed.group import Member
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.quick_start import _settle_on_device
 from recbole_peterrec.settings.device import device_of, gpu_numbers
 
 CPU = torch.device("cpu")
@@ -74,6 +77,15 @@ def test_each_of_several_processes_takes_a_gpu_of_its_own(two_gpus, flag):
     assert [device_of(config, rank, 2) for rank in (0, 1)] == [gpu(1), gpu(0)]
     default = Config(arguments=["--nproc=2"])
     assert [device_of(default, rank, 2) for rank in (0, 1)] == [gpu(0), gpu(1)]
+
+
+def test_a_process_takes_the_gpu_of_its_number_on_its_machine(two_gpus, monkeypatch):
+    """The last of two machines' four."""
+    monkeypatch.setattr(group, "_member", Member(3, 4, 1, 2, None))
+    monkeypatch.setattr(torch.cuda, "set_device", lambda device: None)
+    config = Config(arguments=["--nproc=2", "--world_size=4", "--group_offset=2"])
+    _settle_on_device(config)
+    assert config["device"] == gpu(1)
 
 
 def test_a_machine_without_gpus_works_on_its_cpu(monkeypatch):

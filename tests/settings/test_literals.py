@@ -25,6 +25,22 @@ def test_a_flag_s_text_stands_for_a_value(text, value):
     assert parse_literal(text) == value
 
 
+@pytest.mark.parametrize("text", ["{mode: [full}", "[{name: sex]"])
+def test_a_mapping_that_is_no_yaml_is_refused(text):
+    with pytest.raises(ConfigError, match="is neither a literal nor yaml"):
+        parse_literal(text)
+
+
+def test_a_text_that_no_parser_has_the_depth_for_is_a_text():
+    text = "-" * 100_000 + "1"
+    assert parse_literal(text) == text
+
+
+def test_a_file_is_read_as_utf_8(tmp_path):
+    (tmp_path / "keys.yaml").write_bytes("field: größe\n".encode())
+    assert read_yaml(tmp_path / "keys.yaml") == {"field": "größe"}
+
+
 @pytest.mark.parametrize("value", ["1e3", "-2.5E+4", "7", "no", 1e3, 1e-20, "1_0e2"])
 def test_what_is_written_is_read_as_it_was(tmp_path, value):
     (tmp_path / "keys.yaml").write_bytes(to_yaml({"key": [value], value: 1}))

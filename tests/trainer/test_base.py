@@ -12,9 +12,13 @@ from recbole.trainer import Trainer
 from recbole_peterrec.checkpoint import load_state, pack, save_state, unpack
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
+from recbole_peterrec.nn.digest import tensors_digest
+from recbole_peterrec.trainer import sharing
 from recbole_peterrec.trainer.base import BackboneTrainer
+from recbole_peterrec.trainer.event_file import EventFile
 from recbole_peterrec.trainer.random_states import random_states, restore_random_states
 
 
@@ -64,6 +68,19 @@ def test_a_run_s_best_weights_hold_no_optimiser_and_are_not_gone_on_from(trainin
     assert "optimizer" not in load_state(trainer.saved_model_file)
     with pytest.raises(CheckpointError, match="is of a run, which goes on by resume"):
         trainer.resume_checkpoint(trainer.saved_model_file)
+
+
+def test_stock_resuming_restores_the_score_to_beat_and_how_long_it_has_stood(
+    training, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    stock = {"run_dir": None, "checkpoint_dir": str(tmp_path / "saved")}
+    trainer, _ = training(**stock)
+    trainer.best_valid_score, trainer.cur_step = 0.25, 2
+    trainer._save_checkpoint(0, verbose=False)
+    later, _ = training(**stock)
+    later.resume_checkpoint(trainer.saved_model_file)
+    assert (later.best_valid_score, later.cur_step) == (0.25, 2)
 
 
 def test_a_checkpoint_of_another_architecture_is_refused(training):
@@ -216,6 +233,21 @@ def test_a_validated_epoch_is_told_with_its_own_loss(training):
     assert len(set(losses)) == 3
 
 
+def test_each_metric_has_a_curve_of_its_own(training, monkeypatch):
+    points = {}
+
+    def noted(self, tag, value, step=None):
+        points[tag, step] = value
+
+    monkeypatch.setattr(EventFile, "add_scalar", noted)
+    trainer, (train, valid, _) = training(epochs=2)
+    trainer.fit(train, valid, verbose=False)
+    for entry in trainer.history:
+        for metric in ("mrr@5", "hit@5"):
+            assert points[f"valid/{metric}", entry["epoch"]] == entry[metric]
+        assert entry["mrr@5"] != entry["hit@5"]
+
+
 def test_the_best_epoch_s_metrics_come_back(training, monkeypatch):
     def worse(self, *_, **__):
         score = 0.5 - 0.1 * self._epoch
@@ -225,6 +257,30 @@ def test_the_best_epoch_s_metrics_come_back(training, monkeypatch):
     trainer, (train, valid, _) = training(epochs=3, stopping_step=5)
     assert trainer.fit(train, valid, verbose=False) == (0.5, {"mrr@5": 0.5})
     assert load_state(trainer.saved_model_file)["epoch"] == 0
+
+
+def test_each_process_trains_with_draws_of_its_own(training, monkeypatch):
+    drawn = []
+    for rank in (0, 1):
+        trainer, (train, *_) = training()
+        torch.manual_seed(7)
+        monkeypatch.setattr(group, "rank", lambda rank=rank: rank)
+        trainer.fit(train, verbose=False, saved=False)
+        drawn.append(torch.rand(1).item())
+    assert drawn[0] != drawn[1]
+
+
+def test_processes_compare_what_they_have_trained(training, monkeypatch):
+    compared = []
+    monkeypatch.setattr(
+        sharing.exchange,
+        "require_agreement",
+        lambda what, digest: compared.append((what, digest())),
+    )
+    trainer, (train, valid, _) = training()
+    trainer.fit(train, valid, verbose=False)
+    trained = tensors_digest(trainer._trained_state())
+    assert compared == [("NextItNetAR: what was trained", trained)]
 
 
 def test_every_generator_goes_on_where_it_was():

@@ -88,6 +88,15 @@ def test_the_average_is_kept_without_validation_too(parts):
     assert not torch.equal(*kept)
 
 
+def test_the_average_has_the_weights_that_each_step_ends_with(parts):
+    config, model, loaders, *_ = parts(weight_average=0.9)
+    trainer = TransferTrainer(config, model)
+    assert len(loaders[0]) == 1
+    trainer._train_epoch(loaders[0], 0)
+    mean = trainer.average.sums[-1] / trainer.average.weight
+    torch.testing.assert_close(mean, model.network.head.weight.detach())
+
+
 def test_joint_training_learns_the_source_on_the_tasks_encoder(parts):
     config, model, loaders, backbone, windows = parts(
         tuning="all", joint_coefficient=0.5, pretrained=False
@@ -150,7 +159,7 @@ def test_the_joint_loss_weighs_the_source(parts, monkeypatch, rows):
 
 
 def test_validation_judges_the_average(parts, monkeypatch):
-    config, model, loaders, *_ = parts(weight_average=0.9)
+    config, model, loaders, *_ = parts(weight_average=0.9, epochs=2)
     trainer, judged, validate = TransferTrainer(config, model), [], Trainer._valid_epoch
 
     def noted(self, *args, **kwargs):

@@ -1,8 +1,11 @@
 """FineCLS makes every user's vector once, and learns what it learns by encoding again and again."""
 
+import contextlib
+
 import pytest
 import torch
 
+from recbole_peterrec.runs import task_stage
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.trainer import user_vectors
@@ -69,6 +72,17 @@ def test_scores_losses_and_gradients_are_those_of_encoding_each_batch(
         for batch, expected in zip(test, tested, strict=True):
             assert model.ITEM_SEQ not in batch[0]
             torch.testing.assert_close(model.full_sort_predict(batch[0]), expected)
+
+
+def test_seconds_that_vectors_took_are_of_the_training(built, monkeypatch):
+    @contextlib.contextmanager
+    def slowly(model, loaders):
+        with kept_vectors(model, loaders):
+            yield 1000.0
+
+    monkeypatch.setattr(task_stage, "kept_vectors", slowly)
+    stage, model = built()
+    assert stage.train(model, RunLog("ERROR")).seconds > 1000
 
 
 def test_training_encodes_each_user_once_and_ends_where_it_ended(built, monkeypatch):
