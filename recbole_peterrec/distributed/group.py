@@ -130,9 +130,8 @@ def _what_happened(store: dist.Store, error: ConnectionLost) -> UserError:
         f"processes cannot reach each other ({error}); see that all are there and what the "
         f"network allows, then resume the run or use one process"
     )
-    with contextlib.suppress(
-        RuntimeError
-    ):  # none within the time, or no store any more
+    # Suppressed: that nobody tells in time, or that the store has gone with its process.
+    with contextlib.suppress(RuntimeError):
         store.wait(["failure"], PATIENCE)
         return PeerError(store.get("failure").decode())
     with contextlib.suppress(RuntimeError):
@@ -149,18 +148,21 @@ def connect(device: torch.device) -> None:
         device: this process's own.
 
     Raises:
-        ConfigError: it is of another kind than the first process's; they would wait for ever.
+        ConfigError: they are of two kinds, and would wait for each other; all processes find that.
     """
     if _member is None:
         return
     with exchanging():
-        _member.store.set(f"device{_member.rank}", device.type)
-        first = _member.store.get("device0").decode()
-    if device.type != first:
-        raise ConfigError(
-            f"process {_member.rank} works on a {device.type}, process 0 on a {first}; give all "
-            f"a GPU, or --use_gpu=False"
-        )
+        names = [f"device{number}" for number in range(_member.size)]
+        _member.store.set(names[_member.rank], device.type)
+        _member.store.wait(names, LONGEST_WAIT)
+        kinds = [_member.store.get(name).decode() for name in names]
+    for number, kind in enumerate(kinds):
+        if kind != kinds[0]:
+            raise ConfigError(
+                f"process {number} works on a {kind}, process 0 on a {kinds[0]}; give all a GPU, "
+                f"or --use_gpu=False"
+            )
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     with exchanging():
         dist.init_process_group(
