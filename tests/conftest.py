@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from recbole_peterrec.config import Config
 from tests.toy import INTER, settings, write_table, write_toy
+
+
+def pytest_configure() -> None:
+    """One thread: as many processes as CPUs test at the same time."""
+    torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -216,7 +216,6 @@ def test_networks_that_are_carried_on_are_trained_whole(run):
         ({"history": ["i1"], "number": 2.5}, "number must be"),
         ({"history": ["i1"], "number": True}, "number must be"),
     ],
-    ids=str,
 )
 def test_a_text_is_no_history(first, asked, message):
     model = UserModel(first["run_dir"])

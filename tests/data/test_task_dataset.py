@@ -91,7 +91,7 @@ def test_a_recommendation_task_has_its_own_items_and_intervals(task, tmp_path):
         ({"timestamp": "[20000,inf)"}, lambda row: float(row[3]) >= 20000),
         ({"user_id": ["u1", "u2", "u3"]}, lambda row: row[0] in ("u1", "u2", "u3")),
     ],
-    ids=str,
+    ids=["item_id", "timestamp", "user_id"],
 )
 def test_an_interval_of_a_column_that_is_needed_leaves_it(
     task, tmp_path, interval, kept
