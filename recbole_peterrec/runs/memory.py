@@ -5,6 +5,7 @@ Only what is certain to be needed is counted, so that nothing is refused that wo
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,14 +32,19 @@ class Need:
     Attributes:
         what: what it is, with its shape.
         bytes: its size.
-        key: the setting that it grows with.
-        value: that setting's value; its size is at least proportional to it.
+        grows_with: settings and their values; the first is the one to change.
+        power: of these values, that its size grows with.
     """
 
     what: str
     bytes: int
-    key: str
-    value: int
+    grows_with: Mapping[str, int]
+    power: int = 1
+
+    def with_setting(self, key: str, value: int) -> float:
+        """Bytes, were a setting's value another."""
+        share = value / self.grows_with[key] if key in self.grows_with else 1
+        return self.bytes * share**self.power
 
 
 def trained_copies(config: Mapping[str, Any]) -> int:
@@ -66,7 +72,7 @@ def table_needs(
         f"embeddings of {architecture.items:,} items and the layer of {labels:,} labels, "
         f"with what training keeps of them,"
     )
-    return [Need(what, FLOAT * rows * k, "embedding_size", k)]
+    return [Need(what, FLOAT * rows * k, {"embedding_size": k})]
 
 
 def kernel_needs(architecture: Architecture, copies: int) -> list[Need]:
@@ -77,13 +83,14 @@ def kernel_needs(architecture: Architecture, copies: int) -> list[Need]:
         f"keeps of them,"
     )
     size = FLOAT * architecture.kernel_weights * copies
-    return [Need(what, size, "embedding_size", k)]
+    return [Need(what, size, {"embedding_size": k}, power=2)]
 
 
 def vector_needs(architecture: Architecture, users: int) -> list[Need]:
     """The kept vectors of :mod:`recbole_peterrec.trainer.user_vectors`."""
     k = architecture.embedding_size
-    return [Need(f"vectors of {users:,} users", FLOAT * users * k, "embedding_size", k)]
+    what = f"vectors of {users:,} users"
+    return [Need(what, FLOAT * users * k, {"embedding_size": k})]
 
 
 def training_needs(
@@ -105,7 +112,8 @@ def training_needs(
         f"activations of {rows:,} rows of {lengths.mean():.0f} items in "
         f"{architecture.layers} layers of {k} channels"
     )
-    return [Need(what, size, "train_batch_size", rows * group.size())]
+    batch = rows * group.size()
+    return [Need(what, size, {"train_batch_size": batch, "embedding_size": k})]
 
 
 def evaluation_needs(
@@ -116,7 +124,7 @@ def evaluation_needs(
     length = 1 if last and architecture.causal else lengths.mean()
     size = int(FLOAT * FORWARD * rows * length * k)
     what = f"activations of {rows:,} evaluated rows of {length:.0f} items"
-    return [Need(what, size, "eval_batch_size", rows)]
+    return [Need(what, size, {"eval_batch_size": rows, "embedding_size": k})]
 
 
 def available_memory(device: torch.device) -> int:
@@ -187,15 +195,24 @@ def require_memory(
     if total <= available:
         return
     largest = max(needs, key=lambda need: need.bytes)
-    left = available - (total - largest.bytes)
-    fitting = largest.value * left // largest.bytes
-    advice = f"a smaller {largest.key} does not suffice: use a smaller model"
+    key, value = next(iter(largest.grows_with.items()))
+    fitting = _fitting(needs, key, value, available)
+    advice = f"a smaller {key} does not suffice: use a smaller model"
     if fitting > 0:
-        advice = f"{largest.key} {fitting} instead of {largest.value} would fit"
+        advice = f"{key} {fitting} instead of {value} would fit"
     raise ConfigError(
         f"{where}: needs at least {_gib(total)}, and {_gib(available)} are free on "
         f"{device}; {largest.what} take {_gib(largest.bytes)}; {advice}"
     )
+
+
+def _fitting(needs: Sequence[Need], key: str, value: int, available: int) -> int:
+    """The largest smaller value of a setting that would fit, or none above 0."""
+
+    def total(smaller: int) -> float:
+        return sum(need.with_setting(key, smaller) for need in needs)
+
+    return bisect.bisect_right(range(value), available, key=total) - 1
 
 
 def _gib(size: int) -> str:

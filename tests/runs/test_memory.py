@@ -83,8 +83,8 @@ def test_evaluation_of_last_states_counts_no_others(causal):
 
 def test_the_largest_tensor_is_named_with_the_value_that_fits():
     needs = [
-        Need("tables", 300, "embedding_size", 10),
-        Need("activations", 900, "train_batch_size", 30),
+        Need("tables", 300, {"embedding_size": 10}),
+        Need("activations", 900, {"train_batch_size": 30}),
     ]
     cpu = torch.device("cpu")
     require_memory("here", needs, 1200, cpu)
@@ -109,6 +109,25 @@ def test_what_torch_keeps_of_a_gpu_for_later_counts_as_free(monkeypatch):
     ):
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
     assert available_memory(torch.device("cuda")) == 100 + 700 - 300
+
+
+def test_a_value_that_fits_is_of_all_that_grows_with_it_each_in_its_way():
+    # 8 instead of 10: kernels 900 * .64 = 576, tables 300 * .8 = 240; 9 would be 999.
+    needs = [
+        Need("tables", 300, {"embedding_size": 10}),
+        Need("kernels", 900, {"embedding_size": 10}, power=2),
+    ]
+    with pytest.raises(ConfigError, match="embedding_size 8 instead of 10 would fit"):
+        require_memory("here", needs, 900, torch.device("cpu"))
+
+
+def test_kernels_grow_with_the_square_of_the_channels():
+    narrow, wide = (
+        memory.kernel_needs(DilatedArchitecture(20, k, 3, (1, 2), True, "pre"), 1)[0]
+        for k in (8, 16)
+    )
+    assert narrow.with_setting("embedding_size", 16) == wide.bytes
+    assert narrow.with_setting("train_batch_size", 16) == narrow.bytes
 
 
 @pytest.mark.parametrize(
@@ -206,7 +225,7 @@ def test_processes_share_the_rows_of_a_step(counted, monkeypatch):
     require_stage("here", config, architecture, [], *lengths, True, (False, False))
     (step,) = counted[-1]
     assert step.what.startswith("activations of 2 rows")
-    assert (step.key, step.value) == ("train_batch_size", 4)
+    assert step.grows_with["train_batch_size"] == 4
 
 
 @pytest.mark.parametrize(("trained", "copies"), [(True, 4), (False, 1)])
@@ -241,7 +260,7 @@ def test_activations_of_a_task_count_where_all_layers_are_trained(
 ):
     TransferRun(toy_config(model, tasks=TASKS[:1]))
     of_task = [n for needs in counted[2:] for n in needs]
-    assert sum(need.key == "train_batch_size" for need in of_task) == steps
+    assert sum("train_batch_size" in need.grows_with for need in of_task) == steps
 
 
 @pytest.mark.parametrize(("pooling", "alone"), [("last", True), ("mean", False)])
@@ -250,13 +269,15 @@ def test_a_task_that_reads_the_last_position_counts_no_other(
 ):
     tasks = [{**TASKS[0], "pooling": pooling}]
     TransferRun(toy_config("PeterRec", tasks=tasks))
-    (step,) = [n for n in counted[-1] if n.key == "eval_batch_size"]
+    (step,) = [n for n in counted[-1] if "eval_batch_size" in n.grows_with]
     assert step.what.endswith("evaluated rows of 1 items") == alone
 
 
 def test_a_causal_source_is_evaluated_at_its_last_positions(toy_config, counted):
     SourceStage(toy_config())
-    evaluated = [n for needs in counted for n in needs if n.key == "eval_batch_size"]
+    evaluated = [
+        n for needs in counted for n in needs if "eval_batch_size" in n.grows_with
+    ]
     assert [need.what for need in evaluated] == [
         "activations of 60 evaluated rows of 1 items"
     ]
@@ -288,5 +309,5 @@ def test_vectors_that_are_made_once_are_made_of_few_users_at_once(
     TransferRun(toy_config("FineCLS", **keys))
     (vectors,) = [n for n in counted[-1] if n.what.startswith("vectors")]
     assert vectors.bytes == 4 * 8 * (60 + 1)  # of all users, and of padding
-    (evaluated,) = [n for n in counted[-1] if n.key == "eval_batch_size"]
+    (evaluated,) = [n for n in counted[-1] if "eval_batch_size" in n.grows_with]
     assert evaluated.what.startswith("activations of 3 evaluated rows")
