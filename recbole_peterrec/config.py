@@ -205,19 +205,22 @@ class Config(RecBoleConfig):
         Raises:
             ConfigError: with the nearest valid key.
         """
-        known = set(self.internal_config_dict).union(
-            argument_list.general_arguments,
-            argument_list.training_arguments,
-            argument_list.evaluation_arguments,
-            argument_list.dataset_arguments,
-            RECBOLE_EXTRA,
-            also,
-        )
+        known = self.known_keys().union(also)
         unknown = set(given) - known
         if unknown:
             known |= registry.all_property_keys()
         for key in sorted(unknown - known):
             raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
+
+    def known_keys(self) -> set[str]:
+        """Keys that the model's own files have, or any part of RecBole reads."""
+        return set(self.internal_config_dict).union(
+            argument_list.general_arguments,
+            argument_list.training_arguments,
+            argument_list.evaluation_arguments,
+            argument_list.dataset_arguments,
+            RECBOLE_EXTRA,
+        )
 
     def _set_default_parameters(self):
         values = self.final_config_dict

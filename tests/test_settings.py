@@ -14,10 +14,11 @@ from recbole_peterrec import run
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import UserError
 from recbole_peterrec.runs.continual import ContinualRun
+from recbole_peterrec.runs.sequential import SequentialRun
 from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.runs.unread import PRUNING_KEYS, TUNING_KEYS, tell_unread
 from recbole_peterrec.tasks import read_tasks
-from tests.toy import TARGET, settings, write_toy
+from tests.toy import TARGET, TASKS, settings, write_toy
 
 
 @pytest.mark.parametrize(
@@ -238,6 +239,47 @@ def test_keys_that_other_settings_leave_unread_are_told(
     (ContinualRun if model == "Conure" else TransferRun)(config)
     messages = [r.message for r in caplog.records if "does not read" in r.message]
     assert messages == ([f"{model} does not read {told}"] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("model", "keys", "told"),
+    [
+        ("SASRec", {"dropout_prob": 0}, ["dropout_prob"]),
+        ("NextItNetAR", {"dropout": 0.0, "n_layers": 2}, ["dropout, n_layers"]),
+        ("GRec", {"dropout": None, "pretrained": False}, []),
+        ("PeterRec", {"hidden_size": 32}, ["hidden_size"]),
+        ("PeterRec", {"tasks": [TARGET | {"beta": 1}]}, ["beta of task 'buy'"]),
+        (
+            "Conure",
+            {"task_defaults": {"recommendation": {"hidden_size": 8}}},
+            ["hidden_size of task_defaults: recommendation"],
+        ),
+    ],
+    ids=str,
+)
+def test_keys_that_only_other_models_have_are_told(tmp_path, caplog, model, keys, told):
+    given = {"data_path": str(write_toy(tmp_path / "data")), "tasks": [TARGET]}
+    if model in ("SASRec", "NextItNetAR", "GRec"):
+        del given["tasks"]
+    run_class = {"PeterRec": TransferRun, "Conure": ContinualRun}
+    run_class.get(model, SequentialRun)(
+        Config(model, "toy", config_dict={**given, **keys})
+    )
+    messages = [r.message for r in caplog.records if "does not read" in r.message]
+    assert messages == [f"{model} does not read {keys}" for keys in told]
+
+
+@pytest.mark.parametrize("model", ["PeterRec", "Conure"])
+def test_keys_of_the_run_that_its_tasks_do_not_take_are_told(tmp_path, caplog, model):
+    given = settings(write_toy(tmp_path), tasks=[{**TARGET, "topk": [5]}, *TASKS])
+    del given["MAX_ITEM_LIST_LENGTH"]
+    given.update(topk=[5, 10], metrics=["MRR", "Hit", "NDCG"], seed=3)
+    given["task_defaults"] = {"profile": {"metrics": ["Hit"], "topk": [1]}}
+    run_class = {"PeterRec": TransferRun, "Conure": ContinualRun}[model]
+    run_class(Config(model, "toy", config_dict=given))
+    assert [r.message for r in caplog.records if "its source" in r.message] == [
+        "metrics: the run's value is for its source; for buy give task_defaults or the task one"
+    ]
 
 
 def test_a_task_s_value_that_is_the_default_of_its_kind_is_not_told(tmp_path, caplog):

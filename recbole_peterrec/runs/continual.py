@@ -28,7 +28,12 @@ from recbole_peterrec.runs.pruning import prune_and_retrain
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.task_stage import TaskStage
 from recbole_peterrec.runs.training import Outcome
-from recbole_peterrec.runs.unread import TUNING_KEYS, tell_unread
+from recbole_peterrec.runs.unread import (
+    TUNING_KEYS,
+    of_other_models,
+    tell_kept_by_tasks,
+    tell_unread,
+)
 from recbole_peterrec.stored.learner import save_learned_task, save_learner
 from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.tasks import Task, read_tasks
@@ -70,6 +75,8 @@ class ContinualRun:
         self.tasks = [self._stage(task) for task in tasks]
         self._require_retraining()
         self.scarce = self._short_of_weights()
+        tell_unread(config, of_other_models(config).difference(TUNING_KEYS))
+        tell_kept_by_tasks(config, tasks)
 
     def data(self) -> dict[str, str]:
         """What each stage reads, by name, and the network that the run starts from: digests."""

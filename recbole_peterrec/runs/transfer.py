@@ -16,7 +16,13 @@ from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.sequential import write_backbone
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.task_stage import JoinedSource, TaskStage
-from recbole_peterrec.runs.unread import PRUNING_KEYS, tell_unread, tuned_without
+from recbole_peterrec.runs.unread import (
+    PRUNING_KEYS,
+    of_other_models,
+    tell_kept_by_tasks,
+    tell_unread,
+    tuned_without,
+)
 from recbole_peterrec.stored.networks import PRETRAINING, load_backbone
 from recbole_peterrec.tasks import Task, read_tasks
 
@@ -67,6 +73,8 @@ class TransferRun:
             TaskStage(task, self.source.dataset, self.encoder.architecture)
             for task in tasks
         ]
+        tell_unread(config, of_other_models(config).difference(PRUNING_KEYS))
+        tell_kept_by_tasks(config, tasks)
 
     def data(self) -> dict[str, str]:
         """What each stage reads, by name, and the network that the run starts from: digests."""

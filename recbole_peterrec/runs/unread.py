@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.tasks import MEASURED_BY, OWN_KEYS, Task
 
 # Which weights a run starts from: without them its results mean something else.
 ORIGINS = {
@@ -58,19 +59,48 @@ def tell_unread(config: Config, keys: Collection[str]) -> None:
     Raises:
         ConfigError: the weights that a user names would not be used.
     """
-    given, defaults = config.external_config_dict, config.internal_config_dict
-    unread = _wished(given, defaults, keys)
-    for key in unread:
-        if key in ORIGINS:
-            raise ConfigError(f"{key} {ORIGINS[key]} ({config['model']})")
-    _warn(config, unread, "")
-    for kind, kind_defaults in (defaults.get("task_defaults") or {}).items():
-        wished = (given.get("task_defaults") or {}).get(kind) or {}
-        unread = _wished(wished, {**defaults, **given, **kind_defaults}, keys)
-        _warn(config, unread, f" of task_defaults: {kind}")
-    for task, task_defaults in _given_tasks(config):
-        unread = _wished(task, {**defaults, **given, **task_defaults}, keys)
-        _warn(config, unread, f" of task {task['name']!r}")
+    for where, given, defaults in _given_parts(config):
+        unread = _wished(given, defaults, keys)
+        for key in unread:
+            if not where and key in ORIGINS:
+                raise ConfigError(f"{key} {ORIGINS[key]} ({config['model']})")
+        _warn(config, unread, where)
+
+
+def of_other_models(config: Config) -> set[str]:
+    """Keys that a user gave and that only other models' files have, such as one file for several
+    models holds.
+
+    Args:
+        config: of the run.
+    """
+    known = config.known_keys().union(OWN_KEYS)
+    return {key for _, given, _ in _given_parts(config) for key in given} - known
+
+
+def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
+    """Warn of the run's keys that a user gave for the source and that no task takes.
+
+    What a user gave a task, or its kind, for the same key is known to differ.
+
+    Args:
+        config: of the run.
+        tasks: as they were read.
+    """
+    kinds = config.given.get("task_defaults") or {}
+    own = {task["name"]: task for task in config.given.get("tasks") or ()}
+    kept: dict[str, list[str]] = {}
+    for task in tasks:
+        told = {*(kinds.get(task.kind) or ()), *own.get(task.name, ())}
+        for key in sorted(MEASURED_BY.intersection(config.given) - told):
+            if task.config[key] != config[key]:
+                kept.setdefault(key, []).append(task.name)
+    if kept:
+        names = dict.fromkeys(name for names in kept.values() for name in names)
+        logging.getLogger().warning(
+            f"{', '.join(kept)}: the run's value is for its source; for {', '.join(names)} give "
+            f"task_defaults or the task one"
+        )
 
 
 def tuned_without(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -92,15 +122,35 @@ def _warn(config: Config, unread: list[str], where: str) -> None:
         )
 
 
+def _given_parts(
+    config: Config,
+) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
+    """What a user gave the run, each kind of task and each task: where, the keys, the defaults."""
+    given, defaults = config.external_config_dict, config.internal_config_dict
+    yield "", given, defaults
+    for kind, kind_defaults in (defaults.get("task_defaults") or {}).items():
+        wished = (given.get("task_defaults") or {}).get(kind) or {}
+        where = f" of task_defaults: {kind}"
+        yield where, wished, {**defaults, **given, **kind_defaults}
+    for task, task_defaults in _given_tasks(config):
+        where = f" of task {task['name']!r}"
+        yield where, task, {**defaults, **given, **task_defaults}
+
+
 def _wished(
     given: Mapping[str, Any], defaults: Mapping[str, Any], keys: Collection[str]
 ) -> list[str]:
     return [
         key
         for key in sorted(keys)
-        if given.get(key) is not None
-        and (given[key] != defaults[key] if key in defaults else given[key])
+        if _is_wish(given.get(key))
+        and not (key in defaults and given[key] == defaults[key])
     ]
+
+
+def _is_wish(value: Any) -> bool:
+    """Whether a value asks for something; 0 does."""
+    return value is not None and value is not False and value != ""
 
 
 def _given_tasks(config: Config) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
