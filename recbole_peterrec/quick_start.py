@@ -104,6 +104,7 @@ def _run(config: Config) -> dict[str, Any]:
                 exchange.require_agreement("data", lambda: json.dumps(data))
                 if group.is_first():
                     directory.require_same_data(run_dir, data)
+                prepared.source.tell_size()
                 prepared.execute(run_dir, log, results, histories={})
             exchange.barrier()  # nobody reads there any more
             if group.is_first():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TextIO
@@ -198,14 +199,15 @@ def _rows(file: TextIO, separator: str) -> Iterator[tuple[int, list[str]]]:
                 yield reader.line_num, values
 
 
-def refuse_mixed_gaps(
+def tell_gaps(
     path: str,
     without_user: int,
     without_item: int,
     where: str = "source",
     what: str = "item",
 ) -> None:
-    """Refuse rows without a user beside rows that only have no item, or `what` stands for one.
+    """Warn of rows that are left out: those without a user, or those that only have no item, or
+    what stands for one.
 
     RecBole, having dropped the former, takes the labels of the latter for positions, and drops
     other rows than these.
@@ -217,6 +219,11 @@ def refuse_mixed_gaps(
         raise DataError(
             f"{where}: {path} has {without_user} rows without user and {without_item} without "
             f"{what}, which RecBole cannot drop together; remove them"
+        )
+    if without_user or without_item:
+        absent = "user" if without_user else what
+        logging.getLogger().warning(
+            f"{where}: {without_user or without_item} rows of {path} without {absent} left out"
         )
 
 

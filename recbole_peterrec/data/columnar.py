@@ -18,9 +18,10 @@ from typing import BinaryIO
 import numpy as np
 import pandas as pd
 
-from recbole_peterrec.data.atomic import refuse_mixed_gaps
+from recbole_peterrec.data.atomic import tell_gaps
 from recbole_peterrec.data.selection import Interval, Selection
 from recbole_peterrec.data.sequences import Sequences
+from recbole_peterrec.data.times import count_blurred, tell_blurred, tell_missing
 from recbole_peterrec.errors import DataError
 
 PIECE = 2**18  # rows parsed at once
@@ -55,6 +56,7 @@ def read_sequences(selection: Selection) -> Sequences:
     rows.items, items = _renumbered(rows.items, item_tokens)
     missing = np.isnan(rows.times)
     if missing.any():  # RecBole's imputation
+        tell_missing(np.count_nonzero(missing))
         rows.times[missing] = pd.Series(rows.times).mean()
     if selection.normalized:
         low, high = rows.times.min(), rows.times.max()
@@ -108,13 +110,16 @@ class _Rows:
         start = np.concatenate([[0], _count(self.users, len(user_tokens)).cumsum()])
         with np.errstate(over="ignore"):
             times = self.times.astype(np.float32)
+        blurred = 0
         for first, stop in _whole_users(start):
             users, time = self.users[first:stop], times[first:stop]
+            blurred += count_blurred(users, self.times[first:stop])
             sorted_ = (time[1:] >= time[:-1]) | (users[1:] > users[:-1])
             if not sorted_.all():  # also where a time is not a number
                 order = np.lexsort((time, users))
                 times[first:stop] = time[order]
                 self.items[first:stop] = self.items[first:stop][order]
+        tell_blurred(blurred, len(times))
         return Sequences(self.items, times, start, user_tokens, item_tokens)
 
 
@@ -158,11 +163,7 @@ def _read(selection: Selection) -> tuple[_Rows, list[str], list[str]]:
         rows = _Rows(user, item, table[selection.time].to_numpy(), valid)
         rows.keep((user >= 0) & (item >= 0))
         pieces.append(rows)
-    refuse_mixed_gaps(selection.path, without_user, without_item)
-    if without_user or without_item:
-        logging.getLogger().warning(
-            f"source: {without_user or without_item} rows without user or item left out"
-        )
+    tell_gaps(selection.path, without_user, without_item)
     columns = {}
     for field in fields(_Rows):
         columns[field.name] = np.concatenate([getattr(p, field.name) for p in pieces])

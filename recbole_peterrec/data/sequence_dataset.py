@@ -12,7 +12,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.utils.enum_type import FeatureSource, FeatureType
 
-from recbole_peterrec.data.atomic import reading, refuse_mixed_gaps, require_columns
+from recbole_peterrec.data.atomic import reading, require_columns, tell_gaps
 from recbole_peterrec.data.cache import cached_sequences
 from recbole_peterrec.data.selection import select
 from recbole_peterrec.data.sequences import (
@@ -21,6 +21,7 @@ from recbole_peterrec.data.sequences import (
     held_out_users,
     leave_one_out,
 )
+from recbole_peterrec.data.times import count_blurred, tell_blurred, tell_missing
 from recbole_peterrec.data.whole_source import WholeSource
 from recbole_peterrec.data.windows import cut_windows
 from recbole_peterrec.errors import ConfigError, DataError
@@ -152,15 +153,23 @@ class SequenceDataset(WholeSource, SequentialDataset):
             self.inter_feat[f].isnull() for f in (self.uid_field, self.iid_field)
         )
         path = os.path.join(self.dataset_path, f"{self.dataset_name}.inter")
-        refuse_mixed_gaps(path, user.sum(), (item & ~user).sum())
+        tell_gaps(path, user.sum(), (item & ~user).sum())
+        self.inter_feat.drop(self.inter_feat.index[user | item], inplace=True)
         super()._filter_nan_user_or_item()
 
     def _drop_unused_col(self) -> None:
         """Nothing: rows have what a model reads and no more, whatever ``unused_col`` names."""
 
+    def _fill_nan(self) -> None:
+        tell_missing(int(self.inter_feat[self.time_field].isnull().sum()))
+        super()._fill_nan()
+
     def _change_feat_format(self) -> None:
         """RecBole's step before a split: from its tables to sequences, once."""
         if self.sequences is None:
+            columns = (self.inter_feat[f] for f in (self.uid_field, self.time_field))
+            users, times = (column.to_numpy() for column in columns)
+            tell_blurred(count_blurred(users, times), len(times))
             super()._change_feat_format()
 
     def data_augmentation(self) -> None:

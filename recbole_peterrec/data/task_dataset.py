@@ -14,7 +14,7 @@ from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.utils.enum_type import FeatureSource, FeatureType
 
-from recbole_peterrec.data.atomic import reading, refuse_mixed_gaps, require_columns
+from recbole_peterrec.data.atomic import reading, require_columns, tell_gaps
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.train_share import learned_rows
 from recbole_peterrec.errors import ConfigError, DataError
@@ -98,8 +98,9 @@ class TaskDataset(Dataset):
         )
         suffix = "user" if self.kind == PROFILE else "inter"
         path = os.path.join(self.dataset_path, f"{self.dataset_name}.{suffix}")
-        refuse_mixed_gaps(path, user.sum(), (label & ~user).sum(), self.where, "label")
-        super()._filter_nan_user_or_item()
+        missing = user.sum(), (label & ~user).sum()
+        tell_gaps(path, *missing, self.where, self.iid_field)
+        self.inter_feat.drop(self.inter_feat.index[user | label], inplace=True)
 
     def _data_filtering(self) -> None:
         """RecBole's filters, then brackets, then users that the source knows; numbers of

@@ -47,6 +47,7 @@ class SourceStage:
         trained: whether it will be; what is only loaded needs less memory.
 
     Attributes:
+        interactions: number of the source's.
         parameters: number of the model's, as it was built.
 
     Raises:
@@ -66,7 +67,10 @@ class SourceStage:
         if not self.ours:  # DIEN draws while it reads
             init_seed(config["seed"], config["reproducibility"])
         self.dataset = self._load()
+        self.interactions = self.dataset.inter_num
         self.loaders = make_loaders(config, self.dataset)
+        if self.ours:  # RecBole's, once split, are its rows
+            self.interactions = self.dataset.inter_num
         if trained and not len(self.loaders[1].dataset):
             logging.getLogger().warning(
                 "source: eval_args and filters leave no row to validate; the last epoch is kept"
@@ -78,6 +82,14 @@ class SourceStage:
             self.model = self._build().to(config["device"])
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.trainer: RunMixin | None = None
+
+    def tell_size(self) -> None:
+        """Log what filters have left, padding not counted."""
+        rows = "/".join(f"{len(loader.dataset):,}" for loader in self.loaders)
+        logging.getLogger().info(
+            f"source: {self.dataset.user_num - 1:,} users, {self.dataset.item_num - 1:,} items, "
+            f"{self.interactions:,} interactions; train/valid/test rows {rows}"
+        )
 
     def data_digest(self) -> str:
         """Of all that it reads; see :func:`recbole_peterrec.data.identity.data_digest`."""

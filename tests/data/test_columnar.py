@@ -193,6 +193,21 @@ def test_rows_without_user_beside_rows_without_item_are_refused(tmp_path, cache)
         SequenceDataset(config(tmp_path, cache=cache))
 
 
+@pytest.mark.parametrize("cache", [0, None])
+@pytest.mark.parametrize("absent", ["user", "item"])
+def test_rows_that_are_left_out_are_counted_in_one_line(
+    tmp_path, caplog, absent, cache
+):
+    rows = [("u", "x", f"i{n}", n, n) for n in range(5)]
+    gap = ("", "x", "i9", 1, 9) if absent == "user" else ("u", "x", "", 1, 9)
+    write(tmp_path, [gap, *rows, gap])
+    found = SequenceDataset(config(tmp_path, cache=cache))
+    assert len(found.inter_feat if cache is None else found.sequences) == 5
+    messages = [record.message for record in caplog.records]
+    path = tmp_path / "odd" / "odd.inter"
+    assert messages == [f"source: 2 rows of {path} without {absent} left out"]
+
+
 @pytest.mark.parametrize(
     "items", [('"Tis', '"Tis'), ('"a"b', "c"), ('"a" ', "c")], ids=["open", "b", " "]
 )

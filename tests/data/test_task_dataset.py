@@ -207,8 +207,23 @@ def test_rows_without_user_beside_rows_without_label_are_refused(task, tmp_path,
     if kind == "profile":
         definition = {**DECADES, "name": "gaps", "dataset": "gaps", "bins": None}
         definition["field"] = "item_id"
-    with pytest.raises(DataError, match="1 rows without user and 2 without label"):
+    with pytest.raises(DataError, match="1 rows without user and 2 without item_id"):
         task(definition)
+
+
+@pytest.mark.parametrize(("user", "absent"), [("u20", "sex"), ("", "user")])
+def test_rows_that_are_left_out_are_counted_in_one_line(
+    task, tmp_path, caplog, user, absent
+):
+    rows = [(f"u{i}", "ab"[i % 2]) for i in range(20)] + [(user, "")] * 3
+    write_table(
+        tmp_path / "data" / "gaps" / "gaps.user", ("user_id:token", "sex:token"), rows
+    )
+    dataset = task({**DECADES, "dataset": "gaps", "field": "sex", "bins": None})
+    assert len(dataset.inter_feat) == 20
+    (message,) = (r.message for r in caplog.records if "left out" in r.message)
+    assert f"3 rows of {dataset.dataset_path}" in message
+    assert message.endswith(f"without {absent} left out")
 
 
 @pytest.mark.parametrize("first", ["F", "M"])
