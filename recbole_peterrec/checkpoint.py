@@ -17,7 +17,7 @@ import torch
 from safetensors import SafetensorError
 
 from recbole_peterrec.distributed import group
-from recbole_peterrec.errors import CheckpointError
+from recbole_peterrec.errors import CheckpointError, TrainingError
 from recbole_peterrec.out_of_memory import is_out_of_memory
 from recbole_peterrec.writing import UNFINISHED, writing
 
@@ -161,6 +161,7 @@ def load_state(path: str | Path) -> dict[str, Any]:
 
     Raises:
         CheckpointError: no such file, damaged, or with anything but plain data in it.
+        TrainingError: memory is too short for it.
     """
     try:
         with warnings.catch_warnings():
@@ -169,9 +170,13 @@ def load_state(path: str | Path) -> dict[str, Any]:
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
     except Exception as error:  # a damaged file leads torch's reader to any of them
-        if is_out_of_memory(error):  # the file is as it was
-            raise
         reason = (str(error) or type(error).__name__).splitlines()[0]
+        if is_out_of_memory(error):  # the file is as it was
+            size = os.path.getsize(path) / 2**30
+            raise TrainingError(
+                f"{path}: too little memory is free to read its {size:.1f} GiB ({reason}); free "
+                f"some and go on"
+            ) from error
         raise CheckpointError(
             f"{path} is damaged or not of this program ({reason})"
         ) from error

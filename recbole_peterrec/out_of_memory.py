@@ -9,10 +9,11 @@ import torch
 
 from recbole_peterrec.errors import TrainingError
 
-# What errors without a type of their own say: torch's allocator of a CPU, CUDA and its libraries.
-TOLD = (
+# Of errors without a type of their own: torch's allocator of a CPU, CUDA and its libraries.
+MESSAGES = (
     "can't allocate memory",
     "CUDA error: out of memory",
+    "'out of memory'",  # nccl, of a failure of CUDA's
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
@@ -22,7 +23,9 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an error means that no memory was left."""
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(text in str(error) for text in TOLD)
+    return isinstance(error, RuntimeError) and any(
+        text in str(error) for text in MESSAGES
+    )
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import os
 from collections.abc import Iterator
@@ -94,14 +93,14 @@ def _run(config: Config) -> dict[str, Any]:
     _join_processes(config)
     with RunLog(config["state"]).active() as log:
         prepared = _run_class(config)(config)
+        data = prepared.data()
+        directory.require_same_data_everywhere(data)
         with _opened(config, log) as run_dir:
             prepared.use(run_dir)
             with log.quiet_console():
                 logging.getLogger().info(config)
             results = _nothing_yet(config)
             with directory.advising(directory.resumption(run_dir)):
-                data = prepared.data()
-                exchange.require_agreement("data", lambda: json.dumps(data))
                 if group.is_first():
                     directory.require_same_data(run_dir, data)
                 prepared.source.tell_size()

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch.distributed import DistNetworkError, HashStore, Store
 
 from recbole_peterrec import quick_start, run
 from recbole_peterrec.checkpoint import load_tensors
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import group
-from recbole_peterrec.distributed.group import Member
+from recbole_peterrec.distributed.group import ConnectionLost, Member
 from recbole_peterrec.distributed.launch import Plan, plan_of
-from recbole_peterrec.errors import CheckpointError, ConfigError, TrainingError
+from recbole_peterrec.errors import (
+    CheckpointError,
+    ConfigError,
+    PeerError,
+    TrainingError,
+    UserError,
+)
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.trainer.base import BackboneTrainer
 from tests.members import (
@@ -220,8 +229,71 @@ def test_processes_that_cannot_reach_each_other_say_so():
 
 
 def test_processes_of_two_kinds_of_devices_are_refused():
-    with pytest.raises(ConfigError, match="process 1 works on a cuda, process 0 on a"):
+    told = r"process 1 works on a GPU, process 0 on the CPU; give every process a GPU, or none"
+    with pytest.raises(ConfigError, match=told):
         in_two(with_a_gpu_in_the_second)
+
+
+def one_of_two(store) -> Member:
+    return Member(rank=0, size=2, local_rank=0, local_size=2, store=store)
+
+
+def connect(store) -> None:
+    with group.taking_part(one_of_two(store)):
+        group.connect(torch.device("cpu"))
+
+
+def test_who_waits_for_a_process_that_has_failed_stops_at_once():
+    store = HashStore()
+    store.set("failure", "no GPU is left for process 1")
+    with pytest.raises(PeerError, match="^no GPU is left for process 1$"):
+        connect(store)
+
+
+def test_a_process_that_never_comes_is_named(monkeypatch):
+    monkeypatch.setattr(group, "LONGEST_WAIT", timedelta(seconds=0))
+    monkeypatch.setattr(group, "PATIENCE", timedelta(seconds=0.1))
+    with pytest.raises(TrainingError, match="process 1 of 2 has not come within"):
+        connect(HashStore())
+
+
+class Gone(Store):
+    """A store whose process has ended."""
+
+    def add(self, *_):
+        raise DistNetworkError("Failed to recv, got 0 bytes")
+
+    wait = set = get = add
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ConfigError("my own line"), "my own line"),
+        (ConnectionLost("reset by peer"), r"reach each other \(reset by peer\)"),
+    ],
+    ids=["own", "lost"],
+)
+def test_an_error_is_told_where_the_store_has_gone(error, told):
+    alone = group.taking_part(one_of_two(Gone()))
+    with pytest.raises(UserError, match=told) as raised, alone:
+        raise error
+    assert not isinstance(raised.value, PeerError)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: device-side assert triggered",
+        "DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes",
+        "NCCL error in: ..., Cuda failure 2 'out of memory'",
+    ],
+)
+def test_a_process_s_own_fault_within_an_exchange_is_no_lost_connection(text):
+    own = pytest.raises(RuntimeError, match=re.escape(text))
+    with own as raised, group.exchanging():
+        raise RuntimeError(text)
+    assert not isinstance(raised.value, ConnectionLost)
 
 
 def test_processes_that_read_other_data_are_refused(folder, tmp_path):
@@ -233,8 +305,9 @@ def test_processes_that_read_other_data_are_refused(folder, tmp_path):
     )
     (other / "toy" / "toy.inter").write_text("\n".join(rows) + "\n")
     values = settings(folder, run_dir=str(tmp_path / "run"), show_progress=False)
-    with pytest.raises(TrainingError, match="data of process 1 differs"):
+    with pytest.raises(TrainingError, match="data of pretraining of process 1 differs"):
         in_two(with_other_data_in_the_second, [str(folder), str(other)], values)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ import hashlib
 import json
 import logging
 import os
+import secrets
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import fields
@@ -156,11 +156,9 @@ def _write(
 ) -> None:
     """Write the arrays, made of a file of this identity, beside `folder`; then move them into
     place."""
-    making = Path(
-        tempfile.mkdtemp(
-            dir=folder.parent, prefix=f".{folder.name}.", suffix=UNFINISHED
-        )
-    )
+    name = f".{folder.name}.{secrets.token_hex(4)}{UNFINISHED}"
+    making = folder.with_name(name)
+    making.mkdir()
     try:
         arrays = {name: getattr(sequences, name) for name in NAMES}
         meta = {
@@ -173,7 +171,6 @@ def _write(
         }
         with open(making / META, "wb") as file:
             _flush(file, json.dumps(meta, indent=2).encode())
-        os.chmod(making, 0o755)
         _sync_folder(making)
         os.rename(making, folder)
         _sync_folder(folder.parent)

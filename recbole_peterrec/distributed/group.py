@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,11 +15,14 @@ import torch.distributed as dist
 from torch.distributed.rendezvous import rendezvous
 
 from recbole_peterrec.errors import ConfigError, PeerError, TrainingError, UserError
+from recbole_peterrec.out_of_memory import is_out_of_memory
 
 # What torchrun, and launchers like it, tell each process.
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 PATIENCE = timedelta(seconds=10)  # for the message of a process that has gone
 LONGEST_WAIT = timedelta(minutes=30)  # in an exchange, for the slowest process
+LOOK_AGAIN = 0.05  # seconds, for a process that is still to come
+DEVICES = {"cpu": "the CPU", "cuda": "a GPU"}  # by torch's type of them
 
 
 class ConnectionLost(RuntimeError):
@@ -111,10 +115,8 @@ def taking_part(new: Member) -> Iterator[None]:
     except ConnectionLost as error:
         raise _what_happened(new.store, error) from error
     except BaseException as error:
-        first = new.store.add("failures", 1) == 1
-        if first:
-            new.store.set("failure", f"{error}" or type(error).__name__)
-        elif isinstance(error, UserError):
+        first = _tell(new.store, str(error) or type(error).__name__)
+        if not first and isinstance(error, UserError):
             raise PeerError(str(error)) from error
         raise
     finally:
@@ -126,19 +128,30 @@ def taking_part(new: Member) -> Iterator[None]:
 
 def _what_happened(store: dist.Store, error: ConnectionLost) -> UserError:
     """The error that another process tells, or that this one has to."""
-    lost = (
-        f"processes cannot reach each other ({error}); see that all are there and what the "
-        f"network allows, then resume the run or use one process"
-    )
     # Suppressed: that nobody tells in time, or that the store has gone with its process.
     with contextlib.suppress(RuntimeError):
         store.wait(["failure"], PATIENCE)
         return PeerError(store.get("failure").decode())
-    with contextlib.suppress(RuntimeError):
-        if store.add("failures", 1) > 1:
-            return PeerError(lost)
-        store.set("failure", lost)
-    return TrainingError(lost)
+    lost = (
+        f"processes cannot reach each other ({error}); see that all are there and what the "
+        f"network allows, then start or resume the run, or use one process"
+    )
+    return TrainingError(lost) if _tell(store, lost) else PeerError(lost)
+
+
+def _tell(store: dist.Store, failure: str) -> bool:
+    """Put an error where all processes see it; whether it is for this one to tell the user.
+
+    It is where no other process has failed before, or none can be heard of: the store goes with
+    the process that keeps it.
+    """
+    try:
+        first = store.add("failures", 1) == 1
+        if first:
+            store.set("failure", failure)
+        return first
+    except RuntimeError:
+        return True
 
 
 def connect(device: torch.device) -> None:
@@ -152,16 +165,12 @@ def connect(device: torch.device) -> None:
     """
     if _member is None:
         return
-    with exchanging():
-        names = [f"device{number}" for number in range(_member.size)]
-        _member.store.set(names[_member.rank], device.type)
-        _member.store.wait(names, LONGEST_WAIT)
-        kinds = [_member.store.get(name).decode() for name in names]
+    kinds = _kinds_of_devices(_member, device.type)
     for number, kind in enumerate(kinds):
         if kind != kinds[0]:
             raise ConfigError(
-                f"process {number} works on a {kind}, process 0 on a {kinds[0]}; give all a GPU, "
-                f"or --use_gpu=False"
+                f"process {number} works on {DEVICES[kind]}, process 0 on {DEVICES[kinds[0]]}; "
+                f"give every process a GPU, or none (--use_gpu=False)"
             )
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     with exchanging():
@@ -174,6 +183,29 @@ def connect(device: torch.device) -> None:
         )
 
 
+def _kinds_of_devices(own: Member, kind: str) -> list[str]:
+    """Of all processes, once the last has come.
+
+    Raises:
+        ConnectionLost: one does not come, or another has failed.
+    """
+    store = own.store
+    names = [f"device{number}" for number in range(own.size)]
+    late = time.monotonic() + LONGEST_WAIT.total_seconds()
+    with exchanging():
+        store.set(names[own.rank], kind)
+        while not store.check(names):
+            if store.check(["failure"]):
+                raise ConnectionLost("another process has failed")
+            if time.monotonic() > late:
+                missing = [not store.check([name]) for name in names].index(True)
+                raise ConnectionLost(
+                    f"process {missing} of {own.size} has not come within {LONGEST_WAIT}"
+                )
+            time.sleep(LOOK_AGAIN)
+        return [store.get(name).decode() for name in names]
+
+
 @contextlib.contextmanager
 def exchanging() -> Iterator[None]:
     """Mark what fails within as a lost connection.
@@ -183,7 +215,10 @@ def exchanging() -> Iterator[None]:
     """
     try:
         yield
-    except torch.OutOfMemoryError:  # a RuntimeError too, and this process's own
+    except ConnectionLost:
         raise
     except RuntimeError as error:
+        # This process's own: an exchange is where a GPU's earlier work is first waited for.
+        if is_out_of_memory(error) or str(error).startswith("CUDA error"):
+            raise
         raise ConnectionLost(" ".join(str(error).split())) from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import itertools
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -165,6 +166,25 @@ def require_same_data(run_dir: Path, data: dict[str, str]) -> None:
             f"(other rows, in another order, or others that filters keep); put those back, or "
             f"start anew"
         )
+
+
+def require_same_data_everywhere(data: dict[str, str]) -> None:
+    """Stop unless all processes of the run read the same, and start from the same network.
+
+    Args:
+        data: as in :func:`require_same_data`.
+
+    Raises:
+        TrainingError: they do not.
+    """
+    exchange.require_agreement("the list of stages", lambda: json.dumps(list(data)))
+    for stage, digest in data.items():
+        what = (
+            f"the network of {stage}"
+            if stage in STARTS_FROM
+            else f"the data of {stage}"
+        )
+        exchange.require_agreement(what, lambda digest=digest: digest)
 
 
 def has_ended(run_dir: str | Path) -> bool:

@@ -33,7 +33,7 @@ for _side, _safe in ((Loader, yaml.SafeLoader), (Dumper, yaml.SafeDumper)):
 
 
 def _text(dumper: Dumper, text: str) -> yaml.ScalarNode:
-    """PyYAML writes a next-line character (U+0085) so that it reads back a space, unless escaped."""
+    """PyYAML writes a next-line character (U+0085) so that it reads back a space, but escaped."""
     style = '"' if "\x85" in text else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
 

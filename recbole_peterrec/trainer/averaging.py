@@ -54,6 +54,13 @@ class WeightAverage:
         return {"weight": self.weight, "sums": self.sums, "trained": self.trained}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Be as :meth:`state` was; the parameters are loaded elsewhere."""
+        """Be as :meth:`state` was, wherever that lay; the parameters are loaded elsewhere."""
         self.weight = state["weight"]
-        self.sums, self.trained = state["sums"], state["trained"]
+        self.sums = self._beside_parameters(state["sums"])
+        self.trained = None
+        if state["trained"] is not None:
+            self.trained = self._beside_parameters(state["trained"])
+
+    def _beside_parameters(self, tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+        pairs = zip(tensors, self.parameters, strict=True)
+        return [tensor.to(parameter.device) for tensor, parameter in pairs]

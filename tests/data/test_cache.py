@@ -301,10 +301,17 @@ def test_who_waits_for_another_conversion_says_so(source, root, caplog):
     assert len(folders(root)) == 1
 
 
-def test_others_may_read_what_was_converted(source, root):
-    cached_sequences(root, selection(source))
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o755), (0o077, 0o700)])
+def test_who_may_read_what_was_converted_is_the_user_s_to_say(
+    source, root, umask, mode
+):
+    before = os.umask(umask)
+    try:
+        cached_sequences(root, selection(source))
+    finally:
+        os.umask(before)
     (name,) = folders(root)
-    assert (root / name).stat().st_mode & 0o777 == 0o755
+    assert (root / name).stat().st_mode & 0o777 == mode
 
 
 def test_a_file_larger_than_the_disk_takes_leaves_nothing(source, root):

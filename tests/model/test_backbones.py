@@ -77,5 +77,5 @@ def test_a_masked_backbone_does_not_see_what_is_hidden(build):
     ("samples", "drawn"), [(0, 0), (7, 7), (0.2, 6), (0.25, 8), (0.001, 1)]
 )
 def test_a_fraction_of_the_items_is_sampled(build, samples, drawn):
-    """Of the toy's 30, rounded, and never none, which would be all; Conure pretrains with a fifth (section 6.1)."""
+    """Of the toy's 30, rounded, and never none, which would be all (a fifth: Conure, section 6.1)."""
     assert build(NextItNetAR, softmax_samples=samples).softmax_samples == drawn

@@ -45,6 +45,16 @@ def test_before_the_first_step_there_is_nothing_to_use():
     assert torch.equal(parameter, torch.ones(2))
 
 
+def test_a_loaded_average_lies_where_its_weights_do():
+    """Whatever device it was read onto: a state is read onto the CPU, a GPU trains."""
+    _, saved = fed(steps(2), 0.5)
+    saved.use()
+    elsewhere = WeightAverage([torch.empty(2, 3, device="meta")], 0.5)
+    elsewhere.load(saved.state())
+    found = [*elsewhere.sums, *elsewhere.trained]
+    assert [tensor.device.type for tensor in found] == ["meta", "meta"]
+
+
 def test_a_loaded_average_goes_on_as_the_saved_one():
     values = steps(6)
     parameter, whole = fed(values, 0.7)
