@@ -23,6 +23,7 @@ COLUMNS = (
     "test",
     "test after all",
     "pretraining test after",
+    "prune ratio",
     "weights free",
     "trained parameters",
     "of full tuning",
@@ -81,12 +82,13 @@ def table(results: dict[str, Any]) -> str:
 
 def _continual(record: dict[str, Any]) -> dict[str, str]:
     """Cells of tasks that are learned one after the other in one network."""
-    free = record.get("capacity_free")
+    free, pruned = record.get("capacity_free"), record.get("prune_ratio")
     before = record.get("before_pruning", {})
     return {
         "test before pruning": _metrics(before.get("test", {})),
         "test after all": _metrics(record.get("test_after_all", {})),
         "pretraining test after": _metrics(record.get("pretrain_test", {})),
+        "prune ratio": "-" if pruned is None else f"{pruned:g}",
         "weights free": "-" if free is None else f"{free:.1%}",
     }
 

@@ -175,9 +175,34 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
         # No negative of training is a positive of its user.
         derived = config.derive(**overrides, repeatable=False)
         registry.require_strategy(config["model"], {"tuning": derived["tuning"]})
+        if "retrain_epochs" not in keys_given_to(config, kind, name) | set(
+            config.given
+        ):
+            _bound_retraining(derived)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
     return Task(name, kind, derived)
+
+
+def keys_given_to(config: Config, kind: str, name: str) -> set[str]:
+    """Keys that a user gave a task, or its kind, apart from the run.
+
+    Args:
+        config: of the run.
+        kind: of the task.
+        name: of the task.
+    """
+    keys = set((config.given.get("task_defaults") or {}).get(kind) or ())
+    for task in config.given.get("tasks") or ():
+        if isinstance(task, dict) and task.get("name") == name:
+            keys.update(task)
+    return keys
+
+
+def _bound_retraining(task: Config) -> None:
+    """Let a property file's ``retrain_epochs`` be no more than the training before it has."""
+    if task["retrain_epochs"]:
+        task["retrain_epochs"] = min(task["retrain_epochs"], task["epochs"])
 
 
 def _refuse_keys_of_the_run(where: str, keys: Collection[str]) -> None:

@@ -85,7 +85,7 @@ def test_nn_imports_torch_and_itself_only(path):
 
 @pytest.mark.parametrize("path", modules("data"), ids=named)
 def test_data_imports_no_model_trainer_or_runner(path):
-    allowed = ("data", "distributed", "errors", "version", "writing")
+    allowed = ("data", "distributed", "errors", "locks", "version", "writing")
     assert ours_allowed(path, *allowed) == set()
 
 

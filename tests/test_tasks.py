@@ -2,15 +2,43 @@
 
 import pytest
 
+from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.tasks import read_tasks
-from tests.toy import TARGET, TASKS
+from tests.toy import TARGET, TASKS, settings, write_toy
 
 
 def test_a_task_s_own_bound_of_epochs_wins(toy_config):
     tasks = [{**TASKS[0], "finetune_epochs": 3}, TASKS[1]]
     config = toy_config("PeterRec", tasks=tasks, finetune_epochs=2)
     assert [task.config["epochs"] for task in read_tasks(config)] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    ("given", "epochs"),
+    [
+        ({}, [10, 15]),
+        ({"epochs": 1}, [1, 1]),
+        ({"finetune_epochs": 12}, [10, 12]),
+        ({"epochs": 1, "retrain_epochs": 7}, [7, 7]),
+        (
+            {"epochs": 1, "task_defaults": {"profile": {"retrain_epochs": 3}}},
+            [3, 1],
+        ),
+        (
+            {"epochs": 4, "tasks": [TASKS[0], {**TARGET, "retrain_epochs": 9}]},
+            [4, 9],
+        ),
+    ],
+    ids=str,
+)
+def test_retraining_is_bounded_by_the_training_before_unless_a_user_says_otherwise(
+    tmp_path, given, epochs
+):
+    keys = settings(write_toy(tmp_path), tasks=[TASKS[0], TARGET])
+    del keys["epochs"]
+    config = Config("Conure", "toy", config_dict=keys | given)
+    assert [task.config["retrain_epochs"] for task in read_tasks(config)] == epochs
 
 
 def test_the_source_s_longest_history_is_not_the_tasks(toy_config):

@@ -22,6 +22,7 @@ from recbole_peterrec.data.columnar import read_sequences
 from recbole_peterrec.data.selection import Selection
 from recbole_peterrec.data.sequences import Sequences
 from recbole_peterrec.errors import DataError
+from recbole_peterrec.locks import lock
 from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import UNFINISHED
 
@@ -50,11 +51,12 @@ def cached_sequences(root: str | Path, selection: Selection) -> Sequences:
     if found is not None:
         return found
     log = logging.getLogger()
-    with _written_below(root), _alone(root):
+    with _written_below(root), _alone(root) as alone:
         found = _open(folder, key)
         if found is None:
-            for remains in Path(root).glob(f".*{UNFINISHED}"):  # of killed writers
-                shutil.rmtree(remains)
+            if alone:  # else they may be of a writer that is at work
+                for remains in Path(root).glob(f".*{UNFINISHED}"):  # of killed writers
+                    shutil.rmtree(remains)
             if folder.exists():
                 log.warning(f"source: {folder} is damaged; it is made anew")
                 shutil.rmtree(folder)
@@ -172,7 +174,12 @@ def _write(
         with open(making / META, "wb") as file:
             _flush(file, json.dumps(meta, indent=2).encode())
         _sync_folder(making)
-        os.rename(making, folder)
+        try:
+            os.rename(making, folder)
+        except OSError:
+            if not folder.is_dir():
+                raise
+            shutil.rmtree(making)  # where nothing is locked, another run was faster
         _sync_folder(folder.parent)
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
@@ -212,17 +219,15 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _alone(root: str | Path) -> Iterator[None]:
-    """Hold the root's lock, which the kernel frees when its holder dies."""
-    import fcntl  # not on Windows, where a source this large is not converted
-
+def _alone(root: str | Path) -> Iterator[bool]:
+    """Hold the root's lock; whether there is one. Without, two may convert the same at once."""
     with open(Path(root, ".lock"), "wb") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            alone = lock(file)
         except BlockingIOError:
             logging.getLogger().info("source: waiting for another run's conversion")
-            fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+            alone = lock(file, wait=True)
+        yield alone
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import itertools
 import json
 import os
@@ -17,24 +16,11 @@ from recbole_peterrec.checkpoint import TRAINING, load_json, save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import ConfigError, WriteError
-
-try:
-    import fcntl
-except ImportError:  # Windows
-    fcntl = None
+from recbole_peterrec.locks import AVAILABLE, lock
 
 ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
 STARTS_FROM = ("pretrained_path", "continue_from")
 TRACES = ("results.json", "config.yaml", "run.log", TRAINING)
-# What a system or a file system without locks, or without locks of folders (NFS), answers.
-NO_LOCKS = (
-    errno.ENOSYS,
-    errno.ENOTSUP,
-    errno.EOPNOTSUPP,
-    errno.ENOLCK,
-    errno.EBADF,
-    errno.EINVAL,
-)
 
 
 def make(config: Config) -> Path:
@@ -97,28 +83,25 @@ def require_unused(run_dir: Path, config: bytes) -> None:
 def held(run_dir: Path) -> Iterator[None]:
     """Keep other processes from going on there; the kernel lets go when the holder dies.
 
-    The folder itself is locked, so no file has to be made or taken away. Where the system has no
-    such locks, nobody looks; a network's file system may lock it for one machine only.
+    The folder itself is locked, so no file has to be made or taken away. Where there are no such
+    locks, nobody looks.
 
     Raises:
         ConfigError: another process is at work there.
         OSError: the folder cannot be opened.
     """
-    if fcntl is None:
+    if not AVAILABLE:  # nor can a folder be opened there
         yield
         return
     with contextlib.ExitStack() as stack:
         folder = os.open(run_dir, os.O_RDONLY)
         stack.callback(os.close, folder)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(folder)
         except BlockingIOError as error:
             raise ConfigError(
                 f"run_dir {run_dir}: a run is at work there; wait for its end, or stop it"
             ) from error
-        except OSError as error:
-            if error.errno not in NO_LOCKS:
-                raise
         yield
 
 

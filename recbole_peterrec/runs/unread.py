@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.tasks import MEASURED_BY, OWN_KEYS, Task
+from recbole_peterrec.tasks import MEASURED_BY, OWN_KEYS, Task, keys_given_to
 
 # Which weights a run starts from: without them its results mean something else.
 ORIGINS = {
@@ -87,12 +87,10 @@ def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
         config: of the run.
         tasks: as they were read.
     """
-    kinds = config.given.get("task_defaults") or {}
-    own = {task["name"]: task for task in config.given.get("tasks") or ()}
     kept: dict[str, list[str]] = {}
     for task in tasks:
-        told = {*(kinds.get(task.kind) or ()), *own.get(task.name, ())}
-        for key in sorted(MEASURED_BY.intersection(config.given) - told):
+        given = keys_given_to(config, task.kind, task.name)
+        for key in sorted(MEASURED_BY.intersection(config.given) - given):
             if task.config[key] != config[key]:
                 kept.setdefault(key, []).append(task.name)
     if kept:

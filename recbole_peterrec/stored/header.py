@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ def read_header(path: Path, needed: dict[str, type]) -> dict[str, Any]:
     Raises:
         CheckpointError: missing, damaged, of another format or incomplete.
     """
+    _require_backbone(path)
     header = load_json(path)
     if header.get("format") != FORMAT:
         raise CheckpointError(
@@ -32,6 +34,21 @@ def read_header(path: Path, needed: dict[str, type]) -> dict[str, Any]:
                 f"{path} has no usable {key!r}; it was not written by this program"
             )
     return header
+
+
+def _require_backbone(path: Path) -> None:
+    """Refuse a run that has no header, where it can be seen what it is instead."""
+    if os.path.exists(path):
+        return
+    if os.path.exists(path.with_name("model.safetensors")):
+        raise CheckpointError(
+            f"{path}: no such file; this is the run of a model of RecBole, which tasks cannot "
+            f"build on; name one of PeterRec, Conure or a backbone"
+        )
+    if os.path.exists(path.with_name("config.yaml")):
+        raise CheckpointError(
+            f"{path}: no such file; this run has not come so far; resume it, or name another"
+        )
 
 
 def require_pretrained(run_dir: Path, pretrain: dict[str, Any]) -> None:

@@ -71,6 +71,20 @@ def test_backbone_of_another_model_is_refused(case, saved):
     holds(error_with(case, saved, backbone="GRec"), str(saved), "NextItNetAR", "GRec")
 
 
+@pytest.mark.parametrize(
+    ("left", "told"),
+    [
+        ("model.safetensors", "the run of a model of RecBole"),
+        ("config.yaml", "has not come so far; resume it"),
+    ],
+)
+def test_a_run_without_a_backbone_is_told_for_what_it_is(case, tmp_path, left, told):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / left).touch()
+    holds(error_with(case, other), str(other / "backbone.json"), told)
+
+
 @pytest.mark.parametrize("name", ["backbone.safetensors", "backbone.json"])
 @pytest.mark.parametrize(
     "fault", ["missing", "truncated", "empty", "foreign", "pickle", "folder"]

@@ -187,7 +187,12 @@ def test_the_command_line_tells_capacity_and_that_nothing_was_forgotten(
     file.write_text(yaml.safe_dump(changes))
     done = command_line(toy_flags(file, "Conure"), tmp_path)
     assert done.status == 0, done.stderr
-    for column in ("test before pruning", "test after all", "weights free"):
+    for column in (
+        "test before pruning",
+        "test after all",
+        "prune ratio",
+        "weights free",
+    ):
         assert column in done.stdout
     assert "gender is kept; 44." in done.stderr
     assert "| blocks.0.branch.1.conv |" in done.stderr

@@ -285,6 +285,35 @@ def test_two_that_start_at_once_agree_and_convert_once(source, root, readings):
     assert len(folders(root)) == 1
 
 
+def test_where_nothing_is_locked_two_at_once_agree_all_the_same(
+    source, root, monkeypatch
+):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "no locks")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    ready, answers = FORK.Barrier(2), FORK.Queue()
+    read = cache.read_sequences
+
+    def both_read(asked):
+        ready.wait(timeout=60)  # neither has written by then
+        return read(asked)
+
+    monkeypatch.setattr(cache, "read_sequences", both_read)
+
+    def start():
+        answers.put(digest(cached_sequences(root, selection(source))))
+
+    processes = [FORK.Process(target=start) for _ in range(2)]
+    for process in processes:
+        process.start()
+    found = {answers.get(timeout=60) for _ in processes}
+    for process in processes:
+        process.join()
+    assert found == {digest(read(selection(source)))}
+    assert len(folders(root)) == 1
+
+
 def test_who_waits_for_another_conversion_says_so(source, root, caplog):
     caplog.set_level(logging.INFO)
     root.mkdir()
