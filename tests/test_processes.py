@@ -172,6 +172,7 @@ def test_processes_of_nproc_have_workers_of_their_own(folder, tmp_path):
         flags = ["--nproc=2", f"--worker={worker}", f"--run_dir={run_dir}"]
         done.append(command_line([*toy_flags(config, "NextItNetAR"), *flags], tmp_path))
         assert done[-1].status == 0, done[-1].stderr
+        assert "leaked" not in done[-1].stderr
     files = [tmp_path / f"run{n}" / "backbone.safetensors" for n in (0, 1)]
     assert files[0].read_bytes() == files[1].read_bytes()
 

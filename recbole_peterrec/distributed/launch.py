@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from tqdm import tqdm
 
 from recbole_peterrec import errors
 from recbole_peterrec.distributed.group import Member, taking_part
@@ -125,6 +126,8 @@ def _work(
 ) -> None:
     """What a new process does."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    # One process shows bars: no semaphore between processes, which its end would leave behind.
+    tqdm.set_lock(threading.RLock())
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(max(1, torch.get_num_threads() // plan.local_size))
     try:
