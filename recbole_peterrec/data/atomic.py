@@ -10,10 +10,15 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 import pandas as pd
+from recbole.utils import FeatureType
 
 from recbole_peterrec.errors import ConfigError, DataError, did_you_mean
 
 BYTE_ORDER_MARK = "\ufeff"
+KINDS = tuple(kind.value for kind in FeatureType)
+OTHER_ENCODING = "set encoding to the file's, such as latin-1"
+# How pandas' engines say that a column of numbers holds something else.
+NO_NUMBERS = ("Unable to convert column", "could not convert string to float")
 LARGEST_COUNTED = 64 * 2**20  # bytes of a file whose every row's values are counted
 
 
@@ -126,7 +131,11 @@ def read_header(
             raise DataError(
                 f"{where}: {path} begins with a byte order mark; set encoding: utf-8-sig, or utf-16"
             )
-    except (OSError, UnicodeDecodeError, LookupError) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{where}: {path} cannot be read as text: {error}; {OTHER_ENCODING}"
+        ) from error
+    except (OSError, LookupError) as error:
         raise DataError(f"{where}: {path} cannot be read as text: {error}") from error
     columns = []
     for column in header.split(separator):
@@ -135,6 +144,12 @@ def read_header(
             raise DataError(
                 f"{where}: {path} is not an atomic file: its first line must name columns as "
                 f"name:type, found {column!r}"
+            )
+        if kind not in KINDS:
+            raise DataError(
+                f"{where}: {path}: column {name!r} has type {kind!r}, which is none of "
+                f"{', '.join(KINDS)}; columns are apart by field_separator {separator!r}: set it "
+                f"to the file's"
             )
         columns.append((name, kind))
     return columns
@@ -248,5 +263,9 @@ def reading(where: str, config, suffix: str = "inter") -> Iterator[None]:
                 "no interaction is left; check the file, val_interval, "
                 "user_inter_num_interval and item_inter_num_interval"
             )
+        elif isinstance(error, UnicodeDecodeError):
+            reason += f"; {OTHER_ENCODING}"
+        elif reason.startswith(NO_NUMBERS):
+            reason += "; a float column holds numbers, such as seconds since 1970"
         path = os.path.join(config["data_path"], f"{config['dataset']}.{suffix}")
         raise DataError(f"{where}: {path}: {reason}") from error

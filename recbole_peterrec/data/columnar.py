@@ -21,7 +21,7 @@ import pandas as pd
 from recbole_peterrec.data.atomic import tell_gaps
 from recbole_peterrec.data.selection import Interval, Selection
 from recbole_peterrec.data.sequences import Sequences
-from recbole_peterrec.data.times import count_blurred, tell_blurred, tell_missing
+from recbole_peterrec.data.times import count_misplaced, tell_misplaced, tell_missing
 from recbole_peterrec.errors import DataError
 
 PIECE = 2**18  # rows parsed at once
@@ -110,16 +110,18 @@ class _Rows:
         start = np.concatenate([[0], _count(self.users, len(user_tokens)).cumsum()])
         with np.errstate(over="ignore"):
             times = self.times.astype(np.float32)
-        blurred = 0
+        misplaced = 0
         for first, stop in _whole_users(start):
             users, time = self.users[first:stop], times[first:stop]
-            blurred += count_blurred(users, self.times[first:stop])
+            exact = self.times[first:stop]
             sorted_ = (time[1:] >= time[:-1]) | (users[1:] > users[:-1])
             if not sorted_.all():  # also where a time is not a number
                 order = np.lexsort((time, users))
                 times[first:stop] = time[order]
                 self.items[first:stop] = self.items[first:stop][order]
-        tell_blurred(blurred, len(times))
+                exact = exact[order]
+            misplaced += count_misplaced(users, exact)
+        tell_misplaced(misplaced, len(times))
         return Sequences(self.items, times, start, user_tokens, item_tokens)
 
 

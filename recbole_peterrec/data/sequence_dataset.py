@@ -21,7 +21,7 @@ from recbole_peterrec.data.sequences import (
     held_out_users,
     leave_one_out,
 )
-from recbole_peterrec.data.times import count_blurred, tell_blurred, tell_missing
+from recbole_peterrec.data.times import count_misplaced, tell_misplaced, tell_missing
 from recbole_peterrec.data.whole_source import WholeSource
 from recbole_peterrec.data.windows import cut_windows
 from recbole_peterrec.errors import ConfigError, DataError
@@ -169,7 +169,9 @@ class SequenceDataset(WholeSource, SequentialDataset):
         if self.sequences is None:
             columns = (self.inter_feat[f] for f in (self.uid_field, self.time_field))
             users, times = (column.to_numpy() for column in columns)
-            tell_blurred(count_blurred(users, times), len(times))
+            with np.errstate(over="ignore"):
+                order = np.lexsort((times.astype(np.float32), users))
+            tell_misplaced(count_misplaced(users[order], times[order]), len(order))
             super()._change_feat_format()
 
     def data_augmentation(self) -> None:

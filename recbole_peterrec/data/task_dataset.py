@@ -115,13 +115,14 @@ class TaskDataset(Dataset):
         if self.kind == PROFILE:
             self._bracket()
         users = self.inter_feat[self.uid_field].astype(str)
-        known = users.isin(self.source.users_with_sequence())
+        in_source = self.source.users_with_sequence()
+        known = users.isin(in_source)
         self.unmatched_users = users[~known].nunique()
         if not known.any():
             raise DataError(
                 f"{self.where}: none of its {users.nunique()} users has a sequence in the source "
                 f"{self.source.dataset_name}; users are matched by their tokens in "
-                f"{self.uid_field}"
+                f"{self.uid_field}, which are {users.iloc[0]!r} here and {in_source[0]!r} there"
             )
         if self.unmatched_users:
             self.logger.warning(

@@ -1,4 +1,4 @@
-"""What becomes of a source's times in float32, RecBole's precision: said where it changes an order."""
+"""What becomes of a source's times in float32, RecBole's precision: told where it changes an order."""
 
 from __future__ import annotations
 
@@ -6,26 +6,19 @@ import logging
 
 import numpy as np
 
-TOLD = 0.01  # share of the interactions above which blurred times are told
+FEW = 0.01  # share of misplaced interactions that is not told
 
 
-def count_blurred(users: np.ndarray, times: np.ndarray) -> int:
-    """Interactions whose time is later than the one before, of the same user, and not in float32.
+def count_misplaced(users: np.ndarray, times: np.ndarray) -> int:
+    """Interactions that come after a later one of the same user.
 
-    Such interactions keep the order of the file, since sorting sees equal times.
+    Times that float32 makes equal keep the order of the file, whatever they were.
 
     Args:
-        users: ``[N]`` ids, in any order.
-        times: ``[N]`` times (float64).
+        users: ``[N]`` ids, sorted.
+        times: ``[N]`` times (float64), in the order of their float32.
     """
-    with np.errstate(over="ignore"):
-        rounded = times.astype(np.float32)
-    if (rounded == times).all():  # numbers that float32 has: nothing to sort
-        return 0
-    order = np.lexsort((times, users))
-    users, times, rounded = users[order], times[order], rounded[order]
-    later = (users[1:] == users[:-1]) & (times[1:] > times[:-1])
-    return int(np.count_nonzero(later & (rounded[1:] == rounded[:-1])))
+    return int(np.count_nonzero((users[1:] == users[:-1]) & (times[1:] < times[:-1])))
 
 
 def tell_missing(missing: int) -> None:
@@ -36,11 +29,11 @@ def tell_missing(missing: int) -> None:
         )
 
 
-def tell_blurred(blurred: int, interactions: int) -> None:
-    """Warn of blurred times, if they are many."""
-    if blurred > TOLD * interactions:
+def tell_misplaced(misplaced: int, interactions: int) -> None:
+    """Warn of misplaced interactions, if they are many."""
+    if misplaced > FEW * interactions:
         logging.getLogger().warning(
-            f"source: {blurred} of {interactions} interactions are later than the user's one "
-            f"before by less than float32 (RecBole's) tells: these keep the order of the file; "
-            f"set normalize_all: True, or sort the file by time"
+            f"source: {misplaced} of {interactions} interactions come after a later one of their "
+            f"user, since float32 (RecBole's) does not tell their times apart; set normalize_all: "
+            f"True, or sort the file by time"
         )

@@ -42,7 +42,8 @@ def test_one_bracket_is_one_value(case):
 
 def test_task_without_any_user_of_the_source_is_refused(case):
     write_table(case.user, USER, [(f"x{i}", 20 + i, "FM"[i % 2]) for i in range(30)])
-    holds(case.error(), "'gender'", "none of its 30 users", "toy", "user_id")
+    told = "which are 'x0' here and 'u"
+    holds(case.error(), "'gender'", "none of its 30 users", "toy", "user_id", told)
 
 
 def test_users_without_a_source_sequence_are_reported_and_left_out(case):
