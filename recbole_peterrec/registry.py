@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -14,6 +15,7 @@ import yaml
 from recbole.utils import get_model
 
 from recbole_peterrec.errors import ConfigError, did_you_mean
+from recbole_peterrec.settings.literals import Loader
 
 MODELS = {
     "NextItNetAR": "recbole_peterrec.model.nextitnet_ar",
@@ -39,7 +41,7 @@ def _extended(name: str) -> str | None:
         return None
     path = properties_folder() / "model" / f"{name}.yaml"
     with open(path, encoding="utf-8") as file:
-        return (yaml.safe_load(file) or {}).get("extends")
+        return (yaml.load(file, Loader=Loader) or {}).get("extends")
 
 
 def is_ours(name: str) -> bool:
@@ -105,7 +107,7 @@ def require_strategy(name: str, given: Mapping[str, Any]) -> None:
     for variant in (extended, name):
         path = properties_folder() / "model" / f"{variant}.yaml"
         with open(path, encoding="utf-8") as file:
-            own.update(yaml.safe_load(file) or {})
+            own.update(yaml.load(file, Loader=Loader) or {})
     for key in STRATEGY:
         if key not in given or key not in own or given[key] == own[key]:
             continue
@@ -156,11 +158,17 @@ def require_protocol(name: str) -> None:
 
 def all_property_keys() -> set[str]:
     """Every key of every model's property file, RecBole's and ours: a file may serve several."""
+    return set(_keys_with(properties_folder()))
+
+
+@functools.cache
+def _keys_with(ours: Path) -> frozenset[str]:
+    """Keys of RecBole's files and of those below a folder: a hundred files, read once."""
     keys: set[str] = set()
-    for path in [*_recbole_properties("model"), *properties_folder().glob("*/*.yaml")]:
+    for path in [*_recbole_properties("model"), *ours.glob("*/*.yaml")]:
         with open(path, encoding="utf-8") as file:
-            keys.update(yaml.safe_load(file) or {})
-    return keys
+            keys.update(yaml.load(file, Loader=Loader) or {})
+    return frozenset(keys)
 
 
 def register() -> None:

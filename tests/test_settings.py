@@ -39,6 +39,7 @@ from tests.toy import TARGET, TASKS, settings, write_toy
         ("eval_args", {"mode": {"tset": "full"}}, "mode is one for both"),
         ("stage", "../../elsewhere", "stage is set by the program"),
         ("worker", -1, "worker must be"),
+        ("pretrained_path", "\ud800", "pretrained_path"),
         ("worker", "two", "worker must be"),
         ("transform", "crop_itemseq", "transform must be empty"),
         ("field_separator", "", "field_separator must be"),

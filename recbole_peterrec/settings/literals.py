@@ -15,8 +15,8 @@ import yaml
 from recbole_peterrec.errors import ConfigError
 
 
-class Loader(yaml.SafeLoader):
-    """Safe, and reads 1e-3 as a number, like RecBole's loader."""
+class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Safe, and reads 1e-3 as a number, like RecBole's loader; in C, where PyYAML has it."""
 
 
 class Dumper(yaml.SafeDumper):

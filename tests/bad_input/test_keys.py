@@ -130,7 +130,6 @@ def test_tokens_at_both_ends_of_a_causal_network_are_refused(case):
         ("checkpoint_dir", 2024),
         ("checkpoint_dir", None),
         ("run_dir", "a\0b"),
-        ("pretrained_path", "\ud800"),
         ("loss_type", "BPR"),
         ("valid_metric", "MRR@7"),
     ],
