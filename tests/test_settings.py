@@ -39,6 +39,7 @@ from tests.toy import TARGET, TASKS, settings, write_toy
         ("eval_args", {"mode": {"tset": "full"}}, "mode is one for both"),
         ("stage", "../../elsewhere", "stage is set by the program"),
         ("worker", -1, "worker must be"),
+        ("enable_scaler", True, "enable_scaler must be False; amp: bf16"),
         ("pretrained_path", "\ud800", "pretrained_path"),
         ("worker", "two", "worker must be"),
         ("transform", "crop_itemseq", "transform must be empty"),
@@ -179,6 +180,35 @@ def test_a_folder_of_one_s_own_goes_before_recbole_s_ml_100k(tmp_path):
     (tmp_path / "ml-100k").mkdir()
     config = Config("NextItNetAR", "ml-100k", config_dict=own)
     assert config["data_path"] == str(tmp_path / "ml-100k")
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        (
+            {"enable_scaler": True, "clip_grad_norm": {"max_norm": 1}},
+            "RecBole clips the scaled",
+        ),
+        (
+            {
+                "worker": 1,
+                "loss_type": "BPR",
+                "train_neg_sample_args": {
+                    "distribution": "uniform",
+                    "sample_num": 1,
+                    "dynamic": True,
+                    "candidate_num": 3,
+                },
+            },
+            "worker must be 0 with dynamic negatives",
+        ),
+    ],
+    ids=["scaler", "dynamic"],
+)
+def test_settings_of_recbole_s_models_that_do_not_go_together(tmp_path, keys, told):
+    given = {"data_path": str(write_toy(tmp_path)), **keys}
+    with pytest.raises(UserError, match=told):
+        Config("GRU4Rec", "toy", config_dict=given)
 
 
 def test_the_item_column_of_a_target_is_kept_for_going_on(tmp_path):

@@ -12,7 +12,11 @@ from recbole.data.utils import create_samplers
 
 from recbole_peterrec.data.samplers import CandidateSampler, RankSampler
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
-from recbole_peterrec.data.sharing import EvaluationLoader, SharedTrainDataLoader
+from recbole_peterrec.data.sharing import (
+    EvaluationLoader,
+    SharedTrainDataLoader,
+    TrainLoader,
+)
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import DataError
@@ -82,7 +86,7 @@ def _negative_sampler(config: Config, dataset, datasets):
 def _training_loader(config: Config, dataset, sampler) -> TrainDataLoader:
     shuffle = config["shuffle"]
     if group.size() == 1:
-        return TrainDataLoader(config, dataset, sampler, shuffle=shuffle)
+        return TrainLoader(config, dataset, sampler, shuffle=shuffle)
     return SharedTrainDataLoader(
         config, dataset, sampler, shuffle, group.rank(), group.size()
     )

@@ -20,7 +20,35 @@ def share_of_rows(rank: int, size: int, rows: int) -> np.ndarray:
     return np.arange(rank * rows // size, (rank + 1) * rows // size)
 
 
-class SharedTrainDataLoader(TrainDataLoader):
+class _ScoresOnCpu:
+    """A model as RecBole's loader asks it for ``dynamic`` negatives: it picks among candidates that
+    are on the CPU, by scores that must be there too.
+
+    Args:
+        model: RecBole's or ours, on any device.
+    """
+
+    def __init__(self, model) -> None:
+        self.model = model
+
+    def __getattr__(self, name: str):
+        return getattr(self.model, name)
+
+    @torch.no_grad()
+    def predict(self, interaction: Interaction) -> torch.Tensor:
+        """The model's scores."""
+        return self.model.predict(interaction).cpu()
+
+
+class TrainLoader(TrainDataLoader):
+    """RecBole's training loader, whose ``dynamic`` negatives work where the model is on a GPU."""
+
+    def get_model(self, model) -> None:
+        """As of RecBole, which calls it where negatives are ``dynamic``."""
+        super().get_model(_ScoresOnCpu(model))
+
+
+class SharedTrainDataLoader(TrainLoader):
     """RecBole's training loader, of whose batches each process gets its rows.
 
     All processes go through the same batches in the same order. Rows are chosen before they

@@ -38,7 +38,11 @@ class GradientSum:
             self._sum_dense(key, some)
 
     def _sum_dense(self, key, parameters: list[torch.nn.Parameter]) -> None:
-        """One vector: the gradients, then for each how many processes have one."""
+        """One vector: the gradients, then for each how many processes have one.
+
+        On GPUs these numbers travel apart, by gloo: it finds a process that has gone, which nccl
+        would wait for, and the GPU is not waited for.
+        """
         sizes = [parameter.numel() for parameter in parameters]
         length = sum(sizes) + len(sizes)
         buffer = self._buffers.get(key)
@@ -46,16 +50,21 @@ class GradientSum:
             buffer = torch.empty(length, device=key[0], dtype=key[1])
             self._buffers[key] = buffer
         *parts, present = buffer.split([*sizes, len(sizes)])
-        have = [parameter.grad is not None for parameter in parameters]
+        have = torch.tensor([parameter.grad is not None for parameter in parameters])
         for part, parameter in zip(parts, parameters, strict=True):
             if parameter.grad is None:
                 part.zero_()
             else:
                 part.copy_(parameter.grad.reshape(-1))
-        present.copy_(torch.tensor(have))
         with exchanging():
-            dist.all_reduce(buffer)
-            counts = present.tolist()  # here a GPU's exchange is waited for
+            if buffer.is_cuda:
+                present = have.int()
+                dist.all_reduce(present)
+                dist.all_reduce(buffer[: sum(sizes)])
+            else:
+                present.copy_(have)
+                dist.all_reduce(buffer)
+        counts = present.tolist()
         for part, parameter, count in zip(parts, parameters, counts, strict=True):
             if count:
                 parameter.grad = part.view_as(parameter)

@@ -138,14 +138,19 @@ def _work(
     except UserError as error:
         message = {"error": type(error).__name__, "message": str(error)}
         pipe.send_bytes(json.dumps(message).encode())
-        raise SystemExit(FAILED) from None
+        _leave(FAILED)
     if number == 0:
         pipe.send_bytes(json.dumps({"value": value}).encode())
-    # All is done and written: gloo's threads, where they outlive the interpreter, abort it.
+    _leave(0)
+
+
+def _leave(status: int) -> None:
+    """End at once, now that all is told and written: the threads of gloo, and after a failure of
+    nccl, would meet an interpreter that ends, and abort it."""
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    os._exit(0)
+    os._exit(status)
 
 
 def _leave_with_parent() -> None:

@@ -83,9 +83,12 @@ class TaskNetwork(nn.Module):
         # may serve, so only training uses it.
         made_once = parametrize.cached() if self.training else contextlib.nullcontext()
         with made_once:
-            for rows in order.chunk(parts):
+            chunks = order.chunk(parts)
+            # At once: a GPU is waited for.
+            longest = lengths[torch.stack([rows[-1] for rows in chunks])].tolist()
+            for rows, length in zip(chunks, longest, strict=True):
                 real = lengths[rows]
-                states = self.encoder(items[rows, : int(real[-1])])
+                states = self.encoder(items[rows, :length])
                 users.append(pool(states, real, self.pooling))
         return torch.cat(users)[order.argsort()]
 

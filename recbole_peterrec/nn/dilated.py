@@ -141,7 +141,7 @@ class DilatedEncoder(Encoder):
         read = 1 + self.blocks.reach
         x = self._embed(items[:, -read:])
         mask = None
-        if shift.any():
+        if x.is_cuda or shift.any():  # a GPU would have to be waited for
             mask = real.t().unsqueeze(-1).to(x.dtype)
         return self.blocks(x, mask, last=1).squeeze(0)
 

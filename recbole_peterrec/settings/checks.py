@@ -239,6 +239,10 @@ RULES_OF_OURS: dict[str, Rule] = {  # RecBole's models use these names for other
     "dropout_prob": PROBABILITY,
     "embedding_size": COUNT,
     "enable_amp": (lambda value: not value, "False; take amp: bf16"),
+    "enable_scaler": (
+        lambda value: not value,
+        "False; amp: bf16 needs no scaled gradients",
+    ),
     "kernel_size": COUNT,
     "embedding_scale": POSITIVE,
     "block_num": COUNT,
@@ -257,13 +261,12 @@ RULES_OF_OURS: dict[str, Rule] = {  # RecBole's models use these names for other
 }
 
 
-# What updates by rows do not go with, and the value that they need. A decay, a norm over all
-# gradients and a scaled gradient reach every row; owned and compiled tables have dense gradients.
+# What updates by rows do not go with, and the value that they need. A decay and a norm over all
+# gradients reach every row; owned and compiled tables have dense gradients.
 NEEDED_BY_ROWS = {
     "learner": "adam",
     "weight_decay": 0,
     "clip_grad_norm": None,
-    "enable_scaler": False,
     "prune_embeddings": False,
     "compile": False,
 }
@@ -285,6 +288,18 @@ def check_values(config: Mapping[str, Any], ours: bool) -> None:
     for key in ("user_inter_num_interval", "item_inter_num_interval"):
         if config.get(key) is not None:
             _check_interval(key, config[key])
+    if config.get("enable_scaler") and config.get("clip_grad_norm"):
+        raise ConfigError(
+            "enable_scaler and clip_grad_norm do not go together: RecBole clips the scaled "
+            "gradients, which leaves next to nothing to learn from; leave one out"
+        )
+    if config.get("worker") and (config.get("train_neg_sample_args") or {}).get(
+        "dynamic"
+    ):
+        raise ConfigError(
+            "worker must be 0 with dynamic negatives, which the model that is trained chooses; "
+            "set it so, or leave dynamic out"
+        )
     if config.get("table_updates") == "rows":
         _check_row_updates(config, ours)
     if config.get("select_epoch") == "last" and config["epochs"] % max(

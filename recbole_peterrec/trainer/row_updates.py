@@ -46,6 +46,8 @@ def _step_by_rows(optimizer: torch.optim.Adam, *_: Any) -> None:
                     state["step"] = torch.tensor(0.0)
                     state["exp_avg"] = torch.zeros_like(parameter)
                     state["exp_avg_sq"] = torch.zeros_like(parameter)
+                # A resumed fused Adam's lies on the GPU, which each step would wait for.
+                state["step"] = state["step"].cpu()
                 _update(parameter, state, group)
                 parameter.grad = None
 
