@@ -24,6 +24,7 @@ from recbole_peterrec.tasks import read_tasks
 from recbole_peterrec.trainer.base import BackboneTrainer
 from recbole_peterrec.trainer.multitask import MultiTaskTrainer
 from recbole_peterrec.trainer.transfer import TransferTrainer
+from tests.pretended_gpu import pretended_gpu
 from tests.toy import TARGET, settings
 
 PAIR = Plan(local_size=2, size=2, offset=0, host="localhost", port=0)
@@ -102,7 +103,8 @@ def seen_by_both(folder: str, models: list[str]) -> dict[str, Any]:
             found.tolist() for found in exchange.gather(torch.ones(group.rank()))
         ],
         "first": exchange.of_first(f"of process {group.rank()}"),
-        "gradients": exchange.gather_plain(_summed()),
+        "gradients": exchange.gather_plain(_summed("cpu")),
+        "gradients on GPUs": exchange.gather_plain(_summed_on_gpus()),
         "disagreement": _disagreement(),
         "trained": {
             model: exchange.gather_plain(epoch_and_metrics(folder, model))
@@ -111,15 +113,28 @@ def seen_by_both(folder: str, models: list[str]) -> dict[str, Any]:
     }
 
 
-def _summed() -> dict[str, Any]:
+def _summed_on_gpus() -> dict[str, Any]:
+    """The same on pretended GPUs; gloo stands for nccl."""
+    with pretended_gpu():
+        return _summed("cuda")
+
+
+def _summed(device: str) -> dict[str, Any]:
     """Gradients of parameters of which both, one and no process have one, and a sparse one."""
     first = group.is_first()
-    both, one, none, sparse = (torch.nn.Parameter(torch.zeros(2)) for _ in range(4))
-    both.grad = torch.tensor([1.0, 2.0]) if first else torch.tensor([10.0, 20.0])
-    one.grad = torch.tensor([3.0, 4.0]) if first else None
+    both, one, none, sparse, frozen = (
+        torch.nn.Parameter(torch.zeros(2, device=device)) for _ in range(5)
+    )
+    both.grad = torch.tensor([1.0, 2.0] if first else [10.0, 20.0], device=device)
+    one.grad = torch.tensor([3.0, 4.0], device=device) if first else None
     places, values = ([[0, 1]], [5.0, 6.0]) if first else ([[1]], [60.0])
-    sparse.grad = torch.sparse_coo_tensor(places, values, (2,), check_invariants=True)
-    frozen = torch.nn.Parameter(torch.zeros(2), requires_grad=False)
+    sparse.grad = torch.sparse_coo_tensor(
+        torch.tensor(places, device=device),
+        torch.tensor(values, device=device),
+        (2,),
+        check_invariants=True,
+    )
+    frozen.requires_grad_(False)
     GradientSum()([both, one, none, sparse, frozen])
     return {
         "both": both.grad.tolist(),
