@@ -36,6 +36,10 @@ RECBOLE_EXTRA = (
 )
 
 
+# Keys that models of RecBole read, and their own files do not have.
+UNLISTED = {"FEARec": ("tau",), "HRM": ("reg_weight",)}
+
+
 # Keys that RecBole or a run works out for itself.
 DERIVED = (
     "MODEL_TYPE",
@@ -220,6 +224,7 @@ class Config(RecBoleConfig):
             argument_list.evaluation_arguments,
             argument_list.dataset_arguments,
             RECBOLE_EXTRA,
+            UNLISTED.get(self.model, ()),
         )
 
     def _set_default_parameters(self):

@@ -175,10 +175,11 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
         # No negative of training is a positive of its user.
         derived = config.derive(**overrides, repeatable=False)
         registry.require_strategy(config["model"], {"tuning": derived["tuning"]})
-        if "retrain_epochs" not in keys_given_to(config, kind, name) | set(
-            config.given
-        ):
-            _bound_retraining(derived)
+        given = keys_given_to(config, kind, name).union(config.given)
+        if "retrain_epochs" not in given:
+            _bound_retraining(
+                derived, config.internal_config_dict["task_defaults"][kind]
+            )
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
     return Task(name, kind, derived)
@@ -199,10 +200,11 @@ def keys_given_to(config: Config, kind: str, name: str) -> set[str]:
     return keys
 
 
-def _bound_retraining(task: Config) -> None:
+def _bound_retraining(task: Config, defaults: dict[str, Any]) -> None:
     """Let a property file's ``retrain_epochs`` be no more than the training before it has."""
-    if task["retrain_epochs"]:
-        task["retrain_epochs"] = min(task["retrain_epochs"], task["epochs"])
+    epochs = task["retrain_epochs"]
+    if epochs and epochs == defaults.get("retrain_epochs"):
+        task["retrain_epochs"] = min(epochs, task["epochs"])
 
 
 def _refuse_keys_of_the_run(where: str, keys: Collection[str]) -> None:

@@ -10,18 +10,22 @@ import torch
 from recbole_peterrec.config import Config
 from tests.toy import INTER, settings, write_table, write_toy
 
+HERE = os.path.dirname(os.path.realpath(__file__))
+
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Test whole folders in a process a CPU, up to four, unless the command says how many.
+    """Run all the tests in a process a CPU, up to four, unless the command says otherwise.
 
-    Each takes whole files, whose tests share their runs; single files are sooner done in one
-    process. Not in ``addopts``, which nothing could read where pytest-xdist is missing.
+    Each takes whole files, whose tests share their runs; a few are sooner done in one process. Not
+    in ``addopts``, which nothing could read where pytest-xdist is missing.
     """
     option = config.option
-    unsaid = getattr(option, "numprocesses", 0) is None
+    unsaid = getattr(option, "numprocesses", 0) is None and not option.tx
+    unsaid = unsaid and option.dist == "no" and option.capture != "no"
     is_worker = hasattr(config, "workerinput")
-    if unsaid and not is_worker and all(map(os.path.isdir, config.args)):
+    everything = [os.path.realpath(path) for path in config.args] == [HERE]
+    if unsaid and everything and not is_worker:
         option.numprocesses, option.maxprocesses = "logical", 4
         option.dist = "loadfile"
 

@@ -212,6 +212,8 @@ def pretended_gpu() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         for name, answer in answers.items():
             patch.setattr(torch.cuda, name, answer)
+        stream = SimpleNamespace(is_capturing=lambda: False)
+        patch.setattr(torch.accelerator, "current_stream", lambda device=None: stream)
         patch.setattr(torch, "autocast", _OnCpu)
         patch.setattr(torch.amp, "autocast", _OnCpu)
         with _Operations(marks), _Functions(marks):

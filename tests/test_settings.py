@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import re
 from pathlib import Path
 
@@ -297,7 +298,7 @@ def test_keys_that_only_other_models_have_are_told(tmp_path, caplog, model, keys
         Config(model, "toy", config_dict={**given, **keys})
     )
     messages = [r.message for r in caplog.records if "does not read" in r.message]
-    assert messages == [f"{model} does not read {keys}" for keys in told]
+    assert messages == [f"{model} does not read {each}" for each in told]
 
 
 @pytest.mark.parametrize("model", ["PeterRec", "Conure"])
@@ -305,12 +306,15 @@ def test_keys_of_the_run_that_its_tasks_do_not_take_are_told(tmp_path, caplog, m
     given = settings(write_toy(tmp_path), tasks=[{**TARGET, "topk": [5]}, *TASKS])
     del given["MAX_ITEM_LIST_LENGTH"]
     given.update(topk=[5, 10], metrics=["MRR", "Hit", "NDCG"], seed=3)
+    given.update(eval_args={"mode": "uni5"}, val_interval={"rating": "[1,5]"})
     given["task_defaults"] = {"profile": {"metrics": ["Hit"], "topk": [1]}}
     run_class = {"PeterRec": TransferRun, "Conure": ContinualRun}[model]
     run_class(Config(model, "toy", config_dict=given))
-    assert [r.message for r in caplog.records if "its source" in r.message] == [
-        "metrics: the run's value is for its source; for buy give task_defaults or the task one"
-    ]
+    (told,) = (r.message for r in caplog.records if "its source" in r.message)
+    assert told == (
+        "metrics of the run is for its source, not for buy; "
+        "mode of eval_args of the run is for its source, not for gender, age; see task_defaults"
+    )
 
 
 def test_a_task_s_value_that_is_the_default_of_its_kind_is_not_told(tmp_path, caplog):
@@ -348,6 +352,8 @@ def test_defaults_of_a_saved_config_are_not_told(tmp_path, caplog):
     again = Config("PeterRec", "toy", config_dict=saved)
     assert "prune_ratio" in saved["task_defaults"]["recommendation"]
     tell_unread(again, (*PRUNING_KEYS, "pretrained", "pretrained_path"))
+    other = Config("PeterRec", "toy", config_dict=saved | {"protocol": None})
+    tell_unread(other, PRUNING_KEYS)
     assert caplog.records == []
 
 
@@ -356,6 +362,20 @@ def test_a_model_without_tasks_takes_no_weights_of_another_run(tmp_path, model):
     keys = settings(write_toy(tmp_path), pretrained_path="nowhere", state="ERROR")
     with pytest.raises(UserError, match="starts from random weights"):
         run(model, "toy", config_dict=keys)
+
+
+def test_a_path_that_no_config_can_hold_is_refused_before_anything_is_trained(
+    tmp_path, monkeypatch
+):
+    folder = tmp_path / os.fsdecode(b"dat\xe9")  # not UTF-8
+    write_toy(folder)
+    with pytest.raises(UserError, match="data_path: .* is no text in UTF-8"):
+        run("NextItNetAR", "toy", config_dict=settings(folder))
+    monkeypatch.chdir(folder)  # so that the path becomes one, once it is absolute
+    keys = settings(Path("."), run_dir=str(tmp_path / "run"), state="ERROR")
+    with pytest.raises(UserError, match="is no text in UTF-8"):
+        run("NextItNetAR", "toy", config_dict=keys)
+    assert not list((tmp_path / "run").iterdir())
 
 
 def test_a_flag_and_python_give_the_same_values(tmp_path):

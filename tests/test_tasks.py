@@ -41,6 +41,14 @@ def test_retraining_is_bounded_by_the_training_before_unless_a_user_says_otherwi
     assert [task.config["retrain_epochs"] for task in read_tasks(config)] == epochs
 
 
+def test_retraining_that_an_edited_config_asks_for_is_not_bounded(tmp_path):
+    keys = settings(write_toy(tmp_path), tasks=[TARGET])
+    edited = Config("Conure", "toy", config_dict=keys).resolved()
+    edited["task_defaults"]["recommendation"]["retrain_epochs"] = 60
+    (task,) = read_tasks(Config("Conure", "toy", config_dict=edited))
+    assert task.config["retrain_epochs"] == 60
+
+
 def test_the_source_s_longest_history_is_not_the_tasks(toy_config):
     config = toy_config("PeterRec", MAX_ITEM_LIST_LENGTH=4)
     default = config["task_defaults"]["profile"]["MAX_ITEM_LIST_LENGTH"]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import logging
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TextIO
 
 import pandas as pd
@@ -218,11 +217,12 @@ def tell_gaps(
     path: str,
     without_user: int,
     without_item: int,
+    tell: Callable[[str], None],
     where: str = "source",
     what: str = "item",
 ) -> None:
-    """Warn of rows that are left out: those without a user, or those that only have no item, or
-    what stands for one.
+    """Warn of rows that are left out, without a user or without an item (or the column `what` that
+    stands for it); refuse both in one file.
 
     RecBole, having dropped the former, takes the labels of the latter for positions, and drops
     other rows than these.
@@ -237,7 +237,7 @@ def tell_gaps(
         )
     if without_user or without_item:
         absent = "user" if without_user else what
-        logging.getLogger().warning(
+        tell(
             f"{where}: {without_user or without_item} rows of {path} without {absent} left out"
         )
 

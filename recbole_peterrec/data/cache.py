@@ -9,6 +9,7 @@ import logging
 import os
 import secrets
 import shutil
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import fields
@@ -26,7 +27,8 @@ from recbole_peterrec.locks import lock
 from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import UNFINISHED
 
-FORMAT = 3  # of the files; raised when they, or what they hold, change
+AT_WORK = 24 * 3600  # seconds, in which a writer that nothing locks may go on
+FORMAT = 4  # of the files; raised when they, or what they hold, change
 META = "meta.json"
 NAMES = tuple(field.name for field in fields(Sequences))
 
@@ -50,25 +52,36 @@ def cached_sequences(root: str | Path, selection: Selection) -> Sequences:
     found = _open(folder, key)
     if found is not None:
         return found
-    log = logging.getLogger()
     with _written_below(root), _alone(root) as alone:
-        found = _open(folder, key)
+        _delete_remains(root, AT_WORK if not alone else 0)
+        found = _open(folder, key)  # another run may have made it by now
         if found is None:
-            if alone:  # else they may be of a writer that is at work
-                for remains in Path(root).glob(f".*{UNFINISHED}"):  # of killed writers
-                    shutil.rmtree(remains)
-            if folder.exists():
-                log.warning(f"source: {folder} is damaged; it is made anew")
-                shutil.rmtree(folder)
-            # Before it is read: a file that changes meanwhile leaves a folder that is outdated.
-            origin = _identity(selection.path)
-            _forget_outdated(root, origin)
-            log.info(f"source: {selection.path} is converted once, to {folder}")
-            _write(folder, key, origin, read_sequences(selection))
+            _convert(folder, key, selection)
             found = _open(folder, key)
     if found is None:
         raise DataError(f"source: {folder} is not what was written; check the disk")
     return found
+
+
+def _delete_remains(root: str | Path, age: float) -> None:
+    """Delete what killed writers left at least so many seconds ago."""
+    for remains in Path(root).glob(f".*{UNFINISHED}"):
+        if time.time() - remains.stat().st_mtime >= age:
+            shutil.rmtree(remains)
+
+
+def _convert(folder: Path, key: str, selection: Selection) -> None:
+    log = logging.getLogger()
+    if folder.exists():
+        log.warning(f"source: {folder} is damaged; it is made anew")
+        shutil.rmtree(folder)
+    # Before it is read: a file that changes meanwhile leaves a folder that is outdated.
+    origin = _identity(selection.path)
+    _forget_outdated(folder.parent, origin)
+    log.info(f"source: {selection.path} is converted once, to {folder}")
+    remarks: list[str] = []
+    sequences = read_sequences(selection, remarks.append)
+    _write(folder, key, origin, sequences, remarks)
 
 
 def fingerprint(selection: Selection) -> str:
@@ -118,19 +131,23 @@ def _forget_outdated(root: str | Path, now: list[str | int]) -> None:
 
 
 def _open(folder: Path, key: str) -> Sequences | None:
-    """The arrays of a folder, or None if it is not whole and of this fingerprint."""
+    """The arrays of a folder, or None if it is not whole and of this fingerprint. What was to be
+    told of the file is told again."""
     try:
         meta = json.loads((folder / META).read_bytes())
         if meta["fingerprint"] != key:
             return None
         arrays = {name: _map(folder, name, meta["arrays"][name]) for name in NAMES}
         found = Sequences(**arrays)
+        remarks = [str(remark) for remark in meta["remarks"]]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     users, number = len(found.user_tokens), len(found.items)
     fitting = len(found.start) == users + 1 and len(found.times) == number
     if not fitting or found.start[-1] != number or found.lengths.min() < 0:
         return None
+    for remark in remarks:
+        logging.getLogger().warning(remark)
     return found
 
 
@@ -154,7 +171,11 @@ def checksum(array: np.ndarray) -> int:
 
 
 def _write(
-    folder: Path, key: str, origin: list[str | int], sequences: Sequences
+    folder: Path,
+    key: str,
+    origin: list[str | int],
+    sequences: Sequences,
+    remarks: list[str],
 ) -> None:
     """Write the arrays, made of a file of this identity, beside `folder`; then move them into
     place."""
@@ -166,6 +187,7 @@ def _write(
         meta = {
             "fingerprint": key,
             "file": origin,
+            "remarks": remarks,
             "arrays": {
                 name: _write_array(making / f"{name}.npy", array)
                 for name, array in arrays.items()

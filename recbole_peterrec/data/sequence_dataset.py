@@ -21,7 +21,7 @@ from recbole_peterrec.data.sequences import (
     held_out_users,
     leave_one_out,
 )
-from recbole_peterrec.data.times import count_misplaced, tell_misplaced, tell_missing
+from recbole_peterrec.data.times import tell_missing, tell_times
 from recbole_peterrec.data.whole_source import WholeSource
 from recbole_peterrec.data.windows import cut_windows
 from recbole_peterrec.errors import ConfigError, DataError
@@ -153,7 +153,8 @@ class SequenceDataset(WholeSource, SequentialDataset):
             self.inter_feat[f].isnull() for f in (self.uid_field, self.iid_field)
         )
         path = os.path.join(self.dataset_path, f"{self.dataset_name}.inter")
-        tell_gaps(path, user.sum(), (item & ~user).sum())
+        missing = user.sum(), (item & ~user).sum()
+        tell_gaps(path, *missing, self.logger.warning)
         self.inter_feat.drop(self.inter_feat.index[user | item], inplace=True)
         super()._filter_nan_user_or_item()
 
@@ -161,17 +162,14 @@ class SequenceDataset(WholeSource, SequentialDataset):
         """Nothing: rows have what a model reads and no more, whatever ``unused_col`` names."""
 
     def _fill_nan(self) -> None:
-        tell_missing(int(self.inter_feat[self.time_field].isnull().sum()))
+        missing = int(self.inter_feat[self.time_field].isnull().sum())
+        tell_missing(missing, self.logger.warning)
         super()._fill_nan()
 
     def _change_feat_format(self) -> None:
         """RecBole's step before a split: from its tables to sequences, once."""
         if self.sequences is None:
-            columns = (self.inter_feat[f] for f in (self.uid_field, self.time_field))
-            users, times = (column.to_numpy() for column in columns)
-            with np.errstate(over="ignore"):
-                order = np.lexsort((times.astype(np.float32), users))
-            tell_misplaced(count_misplaced(users[order], times[order]), len(order))
+            tell_times(self, self.logger.warning)
             super()._change_feat_format()
 
     def data_augmentation(self) -> None:

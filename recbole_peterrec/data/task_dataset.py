@@ -99,7 +99,8 @@ class TaskDataset(Dataset):
         suffix = "user" if self.kind == PROFILE else "inter"
         path = os.path.join(self.dataset_path, f"{self.dataset_name}.{suffix}")
         missing = user.sum(), (label & ~user).sum()
-        tell_gaps(path, *missing, self.where, self.iid_field)
+        tell = self.logger.warning
+        tell_gaps(path, *missing, tell, self.where, self.iid_field)
         self.inter_feat.drop(self.inter_feat.index[user | label], inplace=True)
 
     def _data_filtering(self) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 
 import numpy as np
+import pandas as pd
 
 FEW = 0.01  # share of misplaced interactions that is not told
 
 
 def count_misplaced(users: np.ndarray, times: np.ndarray) -> int:
-    """Interactions that come after a later one of the same user.
+    """Interactions that come after a later one of their user.
 
     Times that float32 makes equal keep the order of the file, whatever they were.
 
@@ -18,21 +19,38 @@ def count_misplaced(users: np.ndarray, times: np.ndarray) -> int:
         users: ``[N]`` ids, sorted.
         times: ``[N]`` times (float64), in the order of their float32.
     """
-    return int(np.count_nonzero((users[1:] == users[:-1]) & (times[1:] < times[:-1])))
+    latest = pd.Series(times).groupby(users, sort=False).cummax().to_numpy()
+    return int(np.count_nonzero(times < latest))
 
 
-def tell_missing(missing: int) -> None:
-    """Warn of interactions without a time."""
+def tell_times(dataset, tell: Callable[[str], None]) -> None:
+    """Tell what is misplaced in a dataset of RecBole's that is still a table.
+
+    Args:
+        dataset: whose times are in its ``inter_feat``.
+        tell: takes a line.
+    """
+    columns = (dataset.inter_feat[f] for f in (dataset.uid_field, dataset.time_field))
+    users, times = (column.to_numpy() for column in columns)
+    with np.errstate(over="ignore"):
+        order = np.lexsort((times.astype(np.float32), users))
+    tell_misplaced(count_misplaced(users[order], times[order]), len(order), tell)
+
+
+def tell_missing(missing: int, tell: Callable[[str], None]) -> None:
+    """Tell of interactions without a time."""
     if missing:
-        logging.getLogger().warning(
+        tell(
             f"source: {missing} interactions without a time count as at the mean of all times"
         )
 
 
-def tell_misplaced(misplaced: int, interactions: int) -> None:
-    """Warn of misplaced interactions, if they are many."""
+def tell_misplaced(
+    misplaced: int, interactions: int, tell: Callable[[str], None]
+) -> None:
+    """Tell of misplaced interactions, if they are many."""
     if misplaced > FEW * interactions:
-        logging.getLogger().warning(
+        tell(
             f"source: {misplaced} of {interactions} interactions come after a later one of their "
             f"user, since float32 (RecBole's) does not tell their times apart; set normalize_all: "
             f"True, or sort the file by time"

@@ -30,7 +30,7 @@ from recbole_peterrec.runs.task_stage import TaskStage
 from recbole_peterrec.runs.training import Outcome
 from recbole_peterrec.runs.unread import (
     TUNING_KEYS,
-    of_other_models,
+    refuse_origins,
     tell_kept_by_tasks,
     tell_unread,
 )
@@ -54,7 +54,7 @@ class ContinualRun:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        tell_unread(config, ("pretrained", *TUNING_KEYS))
+        refuse_origins(config, ["pretrained"])
         tasks = read_tasks(config)
         if config["continue_from"] and not tasks:
             raise ConfigError(
@@ -69,13 +69,12 @@ class ContinualRun:
         self.vocabulary = describe(self.source.dataset)
         self.beginning = begin(config, self.source, self.vocabulary)
         self.learner = self.beginning.learner
-        tell_unread(config, self._unread_pruning(tasks))
         for module in (self.learner.encoder, *self.learner.heads.values()):
             module.to(config["device"])
         self.tasks = [self._stage(task) for task in tasks]
         self._require_retraining()
         self.scarce = self._short_of_weights()
-        tell_unread(config, of_other_models(config).difference(TUNING_KEYS))
+        tell_unread(config, [*TUNING_KEYS, *self._unread_pruning(tasks)])
         tell_kept_by_tasks(config, tasks)
 
     def data(self) -> dict[str, str]:

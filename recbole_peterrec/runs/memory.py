@@ -22,6 +22,7 @@ FLOAT = 4  # bytes
 OWNED_COPIES = (
     2  # of an owned table in each step: as it is made of its owners, its gradient
 )
+MULTIPLE_OF = {"embedding_size": 8}  # that patches and products like
 FORWARD = 2  # activations that a forward pass has at once, at the least
 
 
@@ -172,47 +173,52 @@ def require_stage(
     if passed and config["amp"] is None:  # half of it, or less, with amp
         lengths = np.minimum(trained, longest)
         steps.append(training_needs(architecture, lengths, in_step, last[0]))
-    for step in steps or [[]]:
-        available = available_memory(device)
-        require_memory(where, [*held, *step], available, device)
+    needs = [[*held, *step] for step in steps or [[]]]
+    require_memory(where, needs, available_memory(device), device)
 
 
 def require_memory(
-    where: str, needs: Sequence[Need], available: int, device: torch.device
+    where: str, steps: Sequence[Sequence[Need]], available: int, device: torch.device
 ) -> None:
     """Refuse a stage that cannot fit.
 
     Args:
         where: the stage.
-        needs: what it holds at the same time.
+        steps: what it holds at the same time, in each of its kinds of steps.
         available: bytes.
         device: whose they are, for the message.
 
     Raises:
-        ConfigError: names the largest tensor and the value of its setting that would fit.
+        ConfigError: names the largest tensor of the step that needs most, and the value of its
+            setting with which all steps would fit.
     """
-    total = sum(need.bytes for need in needs)
-    if total <= available:
+    needs = max(steps, key=_total)
+    if _total(needs) <= available:
         return
     largest = max(needs, key=lambda need: need.bytes)
     key, value = next(iter(largest.grows_with.items()))
-    fitting = _fitting(needs, key, value, available)
+    fitting = min(_fitting(step, key, value, available) for step in steps)
+    fitting -= fitting % MULTIPLE_OF.get(key, 1)
     advice = f"a smaller {key} does not suffice: use a smaller model"
     if fitting > 0:
         advice = f"{key} {fitting} instead of {value} would fit"
     raise ConfigError(
-        f"{where}: needs at least {_gib(total)}, and {_gib(available)} are free on "
+        f"{where}: needs at least {_gib(_total(needs))}, and {_gib(available)} are free on "
         f"{device}; {largest.what} take {_gib(largest.bytes)}; {advice}"
     )
 
 
+def _total(needs: Sequence[Need]) -> int:
+    return sum(need.bytes for need in needs)
+
+
 def _fitting(needs: Sequence[Need], key: str, value: int, available: int) -> int:
-    """The largest smaller value of a setting that would fit, or none above 0."""
+    """The largest smaller value of a setting that would fit; none above 0, if none would."""
 
     def total(smaller: int) -> float:
         return sum(need.with_setting(key, smaller) for need in needs)
 
-    return bisect.bisect_right(range(value), available, key=total) - 1
+    return max(0, bisect.bisect_right(range(value), available, key=total) - 1)
 
 
 def _gib(size: int) -> str:

@@ -14,7 +14,7 @@ from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.source_stage import SourceStage
-from recbole_peterrec.runs.unread import of_other_models, tell_unread
+from recbole_peterrec.runs.unread import refuse_origins, tell_unread
 from recbole_peterrec.stored.networks import PRETRAINING, save_backbone
 
 UNREAD_BY_RECBOLE = ("compile", "embedding_scale", "softmax_samples", "window_overlap")
@@ -31,16 +31,14 @@ class SequentialRun:
     """
 
     def __init__(self, config: Config) -> None:
-        unread = ["continue_from", "pretrained_path"]
-        if not issubclass(config.model_class, Backbone):
-            unread += UNREAD_BY_RECBOLE
-        tell_unread(config, unread)
+        refuse_origins(config, ["continue_from", "pretrained_path"])
         if config["train_share"] != 1:
             raise ConfigError(
                 f"train_share is for tasks; {config['model']} has none; leave it out"
             )
         self.source = SourceStage(config)
-        tell_unread(config, of_other_models(config).difference(UNREAD_BY_RECBOLE))
+        ours = issubclass(config.model_class, Backbone)
+        tell_unread(config, () if ours else UNREAD_BY_RECBOLE)
 
     def data(self) -> dict[str, str]:
         """What each stage reads, by name: a digest."""

@@ -20,6 +20,7 @@ from recbole_peterrec.data.atomic import (
 from recbole_peterrec.data.identity import data_digest
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset, require_names
+from recbole_peterrec.data.times import tell_times
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.nn.encoder import Encoder
@@ -167,6 +168,7 @@ class SourceStage:
         default = recbole_datasets.SequentialDataset
         with reading("source", self.config):
             dataset = getattr(recbole_datasets, name, default)(self.config)
+        tell_times(dataset, logging.getLogger().warning)
         for field, interval in (self.config["val_interval"] or {}).items():
             # of any file: RecBole's models filter by columns of users and items too
             kind = dataset.field2type[field].value

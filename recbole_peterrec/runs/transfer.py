@@ -18,7 +18,7 @@ from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.task_stage import JoinedSource, TaskStage
 from recbole_peterrec.runs.unread import (
     PRUNING_KEYS,
-    of_other_models,
+    refuse_origins,
     tell_kept_by_tasks,
     tell_unread,
     tuned_without,
@@ -42,7 +42,7 @@ class TransferRun:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        tell_unread(config, ("continue_from", *PRUNING_KEYS))
+        refuse_origins(config, ["continue_from"])
         if config["pretrained_path"] and not config["pretrained"]:
             logging.getLogger().warning(
                 f"{config['model']} starts from random weights: pretrained_path is not read"
@@ -50,7 +50,6 @@ class TransferRun:
         tasks = read_tasks(config)
         if not tasks:
             raise ConfigError(_pretraining_alone(config))
-        tell_unread(config, tuned_without(task.config for task in tasks))
         for key in ("carry_encoder", "joint_coefficient"):
             if config[key]:
                 _require_whole_tuning(key, tasks)
@@ -73,7 +72,8 @@ class TransferRun:
             TaskStage(task, self.source.dataset, self.encoder.architecture)
             for task in tasks
         ]
-        tell_unread(config, of_other_models(config).difference(PRUNING_KEYS))
+        without = tuned_without(task.config for task in tasks)
+        tell_unread(config, [*PRUNING_KEYS, *without])
         tell_kept_by_tasks(config, tasks)
 
     def data(self) -> dict[str, str]:

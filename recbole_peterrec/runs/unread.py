@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.tasks import MEASURED_BY, OWN_KEYS, Task, keys_given_to
+from recbole_peterrec.tasks import OWN_KEYS, Task, keys_given_to
 
 # Which weights a run starts from: without them its results mean something else.
 ORIGINS = {
@@ -16,6 +16,8 @@ ORIGINS = {
     "pretrained": "is not of this model, which learns its first task itself; leave it out",
     "pretrained_path": "is not of this model, which starts from random weights; leave it out",
 }
+# By what a user sees a run measured, and may think that its tasks are.
+MEASURES = {"MAX_ITEM_LIST_LENGTH", "metrics", "topk", "valid_metric"}
 PATCH_KEYS = (
     "patch_activation",
     "patch_cardinality",
@@ -45,41 +47,41 @@ PRUNING_KEYS = (
 )
 
 
-def tell_unread(config: Config, keys: Collection[str]) -> None:
-    """Warn of given keys, of the run, of ``task_defaults`` or of a task, that this run does not
-    read; refuse those of :data:`ORIGINS`.
-
-    A value that is the default of the model's files, or False where these have none, is no wish: a
-    ``config.yaml`` that the same model saved has it.
+def refuse_origins(config: Config, keys: Collection[str]) -> None:
+    """Refuse the weights that a user names, where they would not be used.
 
     Args:
         config: of the run.
-        keys: that it does not read.
+        keys: of :data:`ORIGINS`, that it does not read.
 
     Raises:
-        ConfigError: the weights that a user names would not be used.
+        ConfigError: one is given.
     """
-    for where, given, defaults in _given_parts(config):
-        unread = _wished(given, defaults, keys)
-        for key in unread:
-            if not where and key in ORIGINS:
-                raise ConfigError(f"{key} {ORIGINS[key]} ({config['model']})")
-        _warn(config, unread, where)
+    for key in _wished(config.given, config.internal_config_dict, keys):
+        raise ConfigError(f"{key} {ORIGINS[key]} ({config['model']})")
 
 
-def of_other_models(config: Config) -> set[str]:
-    """Keys that a user gave and that only other models' files have, such as one file for several
-    models holds.
+def tell_unread(config: Config, keys: Collection[str]) -> None:
+    """Warn of what a user gave the run, the tasks of a kind or a task, and that it does not read:
+    these keys, and keys that only other models' files have.
+
+    A value that is the default of the model's files, or False where these have none, is no wish.
 
     Args:
         config: of the run.
+        keys: of the model's own, that its other settings leave unread.
     """
     known = config.known_keys().union(OWN_KEYS)
-    return {key for _, given, _ in _given_parts(config) for key in given} - known
+    for where, given, defaults in _given_parts(config):
+        unread = _wished(given, defaults, {*keys, *(given.keys() - known)})
+        if unread:
+            logging.getLogger().warning(
+                f"{config['model']} does not read {', '.join(unread)}{where}"
+            )
 
 
 def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
-    """Warn of the run's keys that a user gave for the source and that no task takes.
+    """Warn of how a user has the run measured, and its tasks are not.
 
     What a user gave a task, or its kind, for the same key is known to differ.
 
@@ -89,16 +91,19 @@ def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
     """
     kept: dict[str, list[str]] = {}
     for task in tasks:
-        given = keys_given_to(config, task.kind, task.name)
-        for key in sorted(MEASURED_BY.intersection(config.given) - given):
+        own = keys_given_to(config, task.kind, task.name)
+        for key in sorted(MEASURES & config.given.keys() - own):
             if task.config[key] != config[key]:
                 kept.setdefault(key, []).append(task.name)
-    if kept:
-        names = dict.fromkeys(name for names in kept.values() for name in names)
-        logging.getLogger().warning(
-            f"{', '.join(kept)}: the run's value is for its source; for {', '.join(names)} give "
-            f"task_defaults or the task one"
-        )
+        ranked = "eval_args" not in own and "mode" in config.given.get("eval_args", ())
+        if ranked and task.config["eval_args"]["mode"] != config["eval_args"]["mode"]:
+            kept.setdefault("mode of eval_args", []).append(task.name)
+    told = [
+        f"{key} of the run is for its source, not for {', '.join(names)}"
+        for key, names in kept.items()
+    ]
+    if told:
+        logging.getLogger().warning(f"{'; '.join(told)}; see task_defaults")
 
 
 def tuned_without(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -113,18 +118,11 @@ def tuned_without(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _warn(config: Config, unread: list[str], where: str) -> None:
-    if unread:
-        logging.getLogger().warning(
-            f"{config['model']} does not read {', '.join(unread)}{where}"
-        )
-
-
 def _given_parts(
     config: Config,
 ) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, Any]]]:
     """What a user gave the run, each kind of task and each task: where, the keys, the defaults."""
-    given, defaults = config.external_config_dict, config.internal_config_dict
+    given, defaults = config.given, config.internal_config_dict
     yield "", given, defaults
     for kind, kind_defaults in (defaults.get("task_defaults") or {}).items():
         wished = (given.get("task_defaults") or {}).get(kind) or {}
@@ -157,7 +155,7 @@ def _given_tasks(config: Config) -> Iterator[tuple[dict[str, Any], dict[str, Any
         task["name"]: task for task in config.internal_config_dict.get("tasks") or ()
     }
     kinds = config["task_defaults"] or {}
-    tasks = config.external_config_dict.get("tasks")
+    tasks = config.given.get("tasks")
     for task in tasks if isinstance(tasks, list) else ():
         named = isinstance(task, dict) and isinstance(task.get("name"), str)
         if named and task.get("kind") in tuple(kinds):  # others are refused later

@@ -42,7 +42,13 @@ Dumper.add_representer(str, _text)
 
 
 def to_yaml(content: dict[Any, Any]) -> bytes:
-    """The bytes of a property file with these keys, sorted: :func:`read_yaml` gives them back."""
+    """The bytes of a property file with these keys, sorted: :func:`read_yaml` gives them back.
+
+    Raises:
+        ConfigError: a text that is none in UTF-8, such as a path whose bytes are not.
+    """
+    for key, value in content.items():
+        plain(value, f"configuration: {key}")
     text = yaml.dump(content, Dumper=Dumper, sort_keys=True, allow_unicode=True)
     return text.encode()
 
@@ -89,6 +95,8 @@ def plain(value: Any, where: str) -> Any:
         return plain(value.item(), where)
     if isinstance(value, (list, tuple)):
         return [plain(part, where) for part in value]
+    if isinstance(value, str) and not _is_utf8(value):
+        raise ConfigError(f"{where}: {value!r} is no text in UTF-8; rename it")
     scalar = (str, int, float, type(None))
     if isinstance(value, dict) and all(isinstance(key, scalar) for key in value):
         return {key: plain(part, where) for key, part in value.items()}
@@ -98,6 +106,14 @@ def plain(value: Any, where: str) -> Any:
         f"{where}: {value!r} is a {type(value).__name__}; a config holds text (in quotes, if it "
         f"looks like a date), numbers, True or False, lists and mappings"
     )
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

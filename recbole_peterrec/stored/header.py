@@ -20,7 +20,7 @@ def read_header(path: Path, needed: dict[str, type]) -> dict[str, Any]:
     Raises:
         CheckpointError: missing, damaged, of another format or incomplete.
     """
-    _require_backbone(path)
+    _tell_what_is_missing(path)
     header = load_json(path)
     if header.get("format") != FORMAT:
         raise CheckpointError(
@@ -36,7 +36,7 @@ def read_header(path: Path, needed: dict[str, type]) -> dict[str, Any]:
     return header
 
 
-def _require_backbone(path: Path) -> None:
+def _tell_what_is_missing(path: Path) -> None:
     """Refuse a run that has no header, where it can be seen what it is instead."""
     if os.path.exists(path):
         return

@@ -45,9 +45,9 @@ def readings(monkeypatch):
     """A list that grows with each time a file is read."""
     read, happened = cache.read_sequences, []
 
-    def noted(selection):
+    def noted(selection, tell):
         happened.append(selection.path)
-        return read(selection)
+        return read(selection, tell)
 
     monkeypatch.setattr(cache, "read_sequences", noted)
     return happened
@@ -74,7 +74,9 @@ def test_a_second_start_reads_nothing_and_maps_the_same(source, root, readings):
     first = digest(cached_sequences(root, selection(source)))
     again = cached_sequences(root, selection(source))
     assert len(readings) == 1
-    assert digest(again) == first == digest(cache.read_sequences(selection(source)))
+    assert (
+        digest(again) == first == digest(cache.read_sequences(selection(source), print))
+    )
     assert not again.items.flags.writeable
     assert isinstance(again.items.base, np.memmap)
 
@@ -145,8 +147,8 @@ def test_another_version_is_not_trusted(
 def test_what_was_made_while_its_file_changed_is_deleted_too(source, root, monkeypatch):
     read = cache.read_sequences
 
-    def late(selection):
-        found = read(selection)
+    def late(selection, tell):
+        found = read(selection, tell)
         write_table(source, INTER, inter_rows(60, 30, 2, 4, 12))
         return found
 
@@ -279,7 +281,7 @@ def test_two_that_start_at_once_agree_and_convert_once(source, root, readings):
     for process in processes:
         process.join()
     assert {one for one, _ in found} == {
-        digest(cache.read_sequences(selection(source)))
+        digest(cache.read_sequences(selection(source), print))
     }
     assert sum(number for _, number in found) == 1
     assert len(folders(root)) == 1
@@ -295,9 +297,9 @@ def test_where_nothing_is_locked_two_at_once_agree_all_the_same(
     ready, answers = FORK.Barrier(2), FORK.Queue()
     read = cache.read_sequences
 
-    def both_read(asked):
+    def both_read(asked, tell):
         ready.wait(timeout=60)  # neither has written by then
-        return read(asked)
+        return read(asked, tell)
 
     monkeypatch.setattr(cache, "read_sequences", both_read)
 
@@ -310,7 +312,7 @@ def test_where_nothing_is_locked_two_at_once_agree_all_the_same(
     found = {answers.get(timeout=60) for _ in processes}
     for process in processes:
         process.join()
-    assert found == {digest(read(selection(source)))}
+    assert found == {digest(read(selection(source), print))}
     assert len(folders(root)) == 1
 
 

@@ -87,13 +87,13 @@ def test_the_largest_tensor_is_named_with_the_value_that_fits():
         Need("activations", 900, {"train_batch_size": 30}),
     ]
     cpu = torch.device("cpu")
-    require_memory("here", needs, 1200, cpu)
+    require_memory("here", [needs], 1200, cpu)
     with pytest.raises(ConfigError) as error:
-        require_memory("here", needs, 1000, cpu)
+        require_memory("here", [needs], 1000, cpu)
     assert "activations" in str(error.value)
     assert "train_batch_size 23 instead of 30 would fit" in str(error.value)
     with pytest.raises(ConfigError, match="use a smaller model"):
-        require_memory("here", needs, 200, cpu)
+        require_memory("here", [needs], 200, cpu)
 
 
 def test_free_memory_is_that_of_the_machine():
@@ -118,7 +118,18 @@ def test_a_value_that_fits_is_of_all_that_grows_with_it_each_in_its_way():
         Need("kernels", 900, {"embedding_size": 10}, power=2),
     ]
     with pytest.raises(ConfigError, match="embedding_size 8 instead of 10 would fit"):
-        require_memory("here", needs, 900, torch.device("cpu"))
+        require_memory("here", [needs], 900, torch.device("cpu"))
+
+
+def test_a_value_that_fits_is_one_for_all_steps_and_for_patches():
+    """Training needs more, evaluation sooner too much: 64 of 77 that training has room for."""
+    alike = {"embedding_size": 100}
+    steps = [
+        [Need("tables", 1000, alike), Need("evaluated rows", 400, alike)],
+        [Need("tables", 1000, alike), Need("activations", 300, {"rows": 1})],
+    ]
+    with pytest.raises(ConfigError, match="embedding_size 64 instead of 100 would fit"):
+        require_memory("here", steps, 1000, torch.device("cpu"))
 
 
 def test_kernels_grow_with_the_square_of_the_channels():
@@ -135,13 +146,13 @@ def test_kernels_grow_with_the_square_of_the_channels():
     [
         ({}, 0, "pretraining: needs at least"),
         ({"train_batch_size": 1, "backbone": "GRec"}, 0, "eval_batch_size"),
-        ({}, 2, "task 'gender': fine-tuning: needs at least"),
+        ({}, 1, "task 'gender': fine-tuning: needs at least"),
     ],
 )
 def test_a_run_that_cannot_fit_is_refused_before_it_writes(
     tmp_path, monkeypatch, changes, large, message
 ):
-    """What is free is asked for at each step of training and of evaluation."""
+    """What is free is asked for once a stage."""
     free = iter([2**40] * large)
     small = 2**10 if large else 2**14
     monkeypatch.setattr(memory, "available_memory", lambda device: next(free, small))
@@ -198,7 +209,7 @@ def counted(monkeypatch):
     """The needs of each step of each stage that is looked at."""
     steps = []
     monkeypatch.setattr(
-        memory, "require_memory", lambda where, needs, *_: steps.append(needs)
+        memory, "require_memory", lambda where, needs, *_: steps.extend(needs)
     )
     return steps
 
