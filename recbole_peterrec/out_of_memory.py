@@ -9,6 +9,10 @@ import torch
 
 from recbole_peterrec.errors import TrainingError
 
+SMALLER_BATCHES = "try a smaller train_batch_size or eval_batch_size"
+SMALLER_DATA = (
+    "set source_cache to 0, or leave out data by filters or recent_interactions"
+)
 # Of errors without a type of their own: torch's allocator of a CPU, CUDA and its libraries.
 MESSAGES = (
     "can't allocate memory",
@@ -29,11 +33,12 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextlib.contextmanager
-def out_of_memory(where: str) -> Iterator[None]:
+def out_of_memory(where: str, advice: str = SMALLER_BATCHES) -> Iterator[None]:
     """Turn running out of memory into one clear line.
 
     Args:
         where: the stage.
+        advice: what to do.
 
     Raises:
         TrainingError: instead of torch's and Python's errors.
@@ -44,7 +49,4 @@ def out_of_memory(where: str) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         reason = (str(error) or "no memory is left").splitlines()[0]
-        raise TrainingError(
-            f"{where}: out of memory ({reason}); try a smaller train_batch_size or "
-            f"eval_batch_size"
-        ) from error
+        raise TrainingError(f"{where}: out of memory ({reason}); {advice}") from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.writing import FOLDER_NAME
 
 OWN_KEYS = ("name", "kind", "dataset", "field", "bins")
+MODE = "mode of eval_args"
 RESERVED = (PRETRAINING,)
 NAME = re.compile(FOLDER_NAME)
 # What a task is measured by and made of: set by task_defaults or by the task itself. A run's own
@@ -186,18 +187,24 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
 
 
 def keys_given_to(config: Config, kind: str, name: str) -> set[str]:
-    """Keys that a user gave a task, or its kind, apart from the run.
+    """Keys (see :func:`keys_in`) that a user gave a task, or its kind, apart from the run.
 
     Args:
         config: of the run.
         kind: of the task.
         name: of the task.
     """
-    keys = set((config.given.get("task_defaults") or {}).get(kind) or ())
+    keys = keys_in((config.given.get("task_defaults") or {}).get(kind) or {})
     for task in config.given.get("tasks") or ():
         if isinstance(task, dict) and task.get("name") == name:
-            keys.update(task)
+            keys |= keys_in(task)
     return keys
+
+
+def keys_in(given: Mapping[str, Any]) -> set[str]:
+    """Keys of a mapping, and :data:`MODE` where its ``eval_args`` have one."""
+    part = given.get("eval_args")
+    return {*given, MODE} if isinstance(part, dict) and "mode" in part else set(given)
 
 
 def _bound_retraining(task: Config, defaults: dict[str, Any]) -> None:

@@ -17,7 +17,12 @@ from recbole_peterrec.errors import UserError
 from recbole_peterrec.runs.continual import ContinualRun
 from recbole_peterrec.runs.sequential import SequentialRun
 from recbole_peterrec.runs.transfer import TransferRun
-from recbole_peterrec.runs.unread import PRUNING_KEYS, TUNING_KEYS, tell_unread
+from recbole_peterrec.runs.unread import (
+    PRUNING_KEYS,
+    TUNING_KEYS,
+    tell_kept_by_tasks,
+    tell_unread,
+)
 from recbole_peterrec.tasks import read_tasks
 from tests.toy import TARGET, TASKS, settings, write_toy
 
@@ -303,18 +308,29 @@ def test_keys_that_only_other_models_have_are_told(tmp_path, caplog, model, keys
 
 @pytest.mark.parametrize("model", ["PeterRec", "Conure"])
 def test_keys_of_the_run_that_its_tasks_do_not_take_are_told(tmp_path, caplog, model):
-    given = settings(write_toy(tmp_path), tasks=[{**TARGET, "topk": [5]}, *TASKS])
+    split = {key: TARGET["eval_args"][key] for key in ("split", "order", "group_by")}
+    own = {**TARGET, "topk": [5], "eval_args": split}  # no mode
+    given = settings(write_toy(tmp_path), tasks=[own, *TASKS])
     del given["MAX_ITEM_LIST_LENGTH"]
     given.update(topk=[5, 10], metrics=["MRR", "Hit", "NDCG"], seed=3)
     given.update(eval_args={"mode": "uni5"}, val_interval={"rating": "[1,5]"})
     given["task_defaults"] = {"profile": {"metrics": ["Hit"], "topk": [1]}}
-    run_class = {"PeterRec": TransferRun, "Conure": ContinualRun}[model]
-    run_class(Config(model, "toy", config_dict=given))
+    config = Config(model, "toy", config_dict=given)
+    tell_kept_by_tasks(config, read_tasks(config))
     (told,) = (r.message for r in caplog.records if "its source" in r.message)
     assert told == (
         "metrics of the run is for its source, not for buy; "
-        "mode of eval_args of the run is for its source, not for gender, age; see task_defaults"
+        "mode of eval_args of the run is for its source, not for buy; see task_defaults"
     )
+
+
+@pytest.mark.parametrize("run_class", [TransferRun, ContinualRun])
+def test_a_run_tells_it_before_it_trains(tmp_path, caplog, run_class):
+    model = "PeterRec" if run_class is TransferRun else "Conure"
+    run_class(
+        Config(model, "toy", config_dict=settings(write_toy(tmp_path), topk=[5, 7]))
+    )
+    assert "topk of the run is for its source, not for gender, age" in caplog.text
 
 
 def test_a_task_s_value_that_is_the_default_of_its_kind_is_not_told(tmp_path, caplog):
@@ -362,6 +378,14 @@ def test_a_model_without_tasks_takes_no_weights_of_another_run(tmp_path, model):
     keys = settings(write_toy(tmp_path), pretrained_path="nowhere", state="ERROR")
     with pytest.raises(UserError, match="starts from random weights"):
         run(model, "toy", config_dict=keys)
+
+
+def test_weights_that_are_named_in_an_edited_config_are_refused_too(tmp_path):
+    keys = settings(write_toy(tmp_path), state="ERROR")
+    edited = Config("NextItNetAR", "toy", config_dict=keys).resolved()
+    edited["pretrained_path"] = "nowhere"
+    with pytest.raises(UserError, match="starts from random weights"):
+        SequentialRun(Config("NextItNetAR", "toy", config_dict=edited))
 
 
 def test_a_path_that_no_config_can_hold_is_refused_before_anything_is_trained(

@@ -66,8 +66,9 @@ def cached_sequences(root: str | Path, selection: Selection) -> Sequences:
 def _delete_remains(root: str | Path, age: float) -> None:
     """Delete what killed writers left at least so many seconds ago."""
     for remains in Path(root).glob(f".*{UNFINISHED}"):
-        if time.time() - remains.stat().st_mtime >= age:
-            shutil.rmtree(remains)
+        with contextlib.suppress(OSError):  # gone meanwhile, where nothing is locked
+            if time.time() - remains.stat().st_mtime >= age:
+                shutil.rmtree(remains)
 
 
 def _convert(folder: Path, key: str, selection: Selection) -> None:
@@ -80,7 +81,11 @@ def _convert(folder: Path, key: str, selection: Selection) -> None:
     _forget_outdated(folder.parent, origin)
     log.info(f"source: {selection.path} is converted once, to {folder}")
     remarks: list[str] = []
-    sequences = read_sequences(selection, remarks.append)
+    try:
+        sequences = read_sequences(selection, remarks.append)
+    except Exception:
+        _tell(remarks)  # they may say why
+        raise
     _write(folder, key, origin, sequences, remarks)
 
 
@@ -146,9 +151,13 @@ def _open(folder: Path, key: str) -> Sequences | None:
     fitting = len(found.start) == users + 1 and len(found.times) == number
     if not fitting or found.start[-1] != number or found.lengths.min() < 0:
         return None
+    _tell(remarks)
+    return found
+
+
+def _tell(remarks: list[str]) -> None:
     for remark in remarks:
         logging.getLogger().warning(remark)
-    return found
 
 
 def _map(folder: Path, name: str, told: dict[str, Any]) -> np.ndarray:

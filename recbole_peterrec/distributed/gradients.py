@@ -75,10 +75,11 @@ def _sum_of_sparse(grad: torch.Tensor) -> torch.Tensor:
     grad = grad.coalesce()
     places, values = grad.indices(), grad.values()
     with exchanging():
-        count = torch.tensor([values.shape[0]], device=values.device)
-        counts = [torch.zeros_like(count) for _ in range(size())]
-        dist.all_gather(counts, count)
-        longest = int(max(counts))
+        # By gloo, as above.
+        found = [torch.zeros(1, dtype=torch.long) for _ in range(size())]
+        dist.all_gather(found, torch.tensor([len(values)]))
+        counts = [int(count) for count in found]
+        longest = max(counts)
         found_places = _gather_padded(places.t(), longest)
         found_values = _gather_padded(values, longest)
     places = [some[:n] for some, n in zip(found_places, counts, strict=True)]

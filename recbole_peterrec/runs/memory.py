@@ -190,15 +190,19 @@ def require_memory(
 
     Raises:
         ConfigError: names the largest tensor of the step that needs most, and the value of its
-            setting with which all steps would fit.
+            setting with which all steps that grow with it would fit.
     """
     needs = max(steps, key=_total)
     if _total(needs) <= available:
         return
     largest = max(needs, key=lambda need: need.bytes)
     key, value = next(iter(largest.grows_with.items()))
-    fitting = min(_fitting(step, key, value, available) for step in steps)
-    fitting -= fitting % MULTIPLE_OF.get(key, 1)
+    # The other steps have settings of their own, where they do not grow with this one.
+    growing = [step for step in steps if any(key in need.grows_with for need in step)]
+    fitting = min(_fitting(step, key, value, available) for step in growing)
+    multiple = MULTIPLE_OF.get(key, 1)
+    if fitting > multiple:
+        fitting -= fitting % multiple
     advice = f"a smaller {key} does not suffice: use a smaller model"
     if fitting > 0:
         advice = f"{key} {fitting} instead of {value} would fit"

@@ -7,8 +7,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from recbole_peterrec.config import Config
+from recbole_peterrec.data.task_dataset import PROFILE, RECOMMENDATION
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.tasks import OWN_KEYS, Task, keys_given_to
+from recbole_peterrec.tasks import MODE, OWN_KEYS, Task, keys_given_to, keys_in
 
 # Which weights a run starts from: without them its results mean something else.
 ORIGINS = {
@@ -17,7 +18,8 @@ ORIGINS = {
     "pretrained_path": "is not of this model, which starts from random weights; leave it out",
 }
 # By what a user sees a run measured, and may think that its tasks are.
-MEASURES = {"MAX_ITEM_LIST_LENGTH", "metrics", "topk", "valid_metric"}
+_MEASURES = {"MAX_ITEM_LIST_LENGTH", "metrics", "topk", "valid_metric"}
+MEASURES = {PROFILE: _MEASURES, RECOMMENDATION: {*_MEASURES, MODE}}
 PATCH_KEYS = (
     "patch_activation",
     "patch_cardinality",
@@ -57,7 +59,9 @@ def refuse_origins(config: Config, keys: Collection[str]) -> None:
     Raises:
         ConfigError: one is given.
     """
-    for key in _wished(config.given, config.internal_config_dict, keys):
+    # Not `given`, which lacks what was added to a run's config.yaml.
+    named = config.external_config_dict
+    for key in _wished(named, config.internal_config_dict, keys):
         raise ConfigError(f"{key} {ORIGINS[key]} ({config['model']})")
 
 
@@ -92,18 +96,20 @@ def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
     kept: dict[str, list[str]] = {}
     for task in tasks:
         own = keys_given_to(config, task.kind, task.name)
-        for key in sorted(MEASURES & config.given.keys() - own):
-            if task.config[key] != config[key]:
+        measures = MEASURES[task.kind] & keys_in(config.given) - own
+        for key in sorted(measures):
+            if _measure(task.config, key) != _measure(config, key):
                 kept.setdefault(key, []).append(task.name)
-        ranked = "eval_args" not in own and "mode" in config.given.get("eval_args", ())
-        if ranked and task.config["eval_args"]["mode"] != config["eval_args"]["mode"]:
-            kept.setdefault("mode of eval_args", []).append(task.name)
     told = [
         f"{key} of the run is for its source, not for {', '.join(names)}"
         for key, names in kept.items()
     ]
     if told:
         logging.getLogger().warning(f"{'; '.join(told)}; see task_defaults")
+
+
+def _measure(config: Config, key: str) -> Any:
+    return config["eval_args"]["mode"] if key == MODE else config[key]
 
 
 def tuned_without(tasks: Iterable[Mapping[str, Any]]) -> list[str]:

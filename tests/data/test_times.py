@@ -6,6 +6,7 @@ import pytest
 
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.times import tell_misplaced
+from recbole_peterrec.errors import DataError
 from tests.toy import INTER, write_table
 
 START = 1_600_000_000  # unix seconds, which float32 tells 128 apart
@@ -18,6 +19,13 @@ def test_up_to_one_in_a_hundred_is_not_told():
     assert told == []
     tell_misplaced(3, 200, told.append)
     assert "3 of 200 interactions" in told[0]
+
+
+def test_what_is_left_out_is_told_where_nothing_is_left(toy_config, tmp_path, caplog):
+    rows = [("u1", "", 5, number) for number in range(5)]
+    with pytest.raises(DataError, match="no interaction is left"):
+        load(toy_config, tmp_path, rows, source_cache=0)
+    assert "5 rows of" in caplog.text
 
 
 def load(toy_config, tmp_path, rows, **keys):

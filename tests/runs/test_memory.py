@@ -132,6 +132,13 @@ def test_a_value_that_fits_is_one_for_all_steps_and_for_patches():
         require_memory("here", steps, 1000, torch.device("cpu"))
 
 
+def test_each_step_has_a_setting_of_its_own_to_make_smaller():
+    evaluated = [Need("evaluated rows", 900, {"eval_batch_size": 90})]
+    trained = [Need("activations", 800, {"train_batch_size": 80})]
+    with pytest.raises(ConfigError, match="eval_batch_size 50 instead of 90 would fit"):
+        require_memory("here", [evaluated, trained], 500, torch.device("cpu"))
+
+
 def test_kernels_grow_with_the_square_of_the_channels():
     narrow, wide = (
         memory.kernel_needs(DilatedArchitecture(20, k, 3, (1, 2), True, "pre"), 1)[0]
