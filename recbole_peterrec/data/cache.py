@@ -83,7 +83,7 @@ def _convert(folder: Path, key: str, selection: Selection) -> None:
     remarks: list[str] = []
     try:
         sequences = read_sequences(selection, remarks.append)
-    except Exception:
+    except (DataError, ValueError):
         _tell(remarks)  # they may say why
         raise
     _write(folder, key, origin, sequences, remarks)
