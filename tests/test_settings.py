@@ -380,6 +380,12 @@ def test_a_model_without_tasks_takes_no_weights_of_another_run(tmp_path, model):
         run(model, "toy", config_dict=keys)
 
 
+def test_a_learner_that_is_told_not_to_pretrain_is_refused(tmp_path):
+    keys = settings(write_toy(tmp_path), pretrained=False)
+    with pytest.raises(UserError, match="learns its first task itself"):
+        ContinualRun(Config("Conure", "toy", config_dict=keys))
+
+
 def test_weights_that_are_named_in_an_edited_config_are_refused_too(tmp_path):
     keys = settings(write_toy(tmp_path), state="ERROR")
     edited = Config("NextItNetAR", "toy", config_dict=keys).resolved()

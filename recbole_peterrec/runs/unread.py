@@ -145,14 +145,14 @@ def _wished(
     return [
         key
         for key in sorted(keys)
-        if _is_wish(given.get(key))
-        and not (key in defaults and given[key] == defaults[key])
+        if given.get(key) is not None
+        and (given[key] != defaults[key] if key in defaults else _is_wish(given[key]))
     ]
 
 
 def _is_wish(value: Any) -> bool:
-    """Whether a value asks for something; 0 does."""
-    return value is not None and value is not False and value != ""
+    """Whether a value of a key without a default asks for something; 0 does."""
+    return value is not False and value != ""
 
 
 def _given_tasks(config: Config) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
