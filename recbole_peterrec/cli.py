@@ -37,11 +37,20 @@ def _value(
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run; returns the exit status."""
+    """Run; returns the exit status. A process of torchrun's ends with it instead."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if set(arguments) & {"-h", "--help"}:
         print(USAGE, end="")
         return 0
+    from recbole_peterrec.distributed import group
+
+    status = _status(arguments)
+    if group.started_by_launcher():
+        group.leave(status)
+    return status
+
+
+def _status(arguments: list[str]) -> int:
     from recbole_peterrec.distributed import group
 
     try:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,7 +17,7 @@ import torch.distributed as dist
 from tqdm import tqdm
 
 from recbole_peterrec import errors
-from recbole_peterrec.distributed.group import Member, taking_part
+from recbole_peterrec.distributed.group import Member, leave, taking_part
 from recbole_peterrec.errors import (
     ConfigError,
     PeerError,
@@ -138,19 +136,10 @@ def _work(
     except UserError as error:
         message = {"error": type(error).__name__, "message": str(error)}
         pipe.send_bytes(json.dumps(message).encode())
-        _leave(FAILED)
+        leave(FAILED)
     if number == 0:
         pipe.send_bytes(json.dumps({"value": value}).encode())
-    _leave(0)
-
-
-def _leave(status: int) -> None:
-    """End at once, now that all is told and written: the threads of gloo, and after a failure of
-    nccl, would meet an interpreter that ends, and abort it."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(status)
+    leave(0)
 
 
 def _leave_with_parent() -> None:
