@@ -257,7 +257,7 @@ def _opened(config: Config, log: RunLog) -> Iterator[Path]:
     key = "run_dir" if config["run_dir"] else "checkpoint_dir"
     with contextlib.ExitStack() as stack:
         with directory.advising(advice), writing(f"{key} {config[key]}"):
-            run_dir = directory.make(config)
+            run_dir = directory.make(config, config["model"])
             if group.is_first():
                 stack.enter_context(directory.held(run_dir))
             if not going_on:

@@ -339,8 +339,8 @@ def test_a_run_goes_on_where_its_data_and_its_first_folder_are_no_more(
 
 
 def test_runs_that_start_at_once_get_directories_of_their_own(tmp_path):
-    config = {"run_dir": None, "checkpoint_dir": tmp_path, "model": "M", "dataset": "D"}
-    made = [directory.make(config) for _ in range(3)]
+    config = {"run_dir": None, "checkpoint_dir": tmp_path, "dataset": "D"}
+    made = [directory.make(config, "M") for _ in range(3)]
     assert len(set(made)) == 3
     assert all(path.is_dir() for path in made)
 
@@ -516,7 +516,7 @@ def test_a_directory_that_another_run_makes_meanwhile_is_left_to_it(
         mkdir(self, *args, **kwargs)
 
     monkeypatch.setattr(Path, "mkdir", raced)
-    made = directory.make(config)
+    made = directory.make(config, "NextItNetAR")
     assert made == taken[0].with_name(f"{taken[0].name}-2")
 
 

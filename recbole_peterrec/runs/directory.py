@@ -23,10 +23,14 @@ STARTS_FROM = ("pretrained_path", "continue_from")
 TRACES = ("results.json", "config.yaml", "run.log", TRAINING)
 
 
-def make(config: Config) -> Path:
+def make(config: Config, what: str) -> Path:
     """The directory of a run, there from now on: ``run_dir``, or a fresh one by name and time.
 
     All processes get the first one's. Of runs that start at once, each gets its own.
+
+    Args:
+        config: of the run.
+        what: it runs, for the name: its model.
 
     Raises:
         OSError: it cannot be made.
@@ -35,14 +39,14 @@ def make(config: Config) -> Path:
         path = Path(config["run_dir"]).absolute()
         path.mkdir(parents=True, exist_ok=True)
         return path
-    fresh = str(_fresh(config)) if group.is_first() else ""
+    fresh = str(_fresh(config, what)) if group.is_first() else ""
     return Path(exchange.of_first(fresh))
 
 
-def _fresh(config: Config) -> Path:
+def _fresh(config: Config, what: str) -> Path:
     root = Path(config["checkpoint_dir"]).absolute()
     root.mkdir(parents=True, exist_ok=True)
-    name = f"{config['model']}-{config['dataset']}-{get_local_time()}"
+    name = f"{what}-{config['dataset']}-{get_local_time()}"
     for number in itertools.count(1):
         path = root / (name if number == 1 else f"{name}-{number}")
         with contextlib.suppress(FileExistsError):
