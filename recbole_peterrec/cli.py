@@ -9,11 +9,14 @@ from recbole_peterrec.errors import ConfigError, PeerError, UserError
 USAGE = """\
 usage: run_recbole_peterrec.py [--model=NAME] [--dataset=NAME] [--config_files="A.yaml B.yaml"]
                                [--KEY=VALUE ...]
+       run_recbole_peterrec.py --suite=NAME|"[MODEL, MODEL]" --seeds="[1, 2, 3]" ...
        run_recbole_peterrec.py --resume=RUN_DIR
        torchrun --nproc_per_node=N run_recbole_peterrec.py ...
 
 Without flags: the main job, PeterRec on MovieLens-100K (-m and -d are short for --model and
 --dataset). Every key of properties/overall.yaml and of the model's and dataset's file is a flag.
+--suite runs several models, --seeds each of them with several seeds; the table has means with
+errors, and differences seed by seed.
 --resume goes on with a run that was interrupted, with its own configuration.
 --nproc=N shares the work between N processes, as torchrun does.
 """
@@ -55,9 +58,9 @@ def _status(arguments: list[str]) -> int:
 
     try:
         with group.joined_from_environment():
-            told = _run(arguments)
+            text = _run(arguments)
             if group.is_first():
-                print(told)
+                print(text)
     except PeerError:  # the process that met it has told it
         return 2
     except UserError as error:
@@ -68,14 +71,12 @@ def _status(arguments: list[str]) -> int:
 
 def _run(arguments: list[str]) -> str:
     """Run; returns what to print."""
-    from recbole_peterrec.quick_start import run
-    from recbole_peterrec.results import table
+    from recbole_peterrec.suite.run import run, told
 
     model, arguments = _value(arguments, ("--model", "-m"))
     dataset, arguments = _value(arguments, ("--dataset", "-d"))
     files, arguments = _value(arguments, ("--config_files",))
-    outcome = run(model, dataset, (files or "").split(), arguments=arguments)
-    return f"\n{table(outcome['results'])}\n\nrun directory: {outcome['run_dir']}"
+    return told(run(model, dataset, (files or "").split(), arguments=arguments))
 
 
 if __name__ == "__main__":

@@ -50,38 +50,26 @@ def run(
     config_dict: dict[str, Any] | None = None,
     arguments: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Train and evaluate a model, and write a run directory.
-
-    Args:
-        model: ``PeterRec`` or a strategy of it (``FineAll``, ...), a backbone (``NextItNetAR``,
-            ``GRec``), ``Conure``, or any sequential model of RecBole. None takes the key
-            ``model`` of the files or the dict, or ``PeterRec``.
-        dataset: name of a RecBole dataset; None takes the key, or ``ml-100k``.
-        config_file_list: yaml files, later ones win.
-        config_dict: keys from Python; win over files.
-        arguments: flags ``--key=value``; win over all.
-
-    With ``nproc`` (RecBole's) above 1, so many processes are started and share the work; a script
-    that asks for them needs ``if __name__ == "__main__":``. Under torchrun, each process calls
-    this and gets the outcome.
-
-    Returns:
-        RecBole's four keys ``best_valid_score``, ``valid_score_bigger``, ``best_valid_result`` and
-        ``test_result`` (of the model, or of the pretraining), and ``results`` (what results.json
-        holds) and ``run_dir``.
-
-    Raises:
-        UserError: anything that a user can mend; the message is one line.
-    """
+    """One run; see :func:`recbole_peterrec.run`, which runs suites too."""
     given = model, dataset, config_file_list, config_dict, arguments
     with group.joined_from_environment():
-        config = Config(*given)
-        if config["resume"]:
-            config = _resumed(config, {"model": model, "dataset": dataset})
-        plan = plan_of(config)
-        if plan is not None and group.member() is None:
-            return launch(plan, run, given)
-        return _run(config)
+        return carry_out(Config(*given), given)
+
+
+def carry_out(config: Config, given: tuple) -> dict[str, Any]:
+    """The run of a config, in processes of its own if it asks for several.
+
+    Args:
+        config: of the run.
+        given: the arguments of :func:`run` that made it, which make it in each process again.
+    """
+    if config["resume"]:
+        model, dataset, *_ = given
+        config = _resumed(config, {"model": model, "dataset": dataset})
+    plan = plan_of(config)
+    if plan is not None and group.member() is None:
+        return launch(plan, run, given)
+    return _run(config)
 
 
 def _run(config: Config) -> dict[str, Any]:
@@ -94,7 +82,7 @@ def _run(config: Config) -> dict[str, Any]:
     _join_processes(config)
     with RunLog(config["state"]).active() as log:
         with out_of_memory(config["dataset"], SMALLER_DATA):
-            prepared = _run_class(config)(config)
+            prepared = run_class(config)(config)
             data = prepared.data()
         directory.require_same_data_everywhere(data)
         with _opened(config, log) as run_dir:
@@ -188,8 +176,8 @@ def _outcome(config: Config, results: dict[str, Any], run_dir: Path) -> dict[str
     }
 
 
-def _run_class(config: Config) -> type:
-    """The kind of run that a model needs."""
+def run_class(config: Config) -> type:
+    """The kind of run that a model needs; what cannot be shows when it is made of a config."""
     for model, run_class in ((Conure, ContinualRun), (PeterRec, TransferRun)):
         if issubclass(config.model_class, model):
             return run_class

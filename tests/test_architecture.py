@@ -138,8 +138,21 @@ def test_what_is_stored_knows_no_config_trainer_or_run(path):
 
 @pytest.mark.parametrize("path", modules("runs"), ids=named)
 def test_runs_know_neither_the_command_line_nor_who_serves_them(path):
-    above = ("cli", "quick_start", "serving")
+    above = ("cli", "quick_start", "serving", "suite")
     assert not {name for a in above for name in below(imports(path), f"{OURS}.{a}")}
+
+
+def test_only_the_face_of_the_package_knows_suites():
+    outside = [path for path in SOURCES if path.parent.name != "suite"]
+    who = [named(p) for p in outside if below(imports(p), f"{OURS}.suite")]
+    assert who == ["__init__.py", "cli.py"]
+
+
+def test_significance_and_plan_of_a_suite_know_no_run():
+    suite = PACKAGE / "suite"
+    assert ours_allowed(suite / "significance.py") == set()
+    below_runs = ("config", "settings", "registry", "errors", "writing")
+    assert ours_allowed(suite / "plan.py", *below_runs) == set()
 
 
 def test_config_knows_no_run():

@@ -28,6 +28,19 @@ def whole(value: Any, low: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= low
 
 
+def _seed(value: Any) -> bool:
+    return whole(value, 0) and value < 2**31
+
+
+def _seeds(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(map(_seed, value))
+        and len(set(value)) == len(value)
+    )
+
+
 def _probability(value: Any) -> bool:
     return number(value, 0) and value < 1
 
@@ -133,9 +146,10 @@ RULES: dict[str, Rule] = {
     "finetune_epochs": COUNT_OR_NONE,
     "stopping_step": NATURAL,
     "eval_step": NATURAL,
-    "seed": (
-        lambda value: whole(value, 0) and value < 2**31,
-        "a whole number from 0 to 2147483647",
+    "seed": (_seed, "a whole number from 0 to 2147483647"),
+    "seeds": (
+        lambda value: value is None or _seeds(value),
+        "empty or a list of different whole numbers from 0 to 2147483647, such as [1, 2, 3]",
     ),
     "train_batch_size": COUNT,
     "eval_batch_size": COUNT,

@@ -1,0 +1,1 @@
+"""Several models with several seeds: experiments, significance, report."""

@@ -1,0 +1,146 @@
+"""From the keys ``suite`` and ``seeds`` to models, settings and seeds."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from recbole_peterrec.config import Config
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.suite.plan import is_suite, plan
+from recbole_peterrec.tasks import read_tasks
+from tests.toy import ROOT
+
+NAMES = sorted(path.stem for path in (ROOT / "properties" / "suite").glob("*.yaml"))
+
+
+def planned(keys=None, model=None, files=(), arguments=()):
+    config = Config(model, None, list(files), keys, list(arguments))
+    return plan(config, model)
+
+
+def test_a_run_is_no_suite():
+    assert not is_suite(Config("FineAll"))
+    assert is_suite(Config("FineAll", config_dict={"seeds": [1]}))
+    assert is_suite(Config(config_dict={"suite": ["FineAll"]}))
+
+
+def test_seeds_alone_run_the_model_that_is_asked_for():
+    suite = planned({"seeds": [3, 1]}, "FineAll")
+    assert [(seed, entry.model) for seed, entry in suite.runs()] == [
+        (3, "FineAll"),
+        (1, "FineAll"),
+    ]
+    assert suite.name == "FineAll"
+    assert planned({"seeds": [1]}).entries[0].model == "PeterRec"
+    assert planned({"seeds": [1], "model": "GRec"}).name == "GRec"
+
+
+def test_all_models_of_a_seed_come_before_the_next_seed():
+    suite = planned({"suite": ["PeterRec", "SASRec"], "seeds": [1, 2]})
+    order = [(seed, entry.name) for seed, entry in suite.runs()]
+    assert order == [
+        (1, "PeterRec"),
+        (1, "SASRec"),
+        (2, "PeterRec"),
+        (2, "SASRec"),
+    ]
+
+
+def test_without_seeds_the_seed_of_the_run_counts():
+    assert planned({"suite": ["PeterRec"], "seed": 7}).seeds == (7,)
+    assert planned({"suite": ["PeterRec"]}).seeds == (2020,)
+
+
+def test_an_entrys_own_keys_win_over_those_of_the_suite():
+    small = {"name": "small", "model": "PeterRec", "patch_reduction": 2}
+    suite = planned({"suite": ["PeterRec", small], "patch_reduction": 4, "epochs": 3})
+    settings = [suite.config(entry, 5, run_dir="there") for entry in suite.entries]
+    assert [keys["patch_reduction"] for keys in settings] == [4, 2]
+    for keys in settings:
+        assert keys["epochs"] == 3
+        assert keys["seed"] == 5
+        assert keys["run_dir"] == "there"
+        assert not {"suite", "seeds", "name", "model"} & keys.keys()
+    assert [entry.name for entry in suite.entries] == ["PeterRec", "small"]
+
+
+def test_flags_name_models_without_quotes():
+    flag = "--suite=[PeterRec, {name: r2, model: PeterRec, patch_reduction: 2}]"
+    suite = planned(arguments=[flag, "--seeds=[1, 2]"])
+    assert [entry.name for entry in suite.entries] == ["PeterRec", "r2"]
+    assert suite.entries[1].settings == {"patch_reduction": 2}
+    assert suite.name == "suite"
+    assert suite.seeds == (1, 2)
+
+
+def test_given_keys_win_over_those_of_a_suites_file():
+    assert planned({"suite": "conure"}).keys["pretrain_epochs"] == 20
+    assert (
+        planned({"suite": "conure", "pretrain_epochs": 2}).keys["pretrain_epochs"] == 2
+    )
+
+
+def test_what_a_suite_writes_is_planned_again(tmp_path):
+    first = planned(
+        {
+            "suite": [
+                "PeterRec",
+                {"name": "r2", "model": "PeterRec", "patch_reduction": 2},
+            ],
+            "seeds": [1, 2],
+            "epochs": 3,
+            "data_path": str(tmp_path),
+            "eval_args": {"mode": "uni9"},
+        }
+    )
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(first.content()))
+    again = planned(files=[str(file)])
+    assert again == first
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_suites_of_the_package_name_models_and_keys_that_there_are(name):
+    suite = planned({"suite": name})
+    assert suite.name == name
+    assert len(suite.entries) > 1
+    for entry in suite.entries:
+        config = Config(entry.model, "ml-100k", config_dict=suite.config(entry, 1))
+        for key, value in entry.settings.items():
+            assert config[key] == value
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"suite": "strategy"}, "did you mean 'strategies'"),
+        ({"suite": []}, "a list of models"),
+        ({"suite": {"model": "PeterRec"}}, "a list of models"),
+        ({"suite": [3]}, "entry 1 must be a model"),
+        ({"suite": ["PeterRec", {"name": "x"}]}, "entry 2 must be a model"),
+        ({"suite": ["PeterRek"]}, "did you mean 'PeterRec'"),
+        ({"suite": ["PeterRec", "PeterRec"]}, "'PeterRec' is there twice"),
+        ({"suite": [{"name": "../x", "model": "PeterRec"}]}, "a name is up to"),
+        ({"suite": [{"name": 3, "model": "PeterRec"}]}, "a name is up to"),
+        ({"suite": [{"model": "PeterRec", "seed": 1}]}, "seed is the same for all"),
+        ({"suite": [{"model": "PeterRec", "suite": []}]}, "suite is the same"),
+        ({"suite": "[PeterRec"}, "is no list"),
+        ({"suite": ["PeterRec"], "model": "FineAll"}, "leave out model FineAll"),
+        ({"seeds": [1], "seed": 2}, "leave one out"),
+        ({"seeds": 1}, "seeds must be"),
+        ({"seeds": []}, "seeds must be"),
+        ({"seeds": [1, 1]}, "seeds must be"),
+        ({"seeds": [True]}, "seeds must be"),
+        ({"seeds": [-1]}, "seeds must be"),
+    ],
+)
+def test_a_suite_that_cannot_be_is_refused(keys, message):
+    with pytest.raises(ConfigError, match=message):
+        planned(keys)
+
+
+def test_a_task_has_no_suite_of_its_own():
+    tasks = [{"name": "g", "kind": "profile", "field": "gender", "seeds": [1]}]
+    with pytest.raises(ConfigError, match="seeds is a key of the run"):
+        read_tasks(Config(config_dict={"tasks": tasks}))

@@ -1,0 +1,131 @@
+"""Rows, means, differences and warnings of a suite, from the results of its runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from recbole_peterrec.suite.plan import Entry, Suite
+from recbole_peterrec.suite.report import (
+    results_of,
+    scores_of,
+    tables,
+    unlike_rows,
+    write_report,
+)
+
+SUITE = Suite("mine", "toy", (Entry("A", "A", {}), Entry("B", "B", {})), (1, 2), {})
+
+
+def result(source, task, majority=0.5, train=8, **more):
+    """``results.json`` of a run with a profile task."""
+    record = {
+        "instances": {"train": train, "valid": 1, "test": 2},
+        "test": {"hit@1": task},
+        "label_cs": {"test": {"hit@1": majority}},
+        "trainable_parameters": 5,
+        "total_parameters": 20,
+        "seconds": 2.0,
+        **more,
+    }
+    pretrain = {"test": {"mrr@5": source} if source else {}, "seconds": 1.0}
+    return {"pretrain": pretrain, "tasks": {"age": record}}
+
+
+RUNS = {
+    "A": {1: result(0.1, 0.5), 2: result(0.3, 0.75)},
+    "B": {1: result(None, 0.25), 2: result(None, 0.25)},
+}
+
+
+def test_means_and_differences_are_seed_by_seed():
+    found = results_of(SUITE, RUNS, "digest")
+    assert found["means"]["A"]["source"]["mrr@5"]["mean"] == pytest.approx(0.2)
+    assert found["means"]["A"]["age"]["hit@1"]["mean"] == pytest.approx(0.625)
+    assert found["means"]["B"].keys() == {"age"}
+    difference = found["differences"]["A - B"]
+    assert difference.keys() == {"age"}
+    assert difference["age"]["hit@1"]["mean"] == pytest.approx(0.375)
+    # Differences of .25 and .5: their standard error is half their distance.
+    assert difference["age"]["hit@1"]["standard_error"] == pytest.approx(0.125)
+    assert found["runs"]["A"]["2"] == RUNS["A"][2]
+
+
+def test_costs_are_means_over_runs():
+    found = results_of(SUITE, RUNS, "digest")
+    assert found["of full tuning"] == {"A": 0.25, "B": 0.25}
+    assert found["seconds"] == {"A": 3.0, "B": 3.0}
+
+
+def test_the_majority_label_has_one_row():
+    scores = scores_of(RUNS)
+    assert scores["LabelCS"] == {("age", "hit@1"): {1: 0.5, 2: 0.5}}
+    assert "A - LabelCS" in results_of(SUITE, RUNS, "digest")["differences"]
+
+
+def test_a_learner_has_a_row_before_pruning_and_its_source_after_all():
+    learner = result(0.4, 0.5, before_pruning={"test": {"hit@1": 0.625}})
+    learner["pretrain"] |= {
+        "before_pruning": {"test": {"mrr@5": 0.5}},
+        "test_after_all": {"mrr@5": 0.4},
+    }
+    scores = scores_of({"Conure": {1: learner}})
+    assert scores["Conure-"] == {
+        ("source", "mrr@5"): {1: 0.5},
+        ("age", "hit@1"): {1: 0.625},
+    }
+    assert scores["Conure"]["source after all", "mrr@5"] == {1: 0.4}
+
+
+def test_what_an_unprotected_network_has_left_of_its_source_is_that_after_the_last_task():
+    forgetting = result(0.4, 0.5, pretrain_test={"mrr@5": 0.3})
+    last = {**forgetting["tasks"]["age"], "pretrain_test": {"mrr@5": 0.1}}
+    forgetting["tasks"]["gender"] = last
+    scores = scores_of({"Unprotected": {1: forgetting}})
+    assert scores["Unprotected"]["source after all", "mrr@5"] == {1: 0.1}
+
+
+def test_models_that_learn_from_other_instances_are_told():
+    runs = {**RUNS, "B": {1: result(None, 0.2), 2: result(None, 0.2, train=9)}}
+    assert unlike_rows(SUITE, RUNS) == []
+    (told,) = unlike_rows(SUITE, runs)
+    assert told == ("task age, seed 2: B has train/valid/test instances 9/1/2, A 8/1/2")
+
+
+def test_tables_show_what_is_measured():
+    lines = tables(results_of(SUITE, RUNS, "digest")).splitlines()
+    cells = [
+        [c.strip() for c in line.split("|")[1:-1]] for line in lines if "|" in line
+    ]
+    assert cells[0] == [
+        "model",
+        "source mrr@5",
+        "age hit@1",
+        "of full tuning",
+        "seconds",
+    ]
+    assert cells[2:5] == [
+        ["A", "0.2000 ± 0.1000", "0.6250 ± 0.1250", "25.00%", "3.0"],
+        ["B", "-", "0.2500 ± 0.0000", "25.00%", "3.0"],
+        ["LabelCS", "-", "0.5000 ± 0.0000", "-", "-"],
+    ]
+    assert cells[5] == ["difference", "source mrr@5", "age hit@1"]
+    assert cells[7] == ["A - B", "-", "0.3750 ± 0.1250 (0.2)"]
+
+
+def test_one_seed_has_no_errors_and_no_differences():
+    suite = Suite("mine", "toy", SUITE.entries, (1,), {})
+    runs = {name: {1: by_seed[1]} for name, by_seed in RUNS.items()}
+    text = tables(results_of(suite, runs, "digest"))
+    assert "±" not in text
+    assert "difference" not in text
+    assert "0.1000" in text
+
+
+def test_a_report_can_be_read_back_before_and_after_runs(tmp_path):
+    for runs in ({}, RUNS):
+        results = results_of(SUITE, runs, "digest")
+        write_report(tmp_path, results)
+        assert json.loads((tmp_path / "suite.json").read_text()) == results
+        assert (tmp_path / "results.md").read_text() == f"{tables(results)}\n"
