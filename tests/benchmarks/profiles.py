@@ -1,14 +1,14 @@
 """Accuracy of profile tasks over many random splits of the users, strategy by strategy.
 
-A second table has the differences of the first strategy to each other one on the same splits.
-
-Backbones of several seeds are pretrained on all users' interactions but their last two, which
-validate and test them (no label is used), saved, and given to every strategy, splits taking them in
-turn: what one backbone happens to be is an error that its splits share. Logistic regressions on each
-user's bag of items, one for each strength of its L2, learn from the same splits.
+The strategies are a suite of the package, whose seeds are the splits; each split has a backbone of
+its own, pretrained on all users' interactions but their last two, which validate and test it (no
+label is used). Beside them, logistic regressions on each user's bag of items, one for each strength
+of its L2, learn from the same splits. A second table has the differences of the first strategy to
+each other row, split by split.
 
     python tests/benchmarks/profiles.py
     python tests/benchmarks/profiles.py --strategies PeterRec FineAll --splits 3
+    python tests/benchmarks/profiles.py --suite_dir saved/strategies-ml-100k-TIME
     python tests/benchmarks/profiles.py --strategies --random_channels 256 512 1024
 """
 
@@ -16,22 +16,23 @@ from __future__ import annotations
 
 import argparse
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from report import machine, mean_and_error, write_report
+from report import machine, write_report
 from sklearn.linear_model import LogisticRegression
 
 from recbole_peterrec import run
+from recbole_peterrec.checkpoint import load_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
+from recbole_peterrec.suite.report import FILE, SOURCE, Scores, scores_of
+from recbole_peterrec.suite.significance import difference, estimate
 from recbole_peterrec.tasks import read_tasks
 
-PRETRAIN_EPOCHS = 8  # as in PeterRec.yaml
-FIRST_SEED = 2020  # of the backbones
-MAJORITY = "LabelCS"
 CHANNELS_C = 3  # of regressions on random channels
 
 
@@ -90,103 +91,78 @@ def _random_channels(bags: np.ndarray, width: int) -> np.ndarray:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--strategies",
-        nargs="*",
-        default=["PeterRec", "FineAll", "FineLast", "FineCLS", "PeterZero", "FineZero"],
-    )
+    parser.add_argument("--strategies", nargs="*", help="default: the suite's")
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--first", type=int, default=0, help="seed of the first split")
     parser.add_argument("--dataset", default="ml-100k")
     parser.add_argument("--regression_c", nargs="+", type=float, default=[0.01, 0.03])
     parser.add_argument("--random_channels", nargs="+", type=int, default=[])
     parser.add_argument(
-        "--backbones", type=int, default=5, help="that are pretrained, by number"
-    )
-    parser.add_argument(
-        "--saved", nargs="+", default=[], help="run directories of backbones instead"
+        "--suite_dir", type=Path, help="of a suite that was run, on its splits"
     )
     parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/profiles"))
     args = parser.parse_args()
     warnings.simplefilter("ignore")
 
-    seeds = range(args.first, args.first + args.splits)
-    quiet = {"show_progress": False, "state": "ERROR"}
-    scores: dict[str, dict[str, list[float]]] = {MAJORITY: {}}
-    seconds: dict[str, list[float]] = {}
+    seeds = list(range(args.first, args.first + args.splits))
+    scores: Scores = {}
+    if args.suite_dir:
+        suite = load_json(args.suite_dir / FILE)
+        seeds, args.dataset = suite["seeds"], suite["dataset"]
+        scores = profiles_of(suite)
+    elif args.strategies != []:
+        keys = {"suite": args.strategies or "strategies", "seeds": seeds}
+        quiet = {"show_progress": False, "state": "ERROR"}
+        outcome = run(dataset=args.dataset, config_dict=keys | quiet)
+        scores = profiles_of(outcome["results"])
     for seed in seeds:
         found = regression_accuracy(
             args.dataset, seed, args.regression_c, args.random_channels
         )
         for regression, tasks in found.items():
             for task, value in tasks.items():
-                scores.setdefault(regression, {}).setdefault(task, []).append(value)
-    if not args.strategies:
-        report(args.out, scores, seconds, args)
-        return
-    pretrained = args.saved or [
-        run(
-            "NextItNetAR",
-            args.dataset,
-            config_dict=quiet | {"epochs": PRETRAIN_EPOCHS, "seed": FIRST_SEED + i},
-        )["run_dir"]
-        for i in range(args.backbones)
-    ]
-    for strategy in args.strategies:
-        scores[strategy] = {}
-        for seed in seeds:
-            settings = quiet | {"seed": seed}
-            if not strategy.endswith("Zero"):
-                settings["pretrained_path"] = pretrained[seed % len(pretrained)]
-            tasks = run(strategy, args.dataset, config_dict=settings)["results"][
-                "tasks"
-            ]
-            for name, task in tasks.items():
-                scores[strategy].setdefault(name, []).append(task["test"]["hit@1"])
-                seconds.setdefault(strategy, []).append(task["seconds"])
-                if strategy == args.strategies[0]:
-                    majority = task["label_cs"]["test"]["hit@1"]
-                    scores[MAJORITY].setdefault(name, []).append(majority)
-        report(args.out, scores, seconds, args)
-
-
-def report(out: Path, scores: dict, seconds: dict, args: argparse.Namespace) -> None:
-    """Mean and standard error over the splits of what has been measured so far."""
-    rows = []
-    for strategy, tasks in scores.items():
-        if not tasks:  # majorities come with the first strategy
-            continue
-        row = {"strategy": strategy}
-        for task, values in tasks.items():
-            row[task] = mean_and_error(values, 3)
-        row["s/task"] = (
-            f"{np.mean(seconds[strategy]):.1f}" if strategy in seconds else "-"
-        )
-        rows.append(row)
+                by_task = scores.setdefault(regression, {})
+                by_task.setdefault((task, "hit@1"), {})[seed] = value
     caption = (
-        f"{args.dataset}: test accuracy, mean ± standard error over {args.splits} random splits of "
-        f"the users; {machine()}"
+        f"{args.dataset}: test accuracy over {len(seeds)} random splits of the users, "
+        f"{seeds[0]} to {seeds[-1]}; {machine()}"
     )
-    write_report(out, rows, caption)
-    if not args.strategies:
-        return
-    first = args.strategies[0]
-    paired = [
-        {"difference": f"{first} - {other}", **_differences(scores[first], tasks)}
-        for other, tasks in scores.items()
-        if other != first
-    ]
-    write_report(
-        out.with_name(f"{out.name}_paired"), paired, f"split by split, {caption}"
-    )
-
-
-def _differences(first: dict[str, list], other: dict[str, list]) -> dict[str, str]:
-    """Mean and standard error of what one strategy has more than another on the same split."""
-    return {
-        task: mean_and_error(np.subtract(first[task][: len(values)], values), 3)
-        for task, values in other.items()
+    write_report(args.out, rows_of("strategy", scores, estimate), caption)
+    first, *others = scores
+    differences = {
+        f"{first} - {other}": {
+            metric: difference(scores[first][metric], values)
+            for metric, values in scores[other].items()
+        }
+        for other in others
     }
+    paired = rows_of("difference", differences, lambda value: value)
+    write_report(args.out.with_name(f"{args.out.name}_paired"), paired, caption)
+
+
+def profiles_of(results: dict[str, Any]) -> Scores:
+    """Scores of a suite's rows on its tasks, from its suite.json."""
+    runs = {
+        name: {int(seed): result for seed, result in by_seed.items()}
+        for name, by_seed in results["runs"].items()
+    }
+    return {
+        row: {metric: v for metric, v in found.items() if metric[0] != SOURCE}
+        for row, found in scores_of(runs).items()
+    }
+
+
+def rows_of(head: str, scores: dict[str, dict], to_estimate: Callable) -> list[dict]:
+    """A row each, with mean, standard error and, of differences, p of a paired t-test."""
+    rows = []
+    for name, by_metric in scores.items():
+        row = {head: name}
+        for (task, _), value in by_metric.items():
+            found = to_estimate(value)
+            row[task] = f"{found.mean:.3f} ± {found.standard_error or 0:.3f}"
+            row[task] += "" if found.p is None else f" ({found.p:.2g})"
+        rows.append(row)
+    return rows
 
 
 if __name__ == "__main__":
