@@ -1,8 +1,6 @@
 """Run recbole_peterrec from the command line; ``--help`` shows the flags."""
 
-import sys
-
-from recbole_peterrec.cli import main
+from recbole_peterrec.cli import command
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -1,7 +1,5 @@
 """``python -m recbole_peterrec``."""
 
-import sys
+from recbole_peterrec.cli import command
 
-from recbole_peterrec.cli import main
-
-sys.exit(main())
+command()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from typing import NoReturn
 
 from recbole_peterrec.errors import ConfigError, PeerError, UserError
 
@@ -39,21 +41,31 @@ def _value(
     return value, rest
 
 
+def command() -> NoReturn:
+    """The command of the package: run, and end the process.
+
+    A process of torchrun's ends at once, see :func:`recbole_peterrec.distributed.group.leave`.
+    """
+    from recbole_peterrec.distributed import group
+
+    try:
+        status = main()
+    except Exception:
+        if not group.started_by_launcher():
+            raise
+        traceback.print_exc()
+        status = 1
+    if group.started_by_launcher():
+        group.leave(status)
+    sys.exit(status)
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Run; returns the exit status. A process of torchrun's ends with it instead."""
+    """Run; returns the exit status."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if set(arguments) & {"-h", "--help"}:
         print(USAGE, end="")
         return 0
-    from recbole_peterrec.distributed import group
-
-    status = _status(arguments)
-    if group.started_by_launcher():
-        group.leave(status)
-    return status
-
-
-def _status(arguments: list[str]) -> int:
     from recbole_peterrec.distributed import group
 
     try:
@@ -62,6 +74,7 @@ def _status(arguments: list[str]) -> int:
             if group.is_first():
                 print(text)
     except PeerError:  # the process that met it has told it
+        group.let_others_end_first()
         return 2
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -80,4 +93,4 @@ def _run(arguments: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command()

@@ -51,6 +51,7 @@ from tests.toy import (
     write_toy,
 )
 
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
 MODELS = ["NextItNetAR", "PeterRec", "MTL"]
 
 
@@ -135,9 +136,8 @@ def results_of(run_dir: Path) -> dict:
 def test_torchrun_trains_peterrec_and_one_process_writes(folder, tmp_path):
     run_dir = tmp_path / "saved" / "run"
     config = write_config(tmp_path / "toy.yaml", folder, **keys(folder, run_dir))
-    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     flags = toy_flags(config)
-    done = python([*torchrun, ROOT / "run_recbole_peterrec.py", *flags], tmp_path)
+    done = python([*TORCHRUN, ROOT / "run_recbole_peterrec.py", *flags], tmp_path)
     assert done.status == 0, done.stderr
     assert done.stdout.count("run directory:") == 1
     assert done.stderr.count("gender test result") == 1
@@ -150,6 +150,41 @@ def test_torchrun_trains_peterrec_and_one_process_writes(folder, tmp_path):
     assert metrics_again(keys(folder, tmp_path / "again"), run_dir) == {
         split: results["pretrain"][split] for split in ("valid", "test")
     }
+
+
+@pytest.mark.parametrize("who", [0, 1])
+@pytest.mark.parametrize(("how", "status"), [("user", 2), ("bug", 1)])
+def test_torchrun_hears_of_the_process_that_failed(
+    folder, tmp_path, monkeypatch, who, how, status
+):
+    """It calls the first to end the cause, and ends the other, which has nothing to tell."""
+    monkeypatch.setenv("WHO", str(who))
+    monkeypatch.setenv("HOW", how)
+    config = write_config(
+        tmp_path / "toy.yaml", folder, **keys(folder, tmp_path / "run")
+    )
+    script = [ROOT / "tests" / "failing.py", *toy_flags(config, "NextItNetAR")]
+    done = python([*TORCHRUN, *script], tmp_path)
+    assert done.status != 0
+    told = {"user": "error: the reason", "bug": "ZeroDivisionError: the reason"}[how]
+    assert done.stderr.splitlines().count(told) == 1
+    cause = done.stderr.partition("Root Cause")[2]
+    assert re.search(rf"rank\s*: {who} .*\n\s*exitcode\s*: {status} ", cause), (
+        done.stderr
+    )
+
+
+def test_one_command_after_the_other_runs_in_the_processes_of_torchrun(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("TWICE", "yes")
+    values = keys(folder, "")
+    config = write_config(tmp_path / "toy.yaml", folder, **values)
+    script = [ROOT / "tests" / "failing.py", *toy_flags(config, "NextItNetAR")]
+    done = python([*TORCHRUN, *script], tmp_path)
+    assert done.status == 0, done.stderr
+    for name in ("first", "second"):
+        assert (tmp_path / name / "results.json").is_file()
 
 
 def metrics_again(settings: dict, run_dir: Path) -> dict[str, dict[str, float]]:

@@ -23,6 +23,7 @@ from recbole_peterrec.out_of_memory import is_out_of_memory
 # What torchrun, and launchers like it, tell each process.
 ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 PATIENCE = timedelta(seconds=10)  # for the message of a process that has gone
+COURTESY = 3.0  # seconds, for the process that tells an error to end first
 LONGEST_WAIT = timedelta(minutes=30)  # in an exchange, for the slowest process
 LOOK_AGAIN = 0.05  # seconds, for a process that is still to come
 DEVICES = {"cpu": "the CPU", "cuda": "a GPU"}  # by torch's type of them
@@ -85,9 +86,19 @@ def leave(status: int) -> NoReturn:
     """End this process at once, now that all is told and written: the threads of gloo, and after a
     failure of nccl, would meet an interpreter that ends, and abort it."""
     logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # what was told cannot be read
+            status = status or 1
     os._exit(status)
+
+
+def let_others_end_first() -> None:
+    """Wait, in a process of a launcher that has met no error itself: a launcher calls the first one
+    to end the cause, and ends the others, who may still be telling it."""
+    if started_by_launcher():
+        time.sleep(COURTESY)
 
 
 @contextlib.contextmanager
