@@ -17,7 +17,7 @@ from recbole_peterrec.settings.checks import PATHS, check_values
 from recbole_peterrec.settings.defaults import merged_eval_args, merged_task_defaults
 from recbole_peterrec.settings.device import device_of
 from recbole_peterrec.settings.eval_checks import check_metrics
-from recbole_peterrec.settings.given import told_with, what_counts
+from recbole_peterrec.settings.given import edited_keys, told_with, what_counts
 from recbole_peterrec.settings.literals import Loader, parse_literal, plain, read_yaml
 
 MAIN_JOB = {"model": "PeterRec", "dataset": "ml-100k"}
@@ -96,10 +96,11 @@ class Config(RecBoleConfig):
     ) -> None:
         self._arguments = arguments or []
         self._files = [read_yaml(path) for path in config_file_list or []]
+        self._sources = [*self._files, config_dict or {}]
         self.given: dict[str, Any] = {}
         with _recbole_refusals():
             flags = self._load_cmd_line()
-            sources = [*self._files, config_dict or {}, flags]
+            sources = [*self._sources, flags]
             self._asked = {
                 "model": model or _last(sources, "model"),
                 "dataset": dataset or _last(sources, "dataset"),
@@ -183,6 +184,11 @@ class Config(RecBoleConfig):
                 )
             self.internal_config_dict.update(content)
         self.internal_config_dict.pop("extends", None)
+        for content in self._sources:
+            edited = edited_keys(content, self.internal_config_dict)
+            self.given = {
+                key: given[key] for key in edited if key in given
+            } | self.given
         self.reject_unknown(given)
         if given.get("stage") is not None:
             raise ConfigError("stage is set by the program; leave it out")

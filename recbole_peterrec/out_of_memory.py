@@ -10,9 +10,7 @@ import torch
 from recbole_peterrec.errors import TrainingError
 
 SMALLER_BATCHES = "try a smaller train_batch_size or eval_batch_size"
-SMALLER_DATA = (
-    "set source_cache to 0, or leave out data by filters or recent_interactions"
-)
+SMALLER_MODEL = "use a smaller model"
 # Of errors without a type of their own: torch's allocator of a CPU, CUDA and its libraries.
 MESSAGES = (
     "can't allocate memory",

@@ -22,7 +22,7 @@ from recbole_peterrec.distributed.launch import launch, plan_of
 from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.model.conure import Conure
 from recbole_peterrec.model.peterrec import PeterRec
-from recbole_peterrec.out_of_memory import SMALLER_DATA, out_of_memory
+from recbole_peterrec.out_of_memory import out_of_memory
 from recbole_peterrec.runs import directory
 from recbole_peterrec.runs.continual import ContinualRun
 from recbole_peterrec.runs.log import RunLog
@@ -81,8 +81,8 @@ def _run(config: Config) -> dict[str, Any]:
     _settle_on_device(config)
     _join_processes(config)
     with RunLog(config["state"]).active() as log:
-        with out_of_memory(config["dataset"], SMALLER_DATA):
-            prepared = run_class(config)(config)
+        prepared = run_class(config)(config)
+        with out_of_memory(config["dataset"], "leave out data by filters"):
             data = prepared.data()
         directory.require_same_data_everywhere(data)
         with _opened(config, log) as run_dir:
@@ -90,9 +90,10 @@ def _run(config: Config) -> dict[str, Any]:
             with log.quiet_console():
                 logging.getLogger().info(config)
             results = _nothing_yet(config)
-            # Beside training, whose stages tell their own.
-            told = out_of_memory(config["model"])
-            with directory.advising(directory.resumption(run_dir)), told:
+            with (
+                directory.advising(directory.resumption(run_dir)),
+                out_of_memory(config["model"]),  # beside training, where stages tell it
+            ):
                 if group.is_first():
                     directory.require_same_data(run_dir, data)
                 prepared.source.tell_size()

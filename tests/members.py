@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
+import torch.distributed as dist
 
 from recbole_peterrec import run
 from recbole_peterrec.config import Config
@@ -114,9 +116,21 @@ def seen_by_both(folder: str, models: list[str]) -> dict[str, Any]:
 
 
 def _summed_on_gpus() -> dict[str, Any]:
-    """The same on pretended GPUs; gloo stands for nccl."""
-    with pretended_gpu():
-        return _summed("cuda")
+    """The same on pretended GPUs, and which exchanges were of their tensors; gloo stands for
+    nccl."""
+    of_gpus = []
+
+    def noting(exchange, tensor):
+        def noted(*arguments):
+            of_gpus.append(arguments[tensor].is_cuda)
+            return exchange(*arguments)
+
+        return noted
+
+    with pretended_gpu(), pytest.MonkeyPatch.context() as patch:
+        for name, tensor in (("all_gather", 1), ("all_reduce", 0)):
+            patch.setattr(dist, name, noting(getattr(dist, name), tensor))
+        return _summed("cuda") | {"of GPUs": of_gpus}
 
 
 def _summed(device: str) -> dict[str, Any]:

@@ -1,10 +1,16 @@
 """Whoever runs out of memory is told so."""
 
+import pandas as pd
 import pytest
 import torch
+from recbole.data.dataset import SequentialDataset
 
+from recbole_peterrec import run
+from recbole_peterrec.data import columnar
+from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.out_of_memory import out_of_memory
+from tests.toy import settings, write_toy
 
 
 def test_running_out_of_memory_is_one_clear_line():
@@ -28,3 +34,53 @@ def test_a_gpu_s_and_python_s_own_words_for_it_are_known(error):
     wanted = "^like: out of memory"
     with pytest.raises(TrainingError, match=wanted), out_of_memory("like"):
         raise error
+
+
+def too_large(*args, **kwargs):
+    raise MemoryError("Unable to allocate 9 GiB")
+
+
+def torn(*args, **kwargs):
+    raise pd.errors.ParserError("Error tokenizing data. C error: out of memory")
+
+
+@pytest.mark.parametrize(
+    ("model", "cache", "where", "told"),
+    [
+        (
+            "SASRec",
+            64,
+            (SequentialDataset, "data_augmentation", too_large),
+            r"^source: .*; leave out data by filters, or take a smaller MAX_ITEM_LIST_LENGTH$",
+        ),
+        (
+            "NextItNetAR",
+            0.0001,
+            (columnar.pd, "read_csv", too_large),
+            r"^source: .*; set source_cache to 0, or leave out data by filters or recent_",
+        ),
+        (
+            "NextItNetAR",
+            0,
+            (columnar.pd, "read_csv", torn),
+            r"^source: out of memory .*; leave out data by filters or recent_interactions$",
+        ),
+        (
+            "PeterRec",
+            0,
+            (TaskDataset, "build", too_large),
+            r"^task 'gender': out of memory .*; leave out some of its data by filters$",
+        ),
+    ],
+)
+def test_data_that_do_not_fit_are_told_with_what_helps(
+    tmp_path, monkeypatch, model, cache, where, told
+):
+    owner, name, replacement = where
+    monkeypatch.setattr(owner, name, replacement)
+    keys = settings(write_toy(tmp_path), source_cache=cache, state="ERROR")
+    if model == "SASRec":
+        del keys["tasks"]
+    with pytest.raises(TrainingError, match=told):
+        run(model, "toy", config_dict=keys | {"checkpoint_dir": str(tmp_path / "s")})
+    assert not list(tmp_path.glob("s/*-toy-*"))

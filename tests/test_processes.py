@@ -76,13 +76,19 @@ def test_processes_exchange_what_differs_in_size(pair):
 @pytest.mark.parametrize("where", ["gradients", "gradients on GPUs"])
 def test_gradients_are_summed_and_absent_ones_stay_absent(pair, where):
     for seen in pair[where]:
-        assert seen == {
+        assert {key: value for key, value in seen.items() if key != "of GPUs"} == {
             "both": [11.0, 22.0],
             "one": [3.0, 4.0],
             "none": None,
             "sparse": [5.0, 66.0],
             "frozen": None,
         }
+
+
+def test_gpus_exchange_after_gloo_has_found_all_processes(pair):
+    """Sparse gradients: how many, then places and values; dense ones: who has any, then they."""
+    for seen in pair["gradients on GPUs"]:
+        assert seen["of GPUs"] == [False, True, True, False, True]
 
 
 def test_what_differs_between_processes_stops_the_run(pair):

@@ -320,8 +320,24 @@ def test_keys_of_the_run_that_its_tasks_do_not_take_are_told(tmp_path, caplog, m
     (told,) = (r.message for r in caplog.records if "its source" in r.message)
     assert told == (
         "metrics of the run is for its source, not for buy; "
-        "mode of eval_args of the run is for its source, not for buy; see task_defaults"
+        "mode of eval_args of the run is for its source, not for buy, gender, age; "
+        "see task_defaults"
     )
+
+
+@pytest.mark.parametrize("whose", ["task", "kind"])
+def test_a_ranking_mode_of_a_task_s_own_is_no_surprise(tmp_path, caplog, whose):
+    """The toy's target has one; profiles have it by their kind, or still the default."""
+    given = settings(write_toy(tmp_path), tasks=[TARGET, TASKS[0]])
+    given.update(eval_args={"mode": "uni9"})
+    if whose == "kind":
+        given["task_defaults"] = {"profile": {"eval_args": {"mode": "full"}}}
+    del given["MAX_ITEM_LIST_LENGTH"]
+    config = Config("PeterRec", "toy", config_dict=given)
+    tell_kept_by_tasks(config, read_tasks(config))
+    told = [r.message for r in caplog.records if "its source" in r.message]
+    mode = "mode of eval_args of the run is for its source, not for gender"
+    assert told == ([f"{mode}; see task_defaults"] if whose == "task" else [])
 
 
 @pytest.mark.parametrize("run_class", [TransferRun, ContinualRun])

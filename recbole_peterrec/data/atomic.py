@@ -253,11 +253,14 @@ def reading(where: str, config, suffix: str = "inter") -> Iterator[None]:
 
     Raises:
         DataError: instead of RecBole's and pandas' errors.
+        MemoryError: instead of pandas' own error of it.
     """
     try:
         yield
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         reason = " ".join(str(error).split())
+        if "out of memory" in reason:  # pandas' C parser
+            raise MemoryError(reason) from error
         if "feat is empty" in reason:
             reason = (
                 "no interaction is left; check the file, val_interval, "

@@ -66,9 +66,16 @@ def cached_sequences(root: str | Path, selection: Selection) -> Sequences:
 def _delete_remains(root: str | Path, age: float) -> None:
     """Delete what killed writers left at least so many seconds ago."""
     for remains in Path(root).glob(f".*{UNFINISHED}"):
-        with contextlib.suppress(OSError):  # gone meanwhile, where nothing is locked
+        try:
             if time.time() - remains.stat().st_mtime >= age:
                 shutil.rmtree(remains)
+        except FileNotFoundError:  # gone meanwhile, where nothing is locked
+            continue
+        except OSError as error:
+            logging.getLogger().warning(
+                f"source: {remains} is of no use; it cannot be deleted: "
+                f"{error.strerror or error}"
+            )
 
 
 def _convert(folder: Path, key: str, selection: Selection) -> None:
@@ -83,10 +90,10 @@ def _convert(folder: Path, key: str, selection: Selection) -> None:
     remarks: list[str] = []
     try:
         sequences = read_sequences(selection, remarks.append)
-    except (DataError, ValueError):
+        _write(folder, key, origin, sequences, remarks)
+    except (DataError, OSError, MemoryError):
         _tell(remarks)  # they may say why
         raise
-    _write(folder, key, origin, sequences, remarks)
 
 
 def fingerprint(selection: Selection) -> str:

@@ -75,7 +75,7 @@ def _sum_of_sparse(grad: torch.Tensor) -> torch.Tensor:
     grad = grad.coalesce()
     places, values = grad.indices(), grad.values()
     with exchanging():
-        # By gloo, as above.
+        # On the CPU, so by gloo: it finds a process that has gone.
         found = [torch.zeros(1, dtype=torch.long) for _ in range(size())]
         dist.all_gather(found, torch.tensor([len(values)]))
         counts = [int(count) for count in found]

@@ -12,6 +12,7 @@ from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.distributed.exchange import require_agreement
 from recbole_peterrec.errors import ConfigError, TrainingError
 from recbole_peterrec.nn.digest import tensors_digest
+from recbole_peterrec.out_of_memory import SMALLER_MODEL, out_of_memory
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runs.beginning import begin
 from recbole_peterrec.runs.capacity import capacity_table, plan_capacity
@@ -69,8 +70,9 @@ class ContinualRun:
         self.vocabulary = describe(self.source.dataset)
         self.beginning = begin(config, self.source, self.vocabulary)
         self.learner = self.beginning.learner
-        for module in (self.learner.encoder, *self.learner.heads.values()):
-            module.to(config["device"])
+        with out_of_memory(config["model"], SMALLER_MODEL):
+            for module in (self.learner.encoder, *self.learner.heads.values()):
+                module.to(config["device"])
         self.tasks = [self._stage(task) for task in tasks]
         self._require_retraining()
         self.scarce = self._short_of_weights()

@@ -6,7 +6,7 @@ Only what is certain to be needed is counted, so that nothing is refused that wo
 from __future__ import annotations
 
 import bisect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,27 +189,35 @@ def require_memory(
         device: whose they are, for the message.
 
     Raises:
-        ConfigError: names the largest tensor of the step that needs most, and the value of its
-            setting with which all steps that grow with it would fit.
+        ConfigError: names the largest tensor of the step that needs most, and the values of
+            settings with which all steps would fit.
     """
-    needs = max(steps, key=_total)
-    if _total(needs) <= available:
+    over = sorted((s for s in steps if _total(s) > available), key=_total, reverse=True)
+    if not over:
         return
-    largest = max(needs, key=lambda need: need.bytes)
-    key, value = next(iter(largest.grows_with.items()))
-    # The other steps have settings of their own, where they do not grow with this one.
-    growing = [step for step in steps if any(key in need.grows_with for need in step)]
-    fitting = min(_fitting(step, key, value, available) for step in growing)
-    multiple = MULTIPLE_OF.get(key, 1)
-    if fitting > multiple:
-        fitting -= fitting % multiple
-    advice = f"a smaller {key} does not suffice: use a smaller model"
-    if fitting > 0:
-        advice = f"{key} {fitting} instead of {value} would fit"
+    largest = [max(step, key=lambda need: need.bytes) for step in over]
     raise ConfigError(
-        f"{where}: needs at least {_gib(_total(needs))}, and {_gib(available)} are free on "
-        f"{device}; {largest.what} take {_gib(largest.bytes)}; {advice}"
+        f"{where}: needs at least {_gib(_total(over[0]))}, and {_gib(available)} are free on "
+        f"{device}; {largest[0].what} take {_gib(largest[0].bytes)}; "
+        f"{_advice(largest, steps, available)}"
     )
+
+
+def _advice(
+    largest: Iterable[Need], steps: Sequence[Sequence[Need]], available: int
+) -> str:
+    """What to set so that all fits: the first setting of the largest need of each step that does
+    not, each small enough for all steps that grow with it."""
+    changes = []
+    settings = dict(next(iter(need.grows_with.items())) for need in largest)
+    for key, value in settings.items():
+        growing = [s for s in steps if any(key in need.grows_with for need in s)]
+        fitting = min(_fitting(step, key, value, available) for step in growing)
+        fitting -= fitting % MULTIPLE_OF.get(key, 1)
+        if not fitting:
+            return f"a smaller {key} does not suffice: use a smaller model"
+        changes.append(f"{key} {fitting} instead of {value}")
+    return f"{' and '.join(changes)} would fit"
 
 
 def _total(needs: Sequence[Need]) -> int:

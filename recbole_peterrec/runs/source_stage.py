@@ -24,7 +24,7 @@ from recbole_peterrec.data.times import tell_times
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.nn.encoder import Encoder
-from recbole_peterrec.out_of_memory import out_of_memory
+from recbole_peterrec.out_of_memory import SMALLER_MODEL, out_of_memory
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.memory import (
     kernel_needs,
@@ -67,9 +67,10 @@ class SourceStage:
         self.ours = issubclass(config.model_class, Backbone)
         if not self.ours:  # DIEN draws while it reads
             init_seed(config["seed"], config["reproducibility"])
-        self.dataset = self._load()
-        self.interactions = self.dataset.inter_num
-        self.loaders = make_loaders(config, self.dataset)
+        with out_of_memory("source", self._smaller_data()):
+            self.dataset = self._load()
+            self.interactions = self.dataset.inter_num
+            self.loaders = make_loaders(config, self.dataset)
         if self.ours:  # RecBole's, once split, are its rows
             self.interactions = self.dataset.inter_num
         if trained and not len(self.loaders[1].dataset):
@@ -79,7 +80,7 @@ class SourceStage:
         if self.ours:
             self._require_memory(trained)
         init_seed(config["seed"], config["reproducibility"])
-        with out_of_memory(config["stage"] or config["model"]):
+        with out_of_memory(config["stage"] or config["model"], SMALLER_MODEL):
             self.model = self._build().to(config["device"])
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.trainer: RunMixin | None = None
@@ -126,6 +127,15 @@ class SourceStage:
                 f"{self.config['model']} cannot be built on {self.config['dataset']}: {reason}; "
                 f"it may need columns or keys of its own"
             ) from error
+
+    def _smaller_data(self) -> str:
+        """What to do where the source does not fit into memory."""
+        if not self.ours:  # a list of so many items for each interaction
+            return "leave out data by filters, or take a smaller MAX_ITEM_LIST_LENGTH"
+        advice = "leave out data by filters or recent_interactions"
+        if self.config["source_cache"] != 0:
+            advice = f"set source_cache to 0, or {advice}"
+        return advice
 
     def _load(self):
         if self.ours:

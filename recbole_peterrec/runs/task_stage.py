@@ -21,7 +21,7 @@ from recbole_peterrec.model.task_recommender import TaskRecommender
 from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.encoder import Architecture, Encoder
 from recbole_peterrec.nn.pooling import READ_LAST
-from recbole_peterrec.out_of_memory import out_of_memory
+from recbole_peterrec.out_of_memory import SMALLER_MODEL, out_of_memory
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.memory import (
     OWNED_COPIES,
@@ -58,15 +58,19 @@ class TaskStage:
     ) -> None:
         self.task = task
         self.config = task.config
-        self.dataset = TaskDataset(self.config, source)
-        try:
-            self.loaders = make_loaders(self.config, self.dataset)
-            with torch.device("meta"):
-                encoder = architecture.build()
-                model = self.config.model_class(self.config, self.train_data, encoder)
-            self._require_memory(model.network)
-        except UserError as error:
-            raise type(error)(f"task {task.name!r}: {error}") from error
+        where = f"task {task.name!r}"
+        with out_of_memory(where, "leave out some of its data by filters"):
+            self.dataset = TaskDataset(self.config, source)
+            try:
+                self.loaders = make_loaders(self.config, self.dataset)
+                with torch.device("meta"):
+                    encoder = architecture.build()
+                    model = self.config.model_class(
+                        self.config, self.train_data, encoder
+                    )
+                self._require_memory(model.network)
+            except UserError as error:
+                raise type(error)(f"{where}: {error}") from error
 
     def data_digest(self) -> str:
         """Of all that it reads; see :func:`recbole_peterrec.data.identity.data_digest`."""
@@ -107,8 +111,9 @@ class TaskStage:
     def build(self, encoder: Encoder) -> TaskRecommender:
         """The task's model on an encoder, with a head drawn anew."""
         init_seed(self.config["seed"], self.config["reproducibility"])
-        model = self.config.model_class(self.config, self.train_data, encoder)
-        return model.to(self.config["device"])
+        with out_of_memory(self.task.name, SMALLER_MODEL):
+            model = self.config.model_class(self.config, self.train_data, encoder)
+            return model.to(self.config["device"])
 
     def train(
         self,

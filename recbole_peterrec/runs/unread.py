@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.data.task_dataset import PROFILE, RECOMMENDATION
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.tasks import MODE, OWN_KEYS, Task, keys_given_to, keys_in
 
@@ -18,8 +17,7 @@ ORIGINS = {
     "pretrained_path": "is not of this model, which starts from random weights; leave it out",
 }
 # By what a user sees a run measured, and may think that its tasks are.
-_MEASURES = {"MAX_ITEM_LIST_LENGTH", "metrics", "topk", "valid_metric"}
-MEASURES = {PROFILE: _MEASURES, RECOMMENDATION: {*_MEASURES, MODE}}
+MEASURES = {"MAX_ITEM_LIST_LENGTH", "metrics", MODE, "topk", "valid_metric"}
 PATCH_KEYS = (
     "patch_activation",
     "patch_cardinality",
@@ -96,8 +94,7 @@ def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
     kept: dict[str, list[str]] = {}
     for task in tasks:
         own = keys_given_to(config, task.kind, task.name)
-        measures = MEASURES[task.kind] & keys_in(config.given) - own
-        for key in sorted(measures):
+        for key in sorted((MEASURES & keys_in(config.given)) - own):
             if _measure(task.config, key) != _measure(config, key):
                 kept.setdefault(key, []).append(task.name)
     told = [

@@ -11,12 +11,31 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.settings.literals import plain
 
 GIVEN = "given"  # the key that tells it
+# Keys whose value in a run's config.yaml may not be the default although nobody gave one: paths are
+# absolute there, parts are merged. No task takes them from its run.
+SETTLED = frozenset(
+    (
+        *(GIVEN, "model", "dataset", "data_path", "checkpoint_dir"),
+        *("eval_args", "load_col", "train_neg_sample_args"),
+    )
+)
 KEYS, DIGEST = "keys", "digest"  # of these keys and of all else
+DEFAULTS_OF = "defaults_of"  # what chose the run's defaults: its values of these keys
+CHOOSING = ("model", "dataset", "protocol", "backbone")
 
 
 def told_with(resolved: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A run's keys and values, with what its user gave before defaults were merged with it."""
-    return {**resolved, GIVEN: {KEYS: given, DIGEST: _digest(resolved, given)}}
+    told = {
+        KEYS: given,
+        DIGEST: _digest(resolved, given),
+        DEFAULTS_OF: _choosing(resolved),
+    }
+    return {**resolved, GIVEN: told}
+
+
+def _choosing(content: dict[str, Any]) -> list[Any]:
+    return [content.get(key) for key in CHOOSING]
 
 
 def what_counts(
@@ -58,6 +77,27 @@ def what_counts(
             f"changes as flags or in a file"
         )
     return {**names, **given}, given
+
+
+def edited_keys(content: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What somebody has written into a run's ``config.yaml`` since, as far as can be told.
+
+    A value that is not the default was given to the run, or is new. Where what chooses defaults
+    was edited, all that can be told is what was given.
+
+    Args:
+        content: of the file.
+        defaults: of its model, dataset, protocol and backbone.
+    """
+    if GIVEN not in content or is_unchanged(content):
+        return {}
+    if content[GIVEN].get(DEFAULTS_OF) != _choosing(content):
+        return {}
+    return {
+        key: value
+        for key, value in content.items()
+        if key not in SETTLED and (key not in defaults or value != defaults[key])
+    }
 
 
 def is_unchanged(content: dict[str, Any]) -> bool:

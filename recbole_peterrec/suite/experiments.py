@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import logging
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ CONFIG_FILE = "config.yaml"
 
 def holds_suite(folder: str | None) -> bool:
     """Whether a directory is a suite's, not a run's."""
-    return bool(folder) and (Path(folder) / report.FILE).is_file()
+    return bool(folder) and os.path.isfile(Path(folder) / report.FILE)
 
 
 def begin(suite: Suite, config: Config) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import logging
 import multiprocessing
 import os
 import resource
+import shutil
 import signal
 import threading
 import time
@@ -21,7 +22,7 @@ from recbole_peterrec.cli import main
 from recbole_peterrec.data import cache, columnar
 from recbole_peterrec.data.cache import cached_sequences, fingerprint
 from recbole_peterrec.data.selection import Selection
-from recbole_peterrec.errors import DataError
+from recbole_peterrec.errors import DataError, WriteError
 from tests.toy import INTER, inter_rows, toy_flags, write_config, write_table, write_toy
 
 FORK = multiprocessing.get_context("fork")
@@ -265,6 +266,56 @@ def test_remains_of_a_killed_writer_are_ignored_and_cleaned(source, root):
     cached_sequences(root, selection(source))
     (made,) = folders(root)
     assert not made.startswith(".")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (PermissionError(errno.EACCES, "Permission denied"), ["Permission denied"]),
+        (FileNotFoundError(errno.ENOENT, "No such file"), []),  # gone meanwhile
+    ],
+)
+def test_remains_that_stay_are_told(source, root, monkeypatch, caplog, error, told):
+    remains = root / ".one.unfinished"
+    remains.mkdir(parents=True)
+    rmtree = shutil.rmtree
+
+    def refused(path, *args, **kwargs):
+        if path == remains:
+            raise error
+        rmtree(path, *args, **kwargs)
+
+    monkeypatch.setattr(shutil, "rmtree", refused)
+    cached_sequences(root, selection(source))
+    assert [record.message for record in caplog.records] == [
+        f"source: {remains} is of no use; it cannot be deleted: {reason}"
+        for reason in told
+    ]
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_remarks_are_told_once_also_of_what_cannot_be_written(
+    source, root, monkeypatch, caplog, full
+):
+    read = cache.read_sequences
+
+    def remarking(asked, tell):
+        tell("3 rows have no time")
+        return read(asked, tell)
+
+    def no_space(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(cache, "read_sequences", remarking)
+    if full:
+        monkeypatch.setattr(cache, "_write_array", no_space)
+        with pytest.raises((DataError, WriteError), match="No space left"):
+            cached_sequences(root, selection(source))
+    else:
+        cached_sequences(root, selection(source))
+    assert [record.message for record in caplog.records].count(
+        "3 rows have no time"
+    ) == 1
 
 
 def test_two_that_start_at_once_agree_and_convert_once(source, root, readings):

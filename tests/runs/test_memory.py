@@ -1,6 +1,7 @@
 """Estimates of memory are near what torch really keeps, never above it, and refuse clearly."""
 
 import os
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 import torch
 
 from recbole_peterrec import run
+from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.runs import memory, task_stage
@@ -121,22 +123,41 @@ def test_a_value_that_fits_is_of_all_that_grows_with_it_each_in_its_way():
         require_memory("here", [needs], 900, torch.device("cpu"))
 
 
-def test_a_value_that_fits_is_one_for_all_steps_and_for_patches():
-    """Training needs more, evaluation sooner too much: 64 of 77 that training has room for."""
+def test_a_value_that_fits_is_one_for_all_steps():
+    """72 of 76 that the first has room for, 64 of 67 that the second has, which needs less."""
     alike = {"embedding_size": 100}
     steps = [
-        [Need("tables", 1000, alike), Need("evaluated rows", 400, alike)],
-        [Need("tables", 1000, alike), Need("activations", 300, {"rows": 1})],
+        [Need("tables", 1300, alike)],
+        [Need("tables", 620, alike), Need("activations", 580, {"rows": 1})],
     ]
     with pytest.raises(ConfigError, match="embedding_size 64 instead of 100 would fit"):
         require_memory("here", steps, 1000, torch.device("cpu"))
+    with pytest.raises(ConfigError, match="embedding_size 72 instead of 100 would fit"):
+        require_memory("here", steps[:1], 1000, torch.device("cpu"))
 
 
-def test_each_step_has_a_setting_of_its_own_to_make_smaller():
-    evaluated = [Need("evaluated rows", 900, {"eval_batch_size": 90})]
-    trained = [Need("activations", 800, {"train_batch_size": 80})]
-    with pytest.raises(ConfigError, match="eval_batch_size 50 instead of 90 would fit"):
-        require_memory("here", [evaluated, trained], 500, torch.device("cpu"))
+def test_no_fewer_channels_are_advised_than_patches_can_have():
+    needs = [Need("tables", 1000, {"embedding_size": 100})]
+    with pytest.raises(ConfigError, match="use a smaller model"):
+        require_memory("here", [needs], 75, torch.device("cpu"))
+
+
+ADVICE = re.compile(r"(\w+) (\d+) instead of (\d+)")
+
+
+@pytest.mark.parametrize("free", [26_000, 30_000, 35_000])
+def test_a_run_that_follows_the_advice_is_accepted(tmp_path, monkeypatch, free):
+    """Here training and evaluation each have a setting of their own."""
+    monkeypatch.setattr(memory, "available_memory", lambda device: free)
+    keys = settings(
+        write_toy(tmp_path), train_batch_size=60, backbone="GRec", dilations=[1, 4]
+    )
+    with pytest.raises(ConfigError) as error:
+        TransferRun(Config("PeterRec", "toy", config_dict=keys))
+    advised = ADVICE.findall(str(error.value))
+    assert [key for key, *_ in advised] == ["train_batch_size", "eval_batch_size"]
+    smaller = {key: int(value) for key, value, _ in advised}
+    TransferRun(Config("PeterRec", "toy", config_dict=keys | smaller))
 
 
 def test_kernels_grow_with_the_square_of_the_channels():

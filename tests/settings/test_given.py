@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.settings.given import told_with, what_counts
+from recbole_peterrec.settings.given import edited_keys, told_with, what_counts
 from recbole_peterrec.tasks import read_tasks
 from tests.toy import TARGET, write_toy
 
@@ -235,7 +235,43 @@ def test_the_same_model_takes_all_that_was_saved(saved):
     file.write_text(yaml.safe_dump(content | {"learning_rate": 0.25}))
     config = Config("PeterRec", "toy", [str(file)])
     assert config["learning_rate"] == 0.25
-    assert "learning_rate" not in config.given
+
+
+@pytest.mark.parametrize("way", ["file", "dict"])
+@pytest.mark.parametrize(
+    ("key", "value"), [("head_learning_rate", 0.5), ("prune_ratio", 0.4), ("epochs", 9)]
+)
+def test_what_is_edited_in_a_saved_config_counts_as_given(saved, way, key, value):
+    """Changed, new, or given before: tasks have it as they have a flag, and it is told of."""
+    file = Path(saved("PeterRec", epochs=3, tasks=[PROFILE]))
+    content = yaml.safe_load(file.read_text()) | {key: value}
+    if way == "file":
+        file.write_text(yaml.safe_dump(content))
+        edited = Config("PeterRec", "toy", [str(file)])
+    else:
+        edited = Config("PeterRec", "toy", config_dict=content)
+    given = {"data_path": saved.data, "epochs": 3, "tasks": [PROFILE], key: value}
+    assert edited.given == given
+    assert values(edited) == values(Config("PeterRec", "toy", config_dict=given))
+
+
+def test_flags_win_over_what_is_edited(saved):
+    file = Path(saved("PeterRec"))
+    content = yaml.safe_load(file.read_text()) | {"head_learning_rate": 0.5}
+    file.write_text(yaml.safe_dump(content))
+    flags = ["--head_learning_rate=0.25"]
+    config = Config("PeterRec", "toy", [str(file)], arguments=flags)
+    assert config.given["head_learning_rate"] == 0.25
+
+
+@pytest.mark.parametrize("model", ["PeterRec", "Conure", "GRec", "SASRec"])
+@pytest.mark.parametrize("dataset", ["ml-100k", "synthetic"])
+def test_a_saved_config_differs_from_the_defaults_where_it_is_known_to(model, dataset):
+    """Else an edited one would count as given what nobody gave."""
+    config = Config(model, dataset)
+    saved = config.resolved()
+    saved["another"] = 1  # an edit
+    assert edited_keys(saved, config.internal_config_dict) == {"another": 1}
 
 
 def test_new_tasks_on_a_saved_config_take_the_defaults_of_their_kind(saved):
