@@ -10,6 +10,7 @@ from recbole_peterrec.data import columnar
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.out_of_memory import out_of_memory
+from recbole_peterrec.runs.sequential import SequentialRun
 from tests.toy import settings, write_toy
 
 
@@ -84,3 +85,11 @@ def test_data_that_do_not_fit_are_told_with_what_helps(
     with pytest.raises(TrainingError, match=told):
         run(model, "toy", config_dict=keys | {"checkpoint_dir": str(tmp_path / "s")})
     assert not list(tmp_path.glob("s/*-toy-*"))
+
+
+def test_memory_that_ends_beside_training_is_one_line_too(tmp_path, monkeypatch):
+    """Say while weights are made ready to be saved."""
+    monkeypatch.setattr(SequentialRun, "execute", too_large)
+    keys = settings(write_toy(tmp_path), state="ERROR", run_dir=str(tmp_path / "run"))
+    with pytest.raises(TrainingError, match=r"^NextItNetAR: out of memory"):
+        run("NextItNetAR", "toy", config_dict=keys)

@@ -13,13 +13,14 @@ import yaml
 
 from recbole_peterrec import run
 from recbole_peterrec.config import Config
-from recbole_peterrec.errors import UserError
+from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.runs.continual import ContinualRun
 from recbole_peterrec.runs.sequential import SequentialRun
 from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.runs.unread import (
     PRUNING_KEYS,
     TUNING_KEYS,
+    refuse_origins,
     tell_kept_by_tasks,
     tell_unread,
 )
@@ -341,7 +342,9 @@ def test_a_ranking_mode_of_a_task_s_own_is_no_surprise(tmp_path, caplog, whose):
 
 
 @pytest.mark.parametrize("run_class", [TransferRun, ContinualRun])
-def test_a_run_tells_it_before_it_trains(tmp_path, caplog, run_class):
+def test_what_tasks_do_not_take_is_told_before_anything_is_trained(
+    tmp_path, caplog, run_class
+):
     model = "PeterRec" if run_class is TransferRun else "Conure"
     run_class(
         Config(model, "toy", config_dict=settings(write_toy(tmp_path), topk=[5, 7]))
@@ -441,3 +444,11 @@ def test_columns_that_order_and_filters_read_are_loaded(tmp_path):
     )
     loaded = Config("NextItNetAR", "toy", config_dict=keys)["load_col"]["inter"]
     assert loaded == ["user_id", "item_id", "timestamp", "rating"]
+
+
+@pytest.mark.parametrize("key", ["pretrained_path", "continue_from"])
+def test_an_empty_path_is_no_wish_for_weights(key):
+    config = Config("SASRec", "ml-100k", config_dict={key: ""})
+    refuse_origins(config, [key])
+    with pytest.raises(ConfigError, match=key):
+        refuse_origins(Config("SASRec", "ml-100k", config_dict={key: "x"}), [key])
