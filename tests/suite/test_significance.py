@@ -54,6 +54,8 @@ def test_seeds_are_paired_and_not_places():
 def test_differences_that_are_all_alike_have_no_test():
     found = difference({1: 0.5, 2: 0.75}, {1: 0.25, 2: 0.5})
     assert (found.mean, found.standard_error, found.p) == (0.25, 0.0, None)
+    assert 0.7778 - 0.6667 != 0.2222 - 0.1111  # but for rounding
+    assert difference({1: 0.7778, 2: 0.2222}, {1: 0.6667, 2: 0.1111}).p is None
 
 
 @given(SCORES, SCORES)
