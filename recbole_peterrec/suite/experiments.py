@@ -122,10 +122,10 @@ def _run_all(
     digest = _digest(folder)
     runs: dict[str, dict[int, dict[str, Any]]] = {}
     made: dict[tuple[str, int], Path] = {}
-    number = len(suite.entries) * len(suite.seeds)
-    for place, (seed, entry) in enumerate(suite.runs(), 1):
+    order = list(suite.runs())
+    for place, (seed, entry) in enumerate(order, 1):
         what = f"{entry.name}, seed {seed}"
-        logging.getLogger().info(f"{suite.name}: {what} (run {place} of {number})")
+        logging.getLogger().info(f"{suite.name}: {what} (run {place} of {len(order)})")
         run_dir = folder / entry.name / f"seed-{seed}"
         keys: dict[str, Any] = {"run_dir": str(run_dir)}
         backbone = backbones[entry.name]

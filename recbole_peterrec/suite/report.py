@@ -95,9 +95,7 @@ def tables(results: Mapping[str, Any]) -> str:
         SECONDS: {row: f"{taken:.1f}" for row, taken in results[SECONDS].items()},
     }
     parts = [
-        f"{results['suite']} on {results['dataset']}: test metrics, "
-        + ("mean ± standard error over seeds " if many else "seed ")
-        + ", ".join(map(str, results["seeds"])),
+        _caption(results),
         _table(
             "model",
             results["means"],
@@ -105,12 +103,32 @@ def tables(results: Mapping[str, Any]) -> str:
             {name: cells for name, cells in costs.items() if cells},
         ),
     ]
-    if results["differences"] and many:
+    differences = results["differences"]
+    if differences and many:
+        told = [metric for metric in metrics if _differs(differences, metric)]
         parts += [
             "Seed by seed (p of a paired t-test):",
-            _table("difference", results["differences"], metrics, {}),
+            _table("difference", differences, told, {}),
         ]
     return "\n\n".join(parts)
+
+
+def _caption(results: Mapping[str, Any]) -> str:
+    seeds = results["seeds"]
+    what = "mean ± standard error over seeds" if len(seeds) > 1 else "seed"
+    text = f"{results['suite']} on {results['dataset']}: test metrics, {what} "
+    text += ", ".join(map(str, seeds))
+    ended = sum(len(by_seed) for by_seed in results["runs"].values())
+    if ended < results["planned_runs"]:
+        text += f" ({ended} of {results['planned_runs']} runs so far)"
+    return text
+
+
+def _differs(differences: Mapping[str, Any], metric: Metric) -> bool:
+    """Whether any row differs from the first; those with its backbone have its source's metrics."""
+    stage, name = metric
+    found = [row.get(stage, {}).get(name) for row in differences.values()]
+    return any(value and (value["mean"] or value["standard_error"]) for value in found)
 
 
 def _columns(rows: Any) -> list[Metric]:
@@ -162,6 +180,7 @@ def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
         "dataset": suite.dataset,
         "version": __version__,
         "seeds": list(suite.seeds),
+        "planned_runs": len(suite.seeds) * len(suite.entries),
         "config": digest,
         "means": {
             row: _nested({metric: estimate(values) for metric, values in found.items()})

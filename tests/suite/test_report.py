@@ -110,8 +110,24 @@ def test_tables_show_what_is_measured():
         ["B", "-", "0.2500 ± 0.0000", "25.00%", "3.0"],
         ["LabelCS", "-", "0.5000 ± 0.0000", "-", "-"],
     ]
-    assert cells[5] == ["difference", "source mrr@5", "age hit@1"]
-    assert cells[7] == ["A - B", "-", "0.3750 ± 0.1250 (0.2)"]
+    assert cells[5] == ["difference", "age hit@1"]
+    assert cells[7] == ["A - B", "0.3750 ± 0.1250 (0.2)"]
+    assert lines[0] == (
+        "mine on toy: test metrics, mean ± standard error over seeds 1, 2"
+    )
+
+
+def test_a_report_before_the_last_run_says_so():
+    runs = {"A": RUNS["A"], "B": {1: RUNS["B"][1]}}
+    assert "(3 of 4 runs so far)" in tables(results_of(SUITE, runs, "digest"))
+
+
+def test_what_models_share_is_no_difference_to_tell():
+    """But it is there for a script."""
+    shared = {1: result(0.1, 0.25), 2: result(0.3, 0.25)}
+    found = results_of(SUITE, {**RUNS, "B": shared}, "digest")
+    assert found["differences"]["A - B"]["source"]["mrr@5"]["mean"] == 0
+    assert "source" not in tables(found).partition("Seed by seed")[2]
 
 
 def test_one_seed_has_no_errors_and_no_differences():
