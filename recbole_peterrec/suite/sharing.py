@@ -7,34 +7,15 @@ import pprint
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.model.peterrec import PeterRec
+from recbole_peterrec.runs.unread import TUNING_KEYS
 from recbole_peterrec.settings.given import GIVEN
 
 # What only tasks read, or tells of a run and not of its training. Any other key makes runs differ.
 NOT_OF_PRETRAINING = frozenset(
     (
-        GIVEN,
-        "carry_encoder",
-        "finetune_epochs",
-        "head_dropout",
-        "head_learning_rate",
-        "head_weight_decay",
-        "joint_coefficient",
-        "model",
-        "patch_activation",
-        "patch_cardinality",
-        "patch_count",
-        "patch_insertion",
-        "patch_reduction",
-        "patch_weight_decay",
-        "pooling",
-        "pretrained",
-        "task_defaults",
-        "task_order",
-        "tasks",
-        "train_share",
-        "tune_layernorm",
-        "tune_layers",
-        "tuning",
+        *(GIVEN, "model", "pretrained", *TUNING_KEYS),
+        *("tasks", "task_defaults", "task_order", "train_share", "finetune_epochs"),
+        *("pooling", "head_dropout", "head_learning_rate", "head_weight_decay"),
     )
 )
 
