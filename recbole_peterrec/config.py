@@ -72,7 +72,8 @@ class Config(RecBoleConfig):
 
     Args:
         model: name of a model of ours, of one of our property files that ``extends`` one, or of
-            RecBole's. None takes that of the files or the dict, or the main job's.
+            RecBole's. None takes that of the files or the dict, the first of a suite, or the main
+            job's.
         dataset: name of the dataset; None as for the model.
         config_file_list: yaml files, later ones win.
         config_dict: keys from Python.
@@ -101,8 +102,9 @@ class Config(RecBoleConfig):
         with _recbole_refusals():
             flags = self._load_cmd_line()
             sources = [*self._sources, flags]
+            first = registry.first_of_suite(_last(sources, "suite"))
             self._asked = {
-                "model": model or _last(sources, "model"),
+                "model": model or _last(sources, "model") or first,
                 "dataset": dataset or _last(sources, "dataset"),
             }
             names = self._asked["model"], self._asked["dataset"]
@@ -184,8 +186,9 @@ class Config(RecBoleConfig):
                 )
             self.internal_config_dict.update(content)
         self.internal_config_dict.pop("extends", None)
+        choice = (model, dataset, protocol, backbone)
         for content in self._sources:
-            edited = edited_keys(content, self.internal_config_dict)
+            edited = edited_keys(content, self.internal_config_dict, choice)
             self.given = {
                 key: given[key] for key in edited if key in given
             } | self.given

@@ -36,8 +36,10 @@ from recbole_peterrec.writing import writing
 
 PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
 DEVICES = ("use_gpu", "gpu_id")
+MOVED = ("data_path", "pretrained_path", "continue_from")  # where things are now
 FREE_TO_RESUME = {
-    *("resume", "show_progress", "state", "model", "dataset", "data_path"),
+    *("resume", "show_progress", "state", "model", "dataset"),
+    *MOVED,
     *PROCESSES,
     *DEVICES,
 }
@@ -225,7 +227,7 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
                 f"resume: the run in {run_dir} has {key} {content[key]}, not {asked}"
             )
     settings = {"run_dir": str(run_dir), "resume": str(run_dir)}
-    for key in ("show_progress", "state", "data_path", *PROCESSES, *DEVICES):
+    for key in ("show_progress", "state", *MOVED, *PROCESSES, *DEVICES):
         if key in config.external_config_dict:
             settings[key] = config.external_config_dict[key]
     return Config(content["model"], content["dataset"], [str(file)], settings)

@@ -15,7 +15,7 @@ import yaml
 from recbole.utils import get_model
 
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.settings.literals import Loader
+from recbole_peterrec.settings.literals import Loader, read_yaml
 
 MODELS = {
     "NextItNetAR": "recbole_peterrec.model.nextitnet_ar",
@@ -24,6 +24,7 @@ MODELS = {
     "Conure": "recbole_peterrec.model.conure",
 }
 BACKBONES = ("NextItNetAR", "GRec")
+LIST = "suite"  # what a suite is called that is given as a list
 # Keys by which the variants of PeterRec differ: what a result's name stands for.
 STRATEGY = ("tuning", "pretrained", "carry_encoder", "joint_coefficient")
 
@@ -154,6 +155,44 @@ def require_protocol(name: str) -> None:
             f"protocol must be one of {', '.join(known)}, got {name!r}"
             f"{did_you_mean(str(name), known)}"
         )
+
+
+def described_suite(value: Any) -> tuple[str, Any, dict[str, Any]]:
+    """What the key ``suite`` stands for: its name, its list of models, and defaults for all of them.
+
+    Args:
+        value: the name of a file in ``properties/suite``, or the list; a flag's list is a text.
+
+    Raises:
+        ConfigError: no such file, or a text that is no list.
+    """
+    if not isinstance(value, str):
+        return LIST, value, {}
+    value = value.strip()
+    if value.startswith("["):  # its names may have no quotes
+        try:
+            return LIST, yaml.load(value, Loader=Loader), {}
+        except (yaml.YAMLError, ValueError) as error:
+            raise ConfigError(f"suite: {value!r} is no list") from error
+    folder = properties_folder() / "suite"
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    if value not in known:
+        raise ConfigError(
+            f"suite must be one of {', '.join(known)}, or a list of models, got {value!r}"
+            f"{did_you_mean(value, known)}"
+        )
+    defaults = read_yaml(folder / f"{value}.yaml")
+    return value, defaults.pop("suite"), defaults
+
+
+def first_of_suite(value: Any) -> str | None:
+    """The first model of the key ``suite``; None where there is no such key, or no list."""
+    if value is None:
+        return None
+    _, models, _ = described_suite(value)
+    first = models[0] if isinstance(models, list) and models else None
+    first = first.get("model") if isinstance(first, dict) else first
+    return first if isinstance(first, str) else None
 
 
 def all_property_keys() -> set[str]:

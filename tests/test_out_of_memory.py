@@ -56,13 +56,13 @@ def torn(*args, **kwargs):
         ),
         (
             "NextItNetAR",
-            0.0001,
+            64,
             (columnar.pd, "read_csv", too_large),
             r"^source: .*; set source_cache to 0, or leave out data by filters or recent_",
         ),
         (
             "NextItNetAR",
-            0,
+            0.0001,  # it is converted, whatever is set
             (columnar.pd, "read_csv", torn),
             r"^source: out of memory .*; leave out data by filters or recent_interactions$",
         ),

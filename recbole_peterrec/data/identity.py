@@ -1,4 +1,4 @@
-"""Whether a run goes on with the data that it began with."""
+"""Whether two stages read the same data, or are judged by the same."""
 
 from __future__ import annotations
 
@@ -39,4 +39,24 @@ def data_digest(dataset, loaders: Iterable) -> str:
     for loader in loaders:
         if isinstance(loader, SampledEvalDataLoader):
             digest.update(loader.candidates.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def judged_by(dataset, loader) -> str:
+    """SHA-256 of what a stage is judged by: users and targets of its test rows in their order, all
+    labels, and the candidates of each row where not all labels are ranked.
+
+    Args:
+        dataset: as in :func:`data_digest`.
+        loader: of its test rows.
+    """
+    digest = hashlib.sha256()
+    labels = [str(token) for token in dataset.field2id_token[dataset.iid_field]]
+    digest.update(json.dumps(labels).encode())
+    rows = loader._dataset.inter_feat
+    for field in (dataset.uid_field, dataset.iid_field):
+        tokens = dataset.field2id_token[field][rows[field].numpy()]
+        digest.update(json.dumps([str(token) for token in tokens]).encode())
+    if isinstance(loader, SampledEvalDataLoader):
+        digest.update(loader.candidates.numpy().tobytes())
     return digest.hexdigest()

@@ -31,6 +31,15 @@ TARGETS = "target_count"  # how many of a training window's last items are targe
 MIB = 2**20
 
 
+def is_large(config) -> bool:
+    """Whether a source's file is as large as ``source_cache`` says."""
+    least = config["source_cache"]
+    if least is None:
+        return False
+    file = os.path.join(config["data_path"], f"{config['dataset']}.inter")
+    return os.path.isfile(file) and os.path.getsize(file) >= least * MIB
+
+
 def require_names(config, others: Mapping[str, str] | None = None) -> None:
     """Refuse a source whose rows would have two things by one name.
 
@@ -136,10 +145,9 @@ class SequenceDataset(WholeSource, SequentialDataset):
 
     def _converted(self) -> Sequences | None:
         """The mapped arrays of a file that is as large as ``source_cache`` says."""
-        file = Path(self.dataset_path, f"{self.dataset_name}.inter")
-        least = self.config["source_cache"]
-        if least is None or os.path.getsize(file) < least * MIB:
+        if not is_large(self.config):
             return None
+        file = Path(self.dataset_path, f"{self.dataset_name}.inter")
         selection, reason = select(self)
         if selection is None:
             self.logger.warning(

@@ -82,10 +82,10 @@ class RunLog:
     def active(self) -> Iterator[RunLog]:
         """Install the handlers; put the old ones back at the end."""
         old_handlers, old_level = self.logger.handlers[:], self.logger.level
+        old_filters = self.logger.filters[:]
         self.logger.handlers[:] = [self.console]
+        self.logger.filters[:] = [_Once()]
         self.logger.setLevel(self.level)
-        once = _Once()
-        self.logger.addFilter(once)
         try:
             with warnings.catch_warnings():
                 # RecBole 1.2.1 calls what torch and pandas have announced to change.
@@ -97,8 +97,8 @@ class RunLog:
             for handler in self.logger.handlers:
                 if handler is not self.console:
                     handler.close()
-            self.logger.removeFilter(once)
             self.logger.handlers[:] = old_handlers
+            self.logger.filters[:] = old_filters
             self.logger.setLevel(old_level)
 
     def open_file(self, run_dir: Path) -> None:

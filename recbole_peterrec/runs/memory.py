@@ -6,7 +6,9 @@ Only what is certain to be needed is counted, so that nothing is refused that wo
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +48,19 @@ class Need:
         """Bytes, were a setting's value another."""
         share = value / self.grows_with[key] if key in self.grows_with else 1
         return self.bytes * share**self.power
+
+
+_checked = ContextVar("checked", default=True)
+
+
+@contextlib.contextmanager
+def unchecked() -> Iterator[None]:
+    """Let stages be made within that are not to be run here, but on a device of their own."""
+    token = _checked.set(False)
+    try:
+        yield
+    finally:
+        _checked.reset(token)
 
 
 def trained_copies(config: Mapping[str, Any]) -> int:
@@ -163,6 +178,8 @@ def require_stage(
     Raises:
         ConfigError: see :func:`require_memory`.
     """
+    if not _checked.get():
+        return
     device, longest = config["device"], config["MAX_ITEM_LIST_LENGTH"]
     in_step = min(config["train_batch_size"], len(trained)) // group.size()
     at_once = min(config["eval_batch_size"], len(evaluated))

@@ -17,9 +17,13 @@ from recbole_peterrec.data.atomic import (
     require_aligned,
     require_columns,
 )
-from recbole_peterrec.data.identity import data_digest
+from recbole_peterrec.data.identity import data_digest, judged_by
 from recbole_peterrec.data.loaders import make_loaders
-from recbole_peterrec.data.sequence_dataset import SequenceDataset, require_names
+from recbole_peterrec.data.sequence_dataset import (
+    SequenceDataset,
+    is_large,
+    require_names,
+)
 from recbole_peterrec.data.times import tell_times
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
@@ -97,6 +101,10 @@ class SourceStage:
         """Of all that it reads; see :func:`recbole_peterrec.data.identity.data_digest`."""
         return data_digest(self.dataset, self.loaders)
 
+    def judged_by(self) -> str:
+        """What it is tested on; see :func:`recbole_peterrec.data.identity.judged_by`."""
+        return judged_by(self.dataset, self.loaders[2])
+
     def _require_memory(self, trained: bool) -> None:
         config, items = self.config, self.dataset.item_num
         architecture = config.model_class.architecture_of(config, items)
@@ -133,7 +141,7 @@ class SourceStage:
         if not self.ours:  # a list of so many items for each interaction
             return "leave out data by filters, or take a smaller MAX_ITEM_LIST_LENGTH"
         advice = "leave out data by filters or recent_interactions"
-        if self.config["source_cache"] != 0:
+        if not is_large(self.config):
             advice = f"set source_cache to 0, or {advice}"
         return advice
 

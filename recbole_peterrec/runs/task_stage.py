@@ -9,7 +9,7 @@ import torch
 from recbole.data.dataloader import TrainDataLoader
 from recbole.utils import init_seed
 
-from recbole_peterrec.data.identity import data_digest
+from recbole_peterrec.data.identity import data_digest, judged_by
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
@@ -75,6 +75,10 @@ class TaskStage:
     def data_digest(self) -> str:
         """Of all that it reads; see :func:`recbole_peterrec.data.identity.data_digest`."""
         return data_digest(self.dataset, self.loaders)
+
+    def judged_by(self) -> str:
+        """What it is tested on; see :func:`recbole_peterrec.data.identity.judged_by`."""
+        return judged_by(self.dataset, self.loaders[2])
 
     def _require_memory(self, network: TaskNetwork) -> None:
         config, encoder = self.config, network.encoder

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from recbole_peterrec.errors import ConfigError, did_you_mean
@@ -69,3 +69,20 @@ def merged_task_defaults(
     return {
         kind: merged_task(keys, given.get(kind, {})) for kind, keys in defaults.items()
     }
+
+
+def merged_keys(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A user's keys over his more general ones; ``eval_args`` and, kind by kind, ``task_defaults``
+    part by part."""
+    merged = {**base, **own}
+    parts = [base.get("eval_args"), own.get("eval_args")]
+    if all(isinstance(part, dict) for part in parts):
+        merged["eval_args"] = merged_eval_args(*parts)
+    kinds = [base.get("task_defaults"), own.get("task_defaults")]
+    if all(isinstance(part, dict) for part in kinds):
+        general, special = kinds
+        merged["task_defaults"] = general | {
+            kind: merged_task(general.get(kind) or {}, keys or {})
+            for kind, keys in special.items()
+        }
+    return merged

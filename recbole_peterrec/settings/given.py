@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pprint
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from recbole_peterrec.errors import ConfigError
@@ -29,13 +29,9 @@ def told_with(resolved: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]
     told = {
         KEYS: given,
         DIGEST: _digest(resolved, given),
-        DEFAULTS_OF: _choosing(resolved),
+        DEFAULTS_OF: [resolved.get(key) for key in CHOOSING],
     }
     return {**resolved, GIVEN: told}
-
-
-def _choosing(content: dict[str, Any]) -> list[Any]:
-    return [content.get(key) for key in CHOOSING]
 
 
 def what_counts(
@@ -79,19 +75,22 @@ def what_counts(
     return {**names, **given}, given
 
 
-def edited_keys(content: dict[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def edited_keys(
+    content: dict[str, Any], defaults: Mapping[str, Any], choice: Sequence[Any]
+) -> dict[str, Any]:
     """What somebody has written into a run's ``config.yaml`` since, as far as can be told.
 
-    A value that is not the default was given to the run, or is new. Where what chooses defaults
-    was edited, all that can be told is what was given.
+    A value that is not the default was given to the run, or is new. Where other defaults
+    are chosen now, all that can be told is what was given.
 
     Args:
         content: of the file.
-        defaults: of its model, dataset, protocol and backbone.
+        defaults: of the run that takes it.
+        choice: what chose them, the run's :data:`CHOOSING`.
     """
     if GIVEN not in content or is_unchanged(content):
         return {}
-    if content[GIVEN].get(DEFAULTS_OF) != _choosing(content):
+    if content[GIVEN].get(DEFAULTS_OF) != list(choice):
         return {}
     return {
         key: value

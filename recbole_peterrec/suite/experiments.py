@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,18 @@ from recbole_peterrec.checkpoint import (
     write_atomically,
 )
 from recbole_peterrec.config import Config
-from recbole_peterrec.errors import ConfigError, UserError
+from recbole_peterrec.errors import ConfigError, UserError, WriteError
 from recbole_peterrec.runs import directory
 from recbole_peterrec.runs.log import RunLog
-from recbole_peterrec.settings.literals import to_yaml
+from recbole_peterrec.settings.literals import read_yaml, to_yaml
 from recbole_peterrec.suite import report
-from recbole_peterrec.suite.plan import Suite, plan
+from recbole_peterrec.suite.comparing import unlike_stages
+from recbole_peterrec.suite.plan import Entry, Suite, plan
+from recbole_peterrec.suite.progress import CONFIG_FILE, Progress
 from recbole_peterrec.suite.sharing import pretraining_of
 from recbole_peterrec.writing import writing
 
-CONFIG_FILE = "config.yaml"
+BACKBONE = "pretrained_path"
 
 
 def holds_suite(folder: str | None) -> bool:
@@ -47,20 +49,19 @@ def begin(suite: Suite, config: Config) -> dict[str, Any]:
     Raises:
         UserError: anything that a user can mend, with the model and the seed where it is met.
     """
-    with RunLog(config["state"]).active() as log:
-        backbones = _backbones(suite)  # before there is anything on disk
+    with RunLog(config["state"]).active() as log, contextlib.ExitStack() as stack:
+        unlike = unlike_stages(suite)  # before there is anything on disk
         key = "run_dir" if config["run_dir"] else "checkpoint_dir"
         content = to_yaml(suite.content())
-        with contextlib.ExitStack() as stack:
-            with writing(f"{key} {config[key]}"):
-                folder = directory.make(config, suite.name)
-                stack.enter_context(directory.held(folder))
-                directory.require_unused(folder, content)
-            write_atomically(folder / CONFIG_FILE, content)
-            results = report.results_of(suite, {}, _digest(folder))
-            report.write_report(folder, results)
-            log.open_file(folder)
-            return _run_all(suite, folder, backbones, going_on=None)
+        with writing(f"{key} {config[key]}"):
+            folder = directory.make(config, suite.name)
+            stack.enter_context(directory.held(folder))
+            directory.require_unused(folder, content)
+        write_atomically(folder / CONFIG_FILE, content)
+        progress = Progress(suite, folder, _digest(folder), unlike)
+        progress.report()
+        log.open_file(folder)
+        return _run_all(progress, {})
 
 
 def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, Any]:
@@ -69,7 +70,7 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
     Args:
         config: with ``resume``; besides it may tell where data are, the devices and the log.
         model: that was asked for beside it: none may be.
-        dataset: as ``model``.
+        dataset: that was asked for beside it: the suite's.
 
     Returns:
         As :func:`begin`.
@@ -80,101 +81,112 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
     folder = Path(config["resume"]).absolute()
     named = {"model": model, "dataset": dataset} | config.external_config_dict
     given = {key: value for key, value in named.items() if value is not None}
-    free = quick_start.FREE_TO_RESUME - {"model", "dataset"}
+    free = quick_start.FREE_TO_RESUME - {"model", BACKBONE, "continue_from"}
     changed = sorted(given.keys() - free)
     if changed:
         raise ConfigError(
             f"resume goes on with the configuration of {folder}; leave out {', '.join(changed)}"
         )
-    if load_json(folder / report.FILE).get("config") != _digest(folder):
+    told, digest = load_json(folder / report.FILE), _digest(folder)
+    if told.get("config") != digest:
         raise ConfigError(
             f"resume: {folder / CONFIG_FILE} was changed since the suite began; undo that, or "
             f"start anew with --config_files={folder / CONFIG_FILE}"
         )
     given.pop("resume")
+    asked = given.pop("dataset", None)
     saved = Config(None, None, [str(folder / CONFIG_FILE)], given)
     suite = plan(saved, None)
-    with RunLog(saved["state"]).active() as log:
-        backbones = _backbones(suite)
-        with contextlib.ExitStack() as stack:
-            with writing(f"run_dir {folder}"):
-                stack.enter_context(directory.held(folder))
-                remove_unfinished_writes(folder)
-            log.open_file(folder)
-            return _run_all(suite, folder, backbones, given)
+    if asked not in (None, suite.dataset):
+        raise ConfigError(
+            f"resume: the suite in {folder} has dataset {suite.dataset}, not {asked}"
+        )
+    with RunLog(saved["state"]).active() as log, contextlib.ExitStack() as stack:
+        with writing(f"run_dir {folder}"):
+            stack.enter_context(directory.held(folder))
+            remove_unfinished_writes(folder)
+        log.open_file(folder)
+        progress = Progress(suite, folder, digest, told.get("unlike") or {})
+        progress.take_up()
+        return _run_all(progress, given)
 
 
-def _run_all(
-    suite: Suite,
-    folder: Path,
-    backbones: Mapping[str, str | None],
-    going_on: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """Run all, and write the report after each.
+def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
+    """Run what has not ended, and write the report after each.
+
+    A run that fails is told at the end, and others go on; nothing goes on where files cannot be
+    written.
 
     Args:
-        suite: it.
-        folder: its own.
-        backbones: digests of what entries pretrain; of a seed, the first makes it for all with the
-            same.
-        going_on: keys that may differ from those with which the suite began; None as it begins.
+        progress: of the suite.
+        now: keys that may differ from those with which it began.
     """
-    digest = _digest(folder)
-    runs: dict[str, dict[int, dict[str, Any]]] = {}
-    made: dict[tuple[str, int], Path] = {}
-    order = list(suite.runs())
+    suite, folder = progress.suite, progress.folder
+    backbones = {entry.name: _backbone(suite, entry) for entry in suite.entries}
+    made: dict[tuple[str, int], Path] = {}  # the first of a seed makes it for all
+    order, failures = list(suite.runs()), []
     for place, (seed, entry) in enumerate(order, 1):
-        what = f"{entry.name}, seed {seed}"
-        logging.getLogger().info(f"{suite.name}: {what} (run {place} of {len(order)})")
-        run_dir = folder / entry.name / f"seed-{seed}"
-        keys: dict[str, Any] = {"run_dir": str(run_dir)}
-        backbone = backbones[entry.name]
-        if (
-            backbone is not None
-            and made.setdefault((backbone, seed), run_dir) != run_dir
-        ):
-            keys["pretrained_path"] = str(made[backbone, seed])
-        with _telling(what, folder):
-            if going_on is not None and (run_dir / CONFIG_FILE).is_file():
-                outcome = quick_start.run(
-                    config_dict={**going_on, "resume": str(run_dir)}
-                )
-            else:
-                settings = suite.config(entry, seed, **keys)
-                outcome = quick_start.run(
-                    entry.model, suite.dataset, config_dict=settings
-                )
-        runs.setdefault(entry.name, {})[seed] = outcome["results"]
-        results = report.results_of(suite, runs, digest)
-        report.write_report(folder, results)
-    for warning in report.unlike_rows(suite, runs):
-        logging.getLogger().warning(warning)
-    return {"results": results, "run_dir": str(folder)}
+        backbone, run_dir = backbones[entry.name], progress.run_dir(entry, seed)
+        if not progress.has(entry, seed):
+            logging.getLogger().info(
+                f"{suite.name}: {entry.name}, seed {seed} (run {place} of {len(order)})"
+            )
+            try:
+                results = _run(progress, entry, seed, now, made.get((backbone, seed)))
+            except WriteError as error:
+                advice = directory.resumption(folder)
+                raise WriteError(
+                    f"{entry.name}, seed {seed}: {error} (the suite: {advice})"
+                ) from error
+            except UserError as error:
+                failures.append((f"{entry.name}, seed {seed}: {error}", error))
+                logging.getLogger().error(failures[-1][0])
+                continue
+            progress.add(entry, seed, results)
+            progress.report()
+        if backbone is not None:
+            made.setdefault((backbone, seed), run_dir)
+    if failures:
+        told = "; ".join(text for text, _ in failures)
+        raise type(failures[0][1])(
+            f"{len(failures)} of {len(order)} runs failed: {told}; what has ended is in "
+            f"{folder / 'results.md'}; to try these again, {directory.resumption(folder)}"
+        ) from failures[0][1]
+    return {"results": progress.results(), "run_dir": str(folder)}
 
 
-def _backbones(suite: Suite) -> dict[str, str | None]:
-    """What each entry pretrains; see :func:`recbole_peterrec.suite.sharing.pretraining_of`.
+def _run(
+    progress: Progress,
+    entry: Entry,
+    seed: int,
+    now: Mapping[str, Any],
+    backbone: Path | None,
+) -> dict[str, Any]:
+    """Begin one run, or go on with it: its ``results.json``.
 
-    Each run of the first seed is prepared, on the CPU, and let go: what cannot be shows before
-    hours of training.
-
-    Raises:
-        UserError: settings, data, tasks or a model that cannot be, with the entry's name.
+    Args:
+        progress: of the suite.
+        entry: of the suite.
+        seed: of the suite.
+        now: keys that may differ from those with which the suite began.
+        backbone: run directory of the one that it takes; None if it makes its own.
     """
-    seed = suite.seeds[0]
-    found = {}
-    for entry in suite.entries:
-        try:
-            settings = suite.config(entry, seed)
-            config = Config(entry.model, suite.dataset, config_dict=settings)
-            found[entry.name] = pretraining_of(config)
-            settings = suite.config(entry, seed, use_gpu=False)
-            config = Config(entry.model, suite.dataset, config_dict=settings)
-            with RunLog("ERROR").active():  # the run itself says it again
-                quick_start.run_class(config)(config)
-        except UserError as error:
-            raise type(error)(f"{entry.name}: {error}") from error
-    return found
+    run_dir = progress.run_dir(entry, seed)
+    shared = {} if backbone is None else {BACKBONE: str(backbone)}
+    if (run_dir / CONFIG_FILE).is_file():
+        keys = {**now, "resume": str(run_dir)}
+        if read_yaml(run_dir / CONFIG_FILE).get(BACKBONE):  # the suite may have moved
+            keys |= shared
+        return quick_start.run(config_dict=keys)["results"]
+    settings = progress.suite.config(entry, seed, **now, **shared, run_dir=str(run_dir))
+    outcome = quick_start.run(entry.model, progress.suite.dataset, config_dict=settings)
+    return outcome["results"]
+
+
+def _backbone(suite: Suite, entry: Entry) -> str | None:
+    """What an entry pretrains; see :func:`recbole_peterrec.suite.sharing.pretraining_of`."""
+    settings = suite.config(entry, suite.seeds[0])
+    return pretraining_of(Config(entry.model, suite.dataset, config_dict=settings))
 
 
 def _digest(folder: Path) -> str:
@@ -188,17 +200,3 @@ def _digest(folder: Path) -> str:
         return hashlib.sha256(file.read_bytes()).hexdigest()
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror or error}; start anew") from error
-
-
-@contextlib.contextmanager
-def _telling(what: str, folder: Path) -> Iterator[None]:
-    """Say in which run of a suite an error was met, and how to go on.
-
-    Raises:
-        UserError: the run's, of the same kind.
-    """
-    try:
-        yield
-    except UserError as error:
-        advice = f"mend that, then {directory.resumption(folder)}"
-        raise type(error)(f"{what}: {error}; {advice}") from error

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from recbole_peterrec import registry
 from recbole_peterrec.config import Config
-from recbole_peterrec.errors import ConfigError, did_you_mean
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.settings.checks import PATHS
+from recbole_peterrec.settings.defaults import merged_keys
 from recbole_peterrec.settings.given import GIVEN, KEYS
-from recbole_peterrec.settings.literals import Loader, read_yaml
 from recbole_peterrec.writing import FOLDER_NAME
 
 # What tells a suite from a run, and what it sets for each of its runs.
@@ -21,6 +21,11 @@ OF_SUITE = ("suite", "seeds")
 PLACES = ("run_dir", "resume", "seed")
 # What all models of a suite share.
 SHARED = (*OF_SUITE, *PLACES, "checkpoint_dir", "data_path", "dataset")
+MAJORITY = "LabelCS"
+# Names of what stands beside the models: in the tables, and in the suite's directory.
+TAKEN = (MAJORITY, "config.yaml", "results.md", "run.log", "suite.json")
+# Bounds of a stage of its own, which in a suite's file give way to a user's bound of all.
+BOUNDS = ("pretrain_epochs", "finetune_epochs", "retrain_epochs")
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ class Suite:
             seed: of the suite.
             places: keys of this run alone; they win.
         """
-        return {**self.keys, **entry.settings, "seed": seed, **places}
+        return {**merged_keys(self.keys, entry.settings), "seed": seed, **places}
 
 
 def is_suite(config: Config) -> bool:
@@ -96,61 +101,35 @@ def plan(config: Config, model: str | None) -> Suite:
         model: that was asked for beside it.
 
     Raises:
-        ConfigError: no such suite, an entry that cannot be, two of one name, seeds that are no
-            seeds, or a key that the suite sets for its runs.
+        ConfigError: no such suite, an entry that cannot be, or two of one name.
     """
     model = model or config.given.get("model")
-    value = config["suite"]
-    if value is None:
-        value, name = [model or config["model"]], model or config["model"]
+    if config["suite"] is None:
+        name, models, defaults = config["model"], [config["model"]], {}
     elif model:
         raise ConfigError(f"suite names its models; leave out model {model}")
     else:
-        name = value if isinstance(value, str) else "suite"
-    value, defaults = _described(value)
-    if name.startswith("["):
-        name = "suite"
+        name, models, defaults = registry.described_suite(config["suite"])
     resolved = config.resolved()
     given = resolved[GIVEN][KEYS]
-    keys = {**defaults, **given, "data_path": resolved["data_path"]}
-    seeds = keys.pop("seeds", None)
-    if seeds is None:
-        seeds = [config["seed"]]
-    elif "seed" in given:
-        raise ConfigError("seeds and seed are both given; leave one out")
+    if "epochs" in given:
+        defaults = {key: v for key, v in defaults.items() if key not in BOUNDS}
+    keys = merged_keys(defaults, given)
+    keys |= {key: resolved[key] for key in ("data_path", "checkpoint_dir")}
+    seeds = tuple(config["seeds"] or [config["seed"]])
     for key in (*OF_SUITE, *PLACES):
         keys.pop(key, None)
-    return Suite(name, config.dataset, _entries(value), tuple(seeds), keys)
+    return Suite(name, config.dataset, _entries(models), seeds, keys)
 
 
-def _described(value: Any) -> tuple[Any, dict[str, Any]]:
-    """The list of a suite's models, and keys of all of them: from its file, or a list itself."""
-    if not isinstance(value, str):
-        return value, {}
-    if value.lstrip().startswith("["):  # a flag's, with names that have no quotes
-        try:
-            return yaml.load(value, Loader=Loader), {}
-        except yaml.YAMLError as error:
-            raise ConfigError(f"suite: {value!r} is no list") from error
-    folder = registry.properties_folder() / "suite"
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    if value not in known:
-        raise ConfigError(
-            f"suite must be one of {', '.join(known)}, or a list of models, got {value!r}"
-            f"{did_you_mean(value, known)}"
-        )
-    defaults = read_yaml(folder / f"{value}.yaml")
-    return defaults.pop("suite"), defaults
-
-
-def _entries(value: Any) -> tuple[Entry, ...]:
-    if not isinstance(value, list) or not value:
+def _entries(models: Any) -> tuple[Entry, ...]:
+    if not isinstance(models, list) or not models:
         raise ConfigError(
             f"suite must be the name of one or a list of models such as [PeterRec, FineAll], "
-            f"got {value!r}"
+            f"got {models!r}"
         )
     entries: list[Entry] = []
-    for number, part in enumerate(value, 1):
+    for number, part in enumerate(models, 1):
         entry = _entry(part, f"suite: entry {number}")
         if entry.name in [other.name for other in entries]:
             raise ConfigError(
@@ -175,10 +154,17 @@ def _entry(part: Any, where: str) -> Entry:
         raise ConfigError(
             f"{where}: a name is up to 100 letters, digits, '_', '-' and '.', got {name!r}"
         )
+    if name in TAKEN:
+        raise ConfigError(
+            f"{where}: {name} stands for something else; take another name"
+        )
     for key in SHARED:
         if key in settings:
             raise ConfigError(
                 f"{where}: {key} is the same for all models of a suite; set it outside of the list"
             )
+    for key in PATHS:  # they hold wherever the suite goes on
+        if isinstance(settings.get(key), str) and settings[key]:
+            settings[key] = os.path.abspath(settings[key])
     registry.model_class(model)
     return Entry(name, model, settings)

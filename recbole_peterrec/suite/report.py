@@ -3,38 +3,45 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from tabulate import tabulate
 
 from recbole_peterrec.checkpoint import save_json, write_atomically
-from recbole_peterrec.suite.plan import Suite
+from recbole_peterrec.stored.networks import PRETRAINING
+from recbole_peterrec.suite.plan import MAJORITY, Suite
 from recbole_peterrec.suite.significance import Estimate, difference, estimate
 from recbole_peterrec.version import __version__
 
 FILE = "suite.json"
-SOURCE, AFTER_ALL = "source", "source after all"
-MAJORITY = "LabelCS"
-TRAINED, SECONDS = "of full tuning", "seconds"
+# No entry and no task can have these names: they have blanks.
+BEFORE = " before pruning"  # after an entry's name: the paper's Conure-
+AFTER_ALL = "pretraining after all"
+# Columns beside metrics, each a key of suite.json as well.
+TRAINED = "of full tuning"
+OF_PRETRAINING, OF_TASKS = "pretraining s", "tasks s"
 Runs = Mapping[str, Mapping[int, Mapping[str, Any]]]  # by entry and seed: results.json
+Unlike = Mapping[
+    str, Mapping[str, str]
+]  # by entry and stage: whose figures do not compare
 Metric = tuple[str, str]  # of a stage: its name and the metric's
 Scores = dict[str, dict[Metric, dict[int, float]]]  # by row and metric: a value a seed
 
 
 def scores_of(runs: Runs) -> Scores:
-    """Test metrics of all rows: a row an entry; one more for what it has before pruning (the
-    paper's Conure-); and one for the majority label, of the first entry that learns a task."""
+    """Test metrics of all rows: a row an entry; one more for what it has before pruning; and one
+    for the majority label, of the first entry that learns a task."""
     scores: Scores = {}
     for name, by_seed in runs.items():
         for seed, results in by_seed.items():
-            _add(scores, name, SOURCE, seed, results["pretrain"]["test"])
-            _add_before(scores, name, SOURCE, seed, results["pretrain"])
+            stages = {PRETRAINING: results["pretrain"], **results["tasks"]}
+            for stage, record in stages.items():
+                before = record.get("before_pruning", {})
+                _add(scores, name, stage, seed, record.get("test", {}))
+                _add(scores, name + BEFORE, stage, seed, before.get("test", {}))
             _add(scores, name, AFTER_ALL, seed, _source_after_all(results))
-            for task, record in results["tasks"].items():
-                _add(scores, name, task, seed, record["test"])
-                _add_before(scores, name, task, seed, record)
     for by_seed in runs.values():
         for seed, results in by_seed.items():
             for task, record in results["tasks"].items():
@@ -51,130 +58,26 @@ def _add(
         values.setdefault(seed, value)
 
 
-def _add_before(
-    scores: Scores, name: str, stage: str, seed: int, record: Mapping[str, Any]
-) -> None:
-    before = record.get("before_pruning", {}).get("test", {})
-    _add(scores, f"{name}-", stage, seed, before)
-
-
 def _source_after_all(results: Mapping[str, Any]) -> Mapping[str, float]:
     """Test metrics of the source once the last task is learned, of models that go on with it."""
     *_, last = ({}, *results["tasks"].values())
     return last.get("pretrain_test") or results["pretrain"].get("test_after_all", {})
 
 
-def unlike_rows(suite: Suite, runs: Runs) -> list[str]:
-    """Tasks that entries of a seed learn from other numbers of instances than the first entry
-    that has them: a difference there is not of models alone."""
-    told = []
-    for seed in suite.seeds:
-        first: dict[str, tuple[str, Any]] = {}
-        for name, by_seed in runs.items():
-            tasks = by_seed[seed]["tasks"] if seed in by_seed else {}
-            for task, record in tasks.items():
-                other, instances = first.setdefault(task, (name, record["instances"]))
-                if instances != record["instances"]:
-                    told.append(
-                        f"task {task}, seed {seed}: {name} has train/valid/test instances "
-                        f"{_instances(record['instances'])}, {other} {_instances(instances)}"
-                    )
-    return told
-
-
-def _instances(numbers: Mapping[str, int]) -> str:
-    return "/".join(str(number) for number in numbers.values())
-
-
-def tables(results: Mapping[str, Any]) -> str:
-    """What ``suite.json`` holds, as Markdown: means, then differences on the same seeds."""
-    metrics = _columns(results["means"].values())
-    many = len(results["seeds"]) > 1
-    costs = {
-        TRAINED: {row: f"{share:.2%}" for row, share in results[TRAINED].items()},
-        SECONDS: {row: f"{taken:.1f}" for row, taken in results[SECONDS].items()},
-    }
-    parts = [
-        _caption(results),
-        _table(
-            "model",
-            results["means"],
-            metrics,
-            {name: cells for name, cells in costs.items() if cells},
-        ),
-    ]
-    differences = results["differences"]
-    if differences and many:
-        told = [metric for metric in metrics if _differs(differences, metric)]
-        parts += [
-            "Seed by seed (p of a paired t-test):",
-            _table("difference", differences, told, {}),
-        ]
-    return "\n\n".join(parts)
-
-
-def _caption(results: Mapping[str, Any]) -> str:
-    seeds = results["seeds"]
-    what = "mean ± standard error over seeds" if len(seeds) > 1 else "seed"
-    text = f"{results['suite']} on {results['dataset']}: test metrics, {what} "
-    text += ", ".join(map(str, seeds))
-    ended = sum(len(by_seed) for by_seed in results["runs"].values())
-    if ended < results["planned_runs"]:
-        text += f" ({ended} of {results['planned_runs']} runs so far)"
-    return text
-
-
-def _differs(differences: Mapping[str, Any], metric: Metric) -> bool:
-    """Whether any row differs from the first; those with its backbone have its source's metrics."""
-    stage, name = metric
-    found = [row.get(stage, {}).get(name) for row in differences.values()]
-    return any(value and (value["mean"] or value["standard_error"]) for value in found)
-
-
-def _columns(rows: Any) -> list[Metric]:
-    """Stages and metrics in the order in which they come, the source's first."""
-    found = {
-        (s, m): None for row in rows for s, metrics in row.items() for m in metrics
-    }
-    return sorted(found, key=lambda metric: metric[0] not in (SOURCE, AFTER_ALL))
-
-
-def _table(
-    head: str,
-    rows: Mapping[str, Mapping[str, Any]],
-    metrics: list[Metric],
-    costs: Mapping[str, Mapping[str, str]],
-) -> str:
-    """A row each, with its metrics and then its costs."""
-    cells = []
-    for row, stages in rows.items():
-        values = [stages.get(stage, {}).get(metric) for stage, metric in metrics]
-        told = [cost.get(row, "-") for cost in costs.values()]
-        cells.append([row, *map(_cell, values), *told])
-    columns = [head, *(" ".join(metric) for metric in metrics), *costs]
-    return tabulate(cells, columns, tablefmt="github", disable_numparse=True)
-
-
-def _cell(value: Mapping[str, float | None] | None) -> str:
-    if value is None:
-        return "-"
-    text = f"{value['mean']:.4f}"
-    if value["standard_error"] is not None:
-        text += f" ± {value['standard_error']:.4f}"
-    return text if value.get("p") is None else f"{text} ({value['p']:.2g})"
-
-
-def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
+def results_of(
+    suite: Suite, runs: Runs, digest: str, unlike: Unlike | None = None
+) -> dict[str, Any]:
     """``suite.json``: every run's results, means over seeds, and differences to the first model.
 
     Args:
         suite: it.
         runs: that have ended.
         digest: of its ``config.yaml``.
+        unlike: stages of entries that are judged by other rows, labels or candidates than the
+            named entry's; they have no differences.
     """
-    scores = scores_of(runs)
+    scores, unlike = scores_of(runs), unlike or {}
     first = suite.entries[0].name
-    others = [row for row in scores if row != first and first in scores]
     return {
         "suite": suite.name,
         "dataset": suite.dataset,
@@ -182,6 +85,7 @@ def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
         "seeds": list(suite.seeds),
         "planned_runs": len(suite.seeds) * len(suite.entries),
         "config": digest,
+        "unlike": {name: dict(stages) for name, stages in unlike.items()},
         "means": {
             row: _nested({metric: estimate(values) for metric, values in found.items()})
             for row, found in scores.items()
@@ -190,23 +94,26 @@ def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
             f"{first} - {row}": _nested(
                 {
                     metric: difference(scores[first][metric], values)
-                    for metric, values in scores[row].items()
+                    for metric, values in found.items()
                     if metric in scores[first]
+                    and not _is_unlike(unlike, row.removesuffix(BEFORE), metric[0])
                 }
             )
-            for row in others
+            for row, found in scores.items()
+            if row != first and first in scores
         },
-        TRAINED: {
-            name: sum(shares) / len(shares)
-            for name, by_seed in runs.items()
-            if (shares := _shares(by_seed))
-        },
-        SECONDS: {name: _mean_seconds(by_seed) for name, by_seed in runs.items()},
+        TRAINED: _means(runs, _shares),
+        OF_PRETRAINING: _means(runs, _pretraining_seconds),
+        OF_TASKS: _means(runs, _task_seconds),
         "runs": {
             name: {str(seed): results for seed, results in by_seed.items()}
             for name, by_seed in runs.items()
         },
     }
+
+
+def _is_unlike(unlike: Unlike, name: str, stage: str) -> bool:
+    return (PRETRAINING if stage == AFTER_ALL else stage) in unlike.get(name, {})
 
 
 def _nested(found: Mapping[Metric, Estimate | None]) -> dict[str, dict[str, Any]]:
@@ -218,22 +125,132 @@ def _nested(found: Mapping[Metric, Estimate | None]) -> dict[str, dict[str, Any]
     return nested
 
 
-def _shares(by_seed: Mapping[int, Mapping[str, Any]]) -> list[float]:
-    """Of the network's parameters that each task trains, of all runs."""
+def _means(runs: Runs, values_of) -> dict[str, float]:
+    """By entry, of all values of its runs; entries that have none are left out."""
+    values = {
+        name: [value for results in by_seed.values() for value in values_of(results)]
+        for name, by_seed in runs.items()
+    }
+    return {name: sum(some) / len(some) for name, some in values.items() if some}
+
+
+def _shares(results: Mapping[str, Any]) -> list[float]:
+    """Of the network's parameters that each task trains."""
     return [
         task["trainable_parameters"] / task["total_parameters"]
-        for results in by_seed.values()
         for task in results["tasks"].values()
     ]
 
 
-def _mean_seconds(by_seed: Mapping[int, Mapping[str, Any]]) -> float:
-    """Of training and validation in a run, all stages together."""
-    stages = [
-        [results["pretrain"], *results["tasks"].values()]
-        for results in by_seed.values()
+def _pretraining_seconds(results: Mapping[str, Any]) -> list[float]:
+    """Where a run has pretrained by itself."""
+    pretrain = results["pretrain"]
+    return [pretrain["seconds"]] if pretrain["epochs"] else []
+
+
+def _task_seconds(results: Mapping[str, Any]) -> list[float]:
+    """Of all tasks together."""
+    tasks = results["tasks"].values()
+    return [sum(task["seconds"] for task in tasks)] if tasks else []
+
+
+def tables(results: Mapping[str, Any]) -> str:
+    """What ``suite.json`` holds, as Markdown: means, then differences on the same seeds, then what
+    does not compare."""
+    metrics = _columns(results["means"].values())
+    seeds, runs = results["seeds"], results["runs"]
+    labels = {
+        row: _label(row, len(runs.get(row.removesuffix(BEFORE), seeds)), len(seeds))
+        for row in results["means"]
+    }
+    costs = {
+        TRAINED: {row: f"{value:.2%}" for row, value in results[TRAINED].items()},
+        OF_PRETRAINING: _tenths(results[OF_PRETRAINING]),
+        OF_TASKS: _tenths(results[OF_TASKS]),
+    }
+    costs = {name: cells for name, cells in costs.items() if cells}
+    parts = [
+        _caption(results),
+        _table("model", results["means"], metrics, labels, costs),
     ]
-    return sum(record["seconds"] for run in stages for record in run) / len(stages)
+    differences = results["differences"]
+    told = [metric for metric in metrics if _differs(differences, metric)]
+    if told and len(seeds) > 1:
+        parts += [
+            "Seed by seed (p of a paired t-test):",
+            _table("difference", differences, told),
+        ]
+    return "\n\n".join([*parts, *remarks(results["unlike"])])
+
+
+def remarks(unlike: Unlike) -> list[str]:
+    """A line for each entry whose figures do not all compare with the others'."""
+    return [
+        f"{name}: {', '.join(stages)} judged by other test rows, labels or candidates than "
+        f"{' and '.join(dict.fromkeys(stages.values()))}, so these figures do not compare."
+        for name, stages in unlike.items()
+    ]
+
+
+def _caption(results: Mapping[str, Any]) -> str:
+    seeds = results["seeds"]
+    what = "mean ± standard error over seeds" if len(seeds) > 1 else "seed"
+    text = f"{results['suite']} on {results['dataset']}: test metrics, {what} "
+    text += ", ".join(map(str, seeds))
+    ended = sum(len(by_seed) for by_seed in results["runs"].values())
+    if ended < results["planned_runs"]:
+        text += f" ({ended} of {results['planned_runs']} runs)"
+    return text
+
+
+def _label(row: str, ended: int, seeds: int) -> str:
+    return row if ended == seeds else f"{row} ({ended} of {seeds} seeds)"
+
+
+def _tenths(values: Mapping[str, float]) -> dict[str, str]:
+    return {row: f"{value:.1f}" for row, value in values.items()}
+
+
+def _columns(rows: Iterable[Mapping[str, Any]]) -> list[Metric]:
+    """Stages and metrics in the order in which they come, the source's first."""
+    found = {
+        (s, m): None for row in rows for s, metrics in row.items() for m in metrics
+    }
+    return sorted(found, key=lambda metric: metric[0] not in (PRETRAINING, AFTER_ALL))
+
+
+def _differs(differences: Mapping[str, Any], metric: Metric) -> bool:
+    """Whether any row differs from the first; those with its backbone have its metrics there."""
+    stage, name = metric
+    found = [row.get(stage, {}).get(name) for row in differences.values()]
+    return any(value and (value["mean"] or value["standard_error"]) for value in found)
+
+
+def _table(
+    head: str,
+    rows: Mapping[str, Mapping[str, Any]],
+    metrics: list[Metric],
+    labels: Mapping[str, str] | None = None,
+    costs: Mapping[str, Mapping[str, str]] | None = None,
+) -> str:
+    """A row each, with its metrics and then its costs."""
+    labels, costs = labels or {}, costs or {}
+    cells = []
+    for row, stages in rows.items():
+        values = [stages.get(stage, {}).get(metric) for stage, metric in metrics]
+        told = [cost.get(row, "-") for cost in costs.values()]
+        cells.append([labels.get(row, row), *map(_cell, values), *told])
+    columns = [head, *(" ".join(metric) for metric in metrics), *costs]
+    return tabulate(cells, columns, tablefmt="github", disable_numparse=True)
+
+
+def _cell(value: Mapping[str, float | None] | None) -> str:
+    if value is None:
+        return "-"
+    text = f"{value['mean']:.4f}"
+    if value["standard_error"] is not None:
+        text += f" ± {value['standard_error']:.4f}"
+    return text if value.get("p") is None else f"{text} ({value['p']:.2g})"
 
 
 def write_report(folder: Path, results: Mapping[str, Any]) -> None:

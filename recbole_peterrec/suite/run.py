@@ -57,6 +57,10 @@ def run(
                 "a suite starts the processes of its runs by itself: leave torchrun out, and give "
                 "--nproc=N"
             )
+        if config["world_size"] not in (None, -1, config["nproc"]):
+            raise ConfigError(
+                f"a suite runs on one machine: leave world_size out, got {config['world_size']}"
+            )
         if goes_on:
             return experiments.go_on(config, model, dataset)
         if config["resume"]:

@@ -29,7 +29,8 @@ from recbole_peterrec.checkpoint import load_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
-from recbole_peterrec.suite.report import FILE, SOURCE, Scores, scores_of
+from recbole_peterrec.stored.networks import PRETRAINING
+from recbole_peterrec.suite.report import FILE, Scores, scores_of
 from recbole_peterrec.suite.significance import difference, estimate
 from recbole_peterrec.tasks import read_tasks
 
@@ -98,7 +99,9 @@ def main() -> None:
     parser.add_argument("--regression_c", nargs="+", type=float, default=[0.01, 0.03])
     parser.add_argument("--random_channels", nargs="+", type=int, default=[])
     parser.add_argument(
-        "--suite_dir", type=Path, help="of a suite that was run, on its splits"
+        "--suite_dir",
+        type=Path,
+        help="of a suite that was run, with the dataset's own tasks and splits",
     )
     parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/profiles"))
     args = parser.parse_args()
@@ -108,6 +111,8 @@ def main() -> None:
     scores: Scores = {}
     if args.suite_dir:
         suite = load_json(args.suite_dir / FILE)
+        if sum(map(len, suite["runs"].values())) < suite["planned_runs"]:
+            parser.error(f"{args.suite_dir} has not ended")
         seeds, args.dataset = suite["seeds"], suite["dataset"]
         scores = profiles_of(suite)
     elif args.strategies != []:
@@ -147,7 +152,7 @@ def profiles_of(results: dict[str, Any]) -> Scores:
         for name, by_seed in results["runs"].items()
     }
     return {
-        row: {metric: v for metric, v in found.items() if metric[0] != SOURCE}
+        row: {metric: v for metric, v in found.items() if metric[0] != PRETRAINING}
         for row, found in scores_of(runs).items()
     }
 

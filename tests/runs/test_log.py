@@ -38,3 +38,13 @@ def test_afterwards_the_logger_is_as_it_was():
     with RunLog("ERROR").active():
         assert logger.level == logging.ERROR
     assert (logger.level, logger.handlers, logger.filters) == before
+
+
+def test_a_run_within_a_suite_tells_what_another_has_told(tmp_path):
+    with RunLog("INFO").active() as suite:
+        suite.logger.warning("bfloat16 is slow here")
+        with RunLog("INFO").active() as log:
+            log.open_file(tmp_path)
+            log.logger.warning("bfloat16 is slow here")
+        suite.logger.warning("bfloat16 is slow here")
+    assert (tmp_path / "run.log").read_text().count("bfloat16 is slow here") == 1

@@ -271,7 +271,24 @@ def test_a_saved_config_differs_from_the_defaults_where_it_is_known_to(model, da
     config = Config(model, dataset)
     saved = config.resolved()
     saved["another"] = 1  # an edit
-    assert edited_keys(saved, config.internal_config_dict) == {"another": 1}
+    choice = [saved.get(key) for key in ("model", "dataset", "protocol", "backbone")]
+    assert edited_keys(saved, config.internal_config_dict, choice) == {"another": 1}
+
+
+@pytest.mark.parametrize("way", ["edited", "flag"])
+def test_where_other_defaults_are_chosen_no_default_counts_as_given(saved, way):
+    file = Path(saved("PeterRec", tasks=[PROFILE]))
+    content = yaml.safe_load(file.read_text()) | {"stopping_step": 3}
+    flags = []
+    if way == "edited":
+        content["protocol"] = "conure"
+    else:
+        flags = ["--protocol=conure"]
+    file.write_text(yaml.safe_dump(content))
+    config = Config("PeterRec", "toy", [str(file)], arguments=flags)
+    also = {"protocol"} if flags else set()
+    assert config.given.keys() == {"data_path", "tasks"} | also
+    assert read_tasks(config)[0].config["pooling"] == "mean"
 
 
 def test_new_tasks_on_a_saved_config_take_the_defaults_of_their_kind(saved):

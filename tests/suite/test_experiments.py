@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
-from recbole_peterrec import run
-from recbole_peterrec.errors import ConfigError, DataError
-from recbole_peterrec.runs import directory
+from recbole_peterrec import quick_start, run
+from recbole_peterrec.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    TrainingError,
+    WriteError,
+)
+from recbole_peterrec.runs import directory, memory
+from recbole_peterrec.suite import experiments
 from tests.stopping import stopped_at
-from tests.toy import left_by, settings, write_toy
+from tests.toy import TASKS, left_by, settings, write_toy
 
 MODELS = ["PeterRec", "FineAll", "SinMo", "NextItNetAR"]
 QUIET = {"show_progress": False, "state": "ERROR"}
@@ -42,7 +50,7 @@ def without_clocks(results):
         return {
             key: without_clocks(value)
             for key, value in results.items()
-            if key not in ("seconds", "config")
+            if key not in ("seconds", "config", "pretraining s", "tasks s")
         }
     return results
 
@@ -118,23 +126,12 @@ def test_a_suite_that_has_ended_is_told_again(undisturbed):
     assert again["results"] == outcome["results"]
 
 
-def test_a_suite_goes_on_where_its_data_have_moved(folder, tmp_path):
-    data, run_dir = tmp_path / "data", tmp_path / "run"
-    shutil.copytree(folder, data)
-    with stopped_at(12):
-        run(dataset="toy", config_dict=keys(data, run_dir, seeds=[1, 2]))
-    data.rename(tmp_path / "moved")
-    moved = {"data_path": str(tmp_path / "moved")}
-    outcome = run(config_dict={"resume": str(run_dir), **QUIET, **moved})
-    assert outcome["results"]["runs"]["PeterRec"].keys() == {"1", "2"}
-
-
 def test_what_would_change_a_suite_is_refused_as_it_goes_on(undisturbed):
     _, run_dir = undisturbed
     for change in ({"seeds": [1]}, {"suite": "strategies"}, {"epochs": 2}):
         with pytest.raises(ConfigError, match=f"leave out {next(iter(change))}"):
             run(config_dict={"resume": str(run_dir), **QUIET, **change})
-    with pytest.raises(ConfigError, match="leave out model"):
+    with pytest.raises(ConfigError, match=r"goes on with .*; leave out model$"):
         run("PeterRec", config_dict={"resume": str(run_dir), **QUIET})
 
 
@@ -149,8 +146,10 @@ def test_an_edited_config_is_not_gone_on_with(undisturbed, tmp_path):
 
 def test_a_suite_does_not_begin_where_another_has_begun(folder, undisturbed):
     _, run_dir = undisturbed
+    before = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
     with pytest.raises(ConfigError, match="already holds a run"):
         run(dataset="toy", config_dict=keys(folder, run_dir, seeds=[1]))
+    assert before == {path: path.read_bytes() for path in before}
 
 
 def test_a_suite_that_is_at_work_is_not_gone_on_with(undisturbed):
@@ -182,20 +181,160 @@ def test_a_model_that_cannot_be_run_is_told_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_an_error_names_the_run_and_how_to_go_on(folder, tmp_path, monkeypatch):
-    from recbole_peterrec import quick_start
+@pytest.fixture
+def failing(monkeypatch):
+    """Runs of a suite that fail, by model and seed, until the block ends."""
+    run_one, errors = quick_start.run, {}
 
-    def failing(*args, **kwargs):
-        raise DataError("the disk has gone")
+    def maybe(model=None, *args, config_dict, **kwargs):
+        run_dir = Path(config_dict.get("resume") or config_dict["run_dir"])
+        error = errors.get((run_dir.parent.name, run_dir.name))
+        if error is not None:
+            raise error
+        return run_one(model, *args, config_dict=config_dict, **kwargs)
 
-    monkeypatch.setattr(quick_start, "run", failing)
-    given = keys(folder, tmp_path / "run", seeds=[3])
-    with pytest.raises(DataError) as error:
-        run("PeterRec", "toy", config_dict=given)
+    monkeypatch.setattr(quick_start, "run", maybe)
+    return errors
+
+
+def test_runs_go_on_beside_one_that_fails_and_it_is_tried_again(
+    folder, tmp_path, failing, undisturbed
+):
+    """Also where it would have pretrained for the others."""
+    run_dir = tmp_path / "run"
+    failing["PeterRec", "seed-2"] = TrainingError("the loss is NaN")
+    given = keys(folder, run_dir, suite=MODELS, seeds=[1, 2])
+    with pytest.raises(TrainingError) as error:
+        run(dataset="toy", config_dict=given)
     assert str(error.value) == (
-        f"PeterRec, seed 3: the disk has gone; mend that, then go on with "
-        f"--resume={tmp_path / 'run'}"
+        f"1 of 8 runs failed: PeterRec, seed 2: the loss is NaN; what has ended is in "
+        f"{run_dir / 'results.md'}; to try these again, go on with --resume={run_dir}"
     )
+    assert "PeterRec (1 of 2 seeds)" in (run_dir / "results.md").read_text()
+    told = json.loads((run_dir / "suite.json").read_text())
+    assert told["runs"]["FineAll"]["2"]["pretrain"]["epochs"] == 1
+    failing.clear()
+    outcome = run(config_dict={"resume": str(run_dir), **QUIET})
+    (means, expected) = (
+        results["means"] for results in (outcome["results"], undisturbed[0]["results"])
+    )
+    assert means == expected
+
+
+def test_nothing_goes_on_where_files_cannot_be_written(folder, tmp_path, failing):
+    run_dir = tmp_path / "run"
+    failing["PeterRec", "seed-1"] = WriteError("best.pt cannot be written: no space")
+    told = rf"^PeterRec, seed 1: best.pt .*suite: go on with --resume={run_dir}\)$"
+    with pytest.raises(WriteError, match=told):
+        run(dataset="toy", config_dict=keys(folder, run_dir, suite=MODELS, seeds=[1]))
+    assert not (run_dir / "FineAll").exists()
+
+
+def test_another_run_is_not_taken_for_one_of_the_suites(undisturbed, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(undisturbed[1], copy)
+    shutil.rmtree(copy / "SinMo" / "seed-1")
+    shutil.copytree(copy / "FineAll" / "seed-1", copy / "SinMo" / "seed-1")
+    with pytest.raises(CheckpointError, match="does not hold SinMo with seed 1"):
+        run(config_dict={"resume": str(copy), **QUIET})
+
+
+@pytest.mark.parametrize("moved", ["data", "suite"])
+def test_an_interrupted_suite_goes_on_elsewhere(folder, tmp_path, undisturbed, moved):
+    """Runs that are begun have the place of the backbone that they took."""
+    data, run_dir = tmp_path / "data", tmp_path / "run"
+    shutil.copytree(folder, data)
+    given = keys(data, run_dir, suite=MODELS, seeds=[1, 2])
+    begun = run_dir / "FineAll" / "seed-1" / "training" / "data.json"
+    for call in range(12, 40):  # in the run that has not made its backbone itself
+        shutil.rmtree(run_dir, ignore_errors=True)
+        with stopped_at(call):
+            run(dataset="toy", config_dict=given)
+        if begun.exists():
+            break
+    now = {"resume": str(run_dir), **QUIET}
+    if moved == "data":
+        data.rename(tmp_path / "moved")
+        now["data_path"] = str(tmp_path / "moved")
+    else:
+        run_dir.rename(tmp_path / "moved")
+        now["resume"] = str(tmp_path / "moved")
+    outcome = run(config_dict=now)
+    assert without_clocks(outcome["results"]) == without_clocks(
+        undisturbed[0]["results"]
+    )
+
+
+def test_a_suite_that_has_ended_needs_no_data(folder, undisturbed, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(undisturbed[1], copy)
+    nowhere = {"resume": str(copy), "data_path": str(tmp_path / "nowhere"), **QUIET}
+    again = run(dataset="toy", config_dict=nowhere)
+    assert again["results"] == undisturbed[0]["results"]
+    with pytest.raises(ConfigError, match="has dataset toy, not ml-100k"):
+        run(dataset="ml-100k", config_dict=nowhere)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "unlike"),
+    [
+        ("val_interval", {"rating": "[2,5]"}, {"pretraining"}),  # of the same users
+        ("eval_args", {"mode": "uni5"}, {"pretraining"}),
+        ("tasks", [TASKS[0], {**TASKS[1], "bins": [40]}], {"age"}),
+        (
+            "task_defaults",
+            {"profile": {"eval_args": {"split": {"RS": [0.5, 0.2, 0.3]}}}},
+            {"gender", "age"},
+        ),
+        ("embedding_size", 16, set()),
+        ("train_share", 0.5, set()),
+        ("MAX_ITEM_LIST_LENGTH", 5, set()),
+    ],
+)
+def test_what_is_judged_otherwise_is_told_before_anything_is_trained(
+    folder, tmp_path, monkeypatch, caplog, key, value, unlike
+):
+    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: progress.unlike)
+    other = {"name": "other", "model": "PeterRec", key: value}
+    given = keys(folder, tmp_path / "run", suite=["PeterRec", other])
+    found = run(dataset="toy", config_dict=given | {"state": "WARNING"})
+    assert found == ({"other": dict.fromkeys(unlike, "PeterRec")} if unlike else {})
+
+
+def test_a_model_of_recboles_is_judged_by_the_same_as_ours(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: progress.unlike)
+    for mode in ("full", "uni5"):
+        given = keys(folder, tmp_path / mode, suite=["NextItNetAR", "GRU4Rec", "GRec"])
+        given |= {"tasks": None, "dilations": [1, 2], "eval_args": {"mode": mode}}
+        assert run(dataset="toy", config_dict=given) == {}
+
+
+def test_a_suite_is_not_prepared_for_the_memory_of_this_process(
+    folder, tmp_path, monkeypatch
+):
+    """Its runs may be on a GPU, or shared by several processes, and are checked there."""
+    monkeypatch.setattr(memory, "available_memory", lambda device: 0)
+    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: "begun")
+    given = keys(folder, tmp_path / "run", suite=MODELS)
+    assert run(dataset="toy", config_dict=given) == "begun"
+    with pytest.raises(ConfigError, match="needs at least"):
+        run("PeterRec", "toy", config_dict=keys(folder, tmp_path / "alone"))
+
+
+def test_a_suite_of_several_machines_is_refused(folder, tmp_path):
+    given = keys(folder, tmp_path / "run", suite=MODELS, nproc=1, world_size=2)
+    with pytest.raises(ConfigError, match="runs on one machine"):
+        run(dataset="toy", config_dict=given)
+
+
+def test_a_suite_logs_which_run_it_is_at(folder, tmp_path):
+    given = keys(folder, tmp_path / "run", suite=["PeterRec", "FineCLS"])
+    run(dataset="toy", config_dict=given | {"seeds": [1], "state": "INFO"})
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert "suite: FineCLS, seed 1 (run 2 of 2)" in log
+    assert "gender test result" not in log  # that is the run's
 
 
 def test_a_single_models_suite_is_named_after_it(folder, tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ import yaml
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.suite.plan import is_suite, plan
+from recbole_peterrec.suite.plan import SHARED, is_suite, plan
 from recbole_peterrec.tasks import read_tasks
 from tests.toy import ROOT
 
@@ -72,6 +72,7 @@ def test_flags_name_models_without_quotes():
     assert suite.entries[1].settings == {"patch_reduction": 2}
     assert suite.name == "suite"
     assert suite.seeds == (1, 2)
+    assert planned({"suite": " [FineCLS]"}).name == "suite"
 
 
 def test_given_keys_win_over_those_of_a_suites_file():
@@ -104,6 +105,7 @@ def test_what_a_suite_writes_is_planned_again(tmp_path):
 def test_suites_of_the_package_name_models_and_keys_that_there_are(name):
     suite = planned({"suite": name})
     assert suite.name == name
+    assert not set(SHARED) & (suite.keys.keys() - {"data_path", "checkpoint_dir"})
     assert len(suite.entries) > 1
     for entry in suite.entries:
         config = Config(entry.model, "ml-100k", config_dict=suite.config(entry, 1))
@@ -127,7 +129,9 @@ def test_suites_of_the_package_name_models_and_keys_that_there_are(name):
         ({"suite": [{"model": "PeterRec", "suite": []}]}, "suite is the same"),
         ({"suite": "[PeterRec"}, "is no list"),
         ({"suite": ["PeterRec"], "model": "FineAll"}, "leave out model FineAll"),
-        ({"seeds": [1], "seed": 2}, "leave one out"),
+        ({"suite": "[PeterRec, 2024-13-45]"}, "is no list"),
+        ({"suite": [{"name": "LabelCS", "model": "PeterRec"}]}, "take another name"),
+        ({"suite": [{"name": "suite.json", "model": "GRec"}]}, "take another name"),
         ({"seeds": 1}, "seeds must be"),
         ({"seeds": []}, "seeds must be"),
         ({"seeds": [1, 1]}, "seeds must be"),

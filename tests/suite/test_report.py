@@ -11,7 +11,6 @@ from recbole_peterrec.suite.report import (
     results_of,
     scores_of,
     tables,
-    unlike_rows,
     write_report,
 )
 
@@ -29,7 +28,9 @@ def result(source, task, majority=0.5, train=8, **more):
         "seconds": 2.0,
         **more,
     }
-    pretrain = {"test": {"mrr@5": source} if source else {}, "seconds": 1.0}
+    pretrain = {"test": {}, "epochs": 0, "seconds": 0.0}
+    if source:
+        pretrain = {"test": {"mrr@5": source}, "epochs": 3, "seconds": 1.0}
     return {"pretrain": pretrain, "tasks": {"age": record}}
 
 
@@ -41,7 +42,7 @@ RUNS = {
 
 def test_means_and_differences_are_seed_by_seed():
     found = results_of(SUITE, RUNS, "digest")
-    assert found["means"]["A"]["source"]["mrr@5"]["mean"] == pytest.approx(0.2)
+    assert found["means"]["A"]["pretraining"]["mrr@5"]["mean"] == pytest.approx(0.2)
     assert found["means"]["A"]["age"]["hit@1"]["mean"] == pytest.approx(0.625)
     assert found["means"]["B"].keys() == {"age"}
     difference = found["differences"]["A - B"]
@@ -55,7 +56,8 @@ def test_means_and_differences_are_seed_by_seed():
 def test_costs_are_means_over_runs():
     found = results_of(SUITE, RUNS, "digest")
     assert found["of full tuning"] == {"A": 0.25, "B": 0.25}
-    assert found["seconds"] == {"A": 3.0, "B": 3.0}
+    assert found["tasks s"] == {"A": 2.0, "B": 2.0}
+    assert found["pretraining s"] == {"A": 1.0}
 
 
 def test_the_majority_label_has_one_row():
@@ -71,11 +73,11 @@ def test_a_learner_has_a_row_before_pruning_and_its_source_after_all():
         "test_after_all": {"mrr@5": 0.4},
     }
     scores = scores_of({"Conure": {1: learner}})
-    assert scores["Conure-"] == {
-        ("source", "mrr@5"): {1: 0.5},
+    assert scores["Conure before pruning"] == {
+        ("pretraining", "mrr@5"): {1: 0.5},
         ("age", "hit@1"): {1: 0.625},
     }
-    assert scores["Conure"]["source after all", "mrr@5"] == {1: 0.4}
+    assert scores["Conure"]["pretraining after all", "mrr@5"] == {1: 0.4}
 
 
 def test_what_an_unprotected_network_has_left_of_its_source_is_that_after_the_last_task():
@@ -83,14 +85,41 @@ def test_what_an_unprotected_network_has_left_of_its_source_is_that_after_the_la
     last = {**forgetting["tasks"]["age"], "pretrain_test": {"mrr@5": 0.1}}
     forgetting["tasks"]["gender"] = last
     scores = scores_of({"Unprotected": {1: forgetting}})
-    assert scores["Unprotected"]["source after all", "mrr@5"] == {1: 0.1}
+    assert scores["Unprotected"]["pretraining after all", "mrr@5"] == {1: 0.1}
 
 
-def test_models_that_learn_from_other_instances_are_told():
-    runs = {**RUNS, "B": {1: result(None, 0.2), 2: result(None, 0.2, train=9)}}
-    assert unlike_rows(SUITE, RUNS) == []
-    (told,) = unlike_rows(SUITE, runs)
-    assert told == ("task age, seed 2: B has train/valid/test instances 9/1/2, A 8/1/2")
+def test_what_is_judged_otherwise_has_no_difference_and_says_so():
+    learner = {
+        seed: result(0.2, value, before_pruning={"test": {"hit@1": value}})
+        for seed, value in ((1, 0.25), (2, 0.5))
+    }
+    found = results_of(SUITE, {**RUNS, "B": learner}, "digest", {"B": {"age": "A"}})
+    assert found["differences"]["A - B"].keys() == {"pretraining"}
+    assert found["differences"]["A - B before pruning"] == {}
+    assert found["means"]["B"].keys() == {"pretraining", "age"}
+    assert tables(found).splitlines()[-1] == (
+        "B: age judged by other test rows, labels or candidates than A, so these figures do not "
+        "compare."
+    )
+
+
+def test_a_source_that_is_judged_otherwise_is_so_after_all_tasks():
+    runs = {}
+    for name in ("A", "B"):
+        learner = result(0.2, 0.25)
+        learner["pretrain"]["test_after_all"] = {"mrr@5": 0.2}
+        runs[name] = {1: learner}
+    found = results_of(SUITE, runs, "digest", {"B": {"pretraining": "A"}})
+    assert found["differences"]["A - B"].keys() == {"age"}
+
+
+def test_a_task_may_be_called_as_it_likes():
+    """The source's column is another than that of a task named so."""
+    renamed = result(0.1, 0.5)
+    renamed["tasks"] = {"source": renamed["tasks"]["age"]}
+    found = results_of(SUITE, {"A": {1: renamed}}, "digest")
+    assert found["means"]["A"]["source"]["hit@1"]["mean"] == 0.5
+    assert found["means"]["A"]["pretraining"]["mrr@5"]["mean"] == 0.1
 
 
 def test_tables_show_what_is_measured():
@@ -99,16 +128,13 @@ def test_tables_show_what_is_measured():
         [c.strip() for c in line.split("|")[1:-1]] for line in lines if "|" in line
     ]
     assert cells[0] == [
-        "model",
-        "source mrr@5",
-        "age hit@1",
-        "of full tuning",
-        "seconds",
+        *("model", "pretraining mrr@5", "age hit@1"),
+        *("of full tuning", "pretraining s", "tasks s"),
     ]
     assert cells[2:5] == [
-        ["A", "0.2000 ± 0.1000", "0.6250 ± 0.1250", "25.00%", "3.0"],
-        ["B", "-", "0.2500 ± 0.0000", "25.00%", "3.0"],
-        ["LabelCS", "-", "0.5000 ± 0.0000", "-", "-"],
+        ["A", "0.2000 ± 0.1000", "0.6250 ± 0.1250", "25.00%", "1.0", "2.0"],
+        ["B", "-", "0.2500 ± 0.0000", "25.00%", "-", "2.0"],
+        ["LabelCS", "-", "0.5000 ± 0.0000", "-", "-", "-"],
     ]
     assert cells[5] == ["difference", "age hit@1"]
     assert cells[7] == ["A - B", "0.3750 ± 0.1250 (0.2)"]
@@ -119,15 +145,18 @@ def test_tables_show_what_is_measured():
 
 def test_a_report_before_the_last_run_says_so():
     runs = {"A": RUNS["A"], "B": {1: RUNS["B"][1]}}
-    assert "(3 of 4 runs so far)" in tables(results_of(SUITE, runs, "digest"))
+    text = tables(results_of(SUITE, runs, "digest"))
+    assert "over seeds 1, 2 (3 of 4 runs)" in text
+    assert "| B (1 of 2 seeds) |" in text
+    assert "A (" not in text
 
 
 def test_what_models_share_is_no_difference_to_tell():
     """But it is there for a script."""
     shared = {1: result(0.1, 0.25), 2: result(0.3, 0.25)}
     found = results_of(SUITE, {**RUNS, "B": shared}, "digest")
-    assert found["differences"]["A - B"]["source"]["mrr@5"]["mean"] == 0
-    assert "source" not in tables(found).partition("Seed by seed")[2]
+    assert found["differences"]["A - B"]["pretraining"]["mrr@5"]["mean"] == 0
+    assert "pretraining" not in tables(found).partition("Seed by seed")[2]
 
 
 def test_one_seed_has_no_errors_and_no_differences():

@@ -1,0 +1,82 @@
+"""What has ended of a suite, and its report so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from recbole_peterrec.checkpoint import load_json
+from recbole_peterrec.errors import CheckpointError
+from recbole_peterrec.runs import directory
+from recbole_peterrec.settings.literals import read_yaml
+from recbole_peterrec.suite import report
+from recbole_peterrec.suite.plan import Entry, Suite
+
+CONFIG_FILE = "config.yaml"
+
+
+@dataclass
+class Progress:
+    """What has ended of a suite.
+
+    Attributes:
+        suite: it.
+        folder: its own.
+        digest: of its ``config.yaml``.
+        unlike: see :func:`recbole_peterrec.suite.report.results_of`.
+        runs: ``results.json`` of each run that has ended, by entry and seed.
+    """
+
+    suite: Suite
+    folder: Path
+    digest: str
+    unlike: report.Unlike
+    runs: dict[str, dict[int, dict[str, Any]]] = field(default_factory=dict)
+
+    def run_dir(self, entry: Entry, seed: int) -> Path:
+        """Of one run."""
+        return self.folder / entry.name / f"seed-{seed}"
+
+    def has(self, entry: Entry, seed: int) -> bool:
+        """Whether a run has ended."""
+        return seed in self.runs.get(entry.name, {})
+
+    def add(self, entry: Entry, seed: int, results: dict[str, Any]) -> None:
+        """A run has ended."""
+        self.runs.setdefault(entry.name, {})[seed] = results
+
+    def take_up(self) -> None:
+        """Read the results of what has ended before.
+
+        Raises:
+            CheckpointError: another run is in the place of one of the suite's.
+        """
+        for seed, entry in self.suite.runs():
+            run_dir = self.run_dir(entry, seed)
+            if not directory.has_ended(run_dir):
+                continue
+            found = read_yaml(run_dir / CONFIG_FILE)
+            wanted = (entry.model, self.suite.dataset, seed)
+            if tuple(found.get(key) for key in ("model", "dataset", "seed")) != wanted:
+                raise CheckpointError(
+                    f"{run_dir} does not hold {entry.model} with seed {seed}; put that back, or "
+                    f"move the folder away"
+                )
+            self.add(entry, seed, load_json(run_dir / "results.json"))
+
+    def results(self) -> dict[str, Any]:
+        """What ``suite.json`` holds."""
+        in_order = {
+            entry.name: dict(sorted(self.runs[entry.name].items(), key=self._place))
+            for entry in self.suite.entries
+            if entry.name in self.runs
+        }
+        return report.results_of(self.suite, in_order, self.digest, self.unlike)
+
+    def _place(self, run: tuple[int, Any]) -> int:
+        return self.suite.seeds.index(run[0])
+
+    def report(self) -> None:
+        """Write what there is."""
+        report.write_report(self.folder, self.results())
