@@ -108,6 +108,7 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
         log.open_file(folder)
         progress = Progress(suite, folder, digest, told.get("unlike") or {})
         progress.take_up()
+        progress.report()
         return _run_all(progress, given)
 
 
