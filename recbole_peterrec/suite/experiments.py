@@ -29,6 +29,7 @@ from recbole_peterrec.suite.sharing import pretraining_of
 from recbole_peterrec.writing import writing
 
 BACKBONE = "pretrained_path"
+TOLD = 3  # failures in the error of a suite
 
 
 def holds_suite(folder: str | None) -> bool:
@@ -148,7 +149,9 @@ def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
         if backbone is not None:
             made.setdefault((backbone, seed), run_dir)
     if failures:
-        told = "; ".join(text for text, _ in failures)
+        told = "; ".join(text for text, _ in failures[:TOLD])
+        if len(failures) > TOLD:
+            told += f"; {len(failures) - TOLD} more are in run.log"
         raise type(failures[0][1])(
             f"{len(failures)} of {len(order)} runs failed: {told}; what has ended is in "
             f"{folder / 'results.md'}; to try these again, {directory.resumption(folder)}"

@@ -221,6 +221,18 @@ def test_runs_go_on_beside_one_that_fails_and_it_is_tried_again(
     assert means == expected
 
 
+def test_many_failures_are_one_line(folder, tmp_path, failing):
+    for seed in range(5):
+        failing["GRec", f"seed-{seed}"] = TrainingError("NaN")
+    given = keys(folder, tmp_path / "run", suite=["GRec"], seeds=[*range(5)])
+    with pytest.raises(TrainingError) as error:
+        run(dataset="toy", config_dict={**given, "tasks": None})
+    assert str(error.value).count("NaN") == 3
+    assert "GRec, seed 2: NaN; 2 more are in run.log; what has ended" in str(
+        error.value
+    )
+
+
 def test_nothing_goes_on_where_files_cannot_be_written(folder, tmp_path, failing):
     run_dir = tmp_path / "run"
     failing["PeterRec", "seed-1"] = WriteError("best.pt cannot be written: no space")
