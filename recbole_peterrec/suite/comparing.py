@@ -27,6 +27,7 @@ def unlike_stages(suite: Suite) -> report.Unlike:
     first: dict[str, tuple[str, str]] = {}
     unlike: dict[str, dict[str, str]] = {}
     for entry in suite.entries:
+        logging.getLogger().info(f"{suite.name}: {entry.name} is checked")
         try:
             stages = _judged(suite, entry)
         except UserError as error:
