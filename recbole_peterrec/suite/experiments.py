@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import logging
 import os
@@ -97,7 +98,7 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
     given.pop("resume")
     asked = given.pop("dataset", None)
     saved = Config(None, None, [str(folder / CONFIG_FILE)], given)
-    suite = plan(saved, None)
+    suite = dataclasses.replace(plan(saved, None), name=str(told.get("suite")))
     if asked not in (None, suite.dataset):
         raise ConfigError(
             f"resume: the suite in {folder} has dataset {suite.dataset}, not {asked}"

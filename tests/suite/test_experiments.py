@@ -126,6 +126,15 @@ def test_a_suite_that_has_ended_is_told_again(undisturbed):
     assert again["results"] == outcome["results"]
 
 
+def test_a_suite_keeps_its_name(folder, tmp_path):
+    """That of its file, which its config.yaml does not have."""
+    given = keys(folder, tmp_path / "run", suite="insertions")
+    with stopped_at(5):
+        run(dataset="toy", config_dict=given)
+    outcome = run(config_dict={"resume": str(tmp_path / "run"), **QUIET})
+    assert outcome["results"]["suite"] == "insertions"
+
+
 def test_what_would_change_a_suite_is_refused_as_it_goes_on(undisturbed):
     _, run_dir = undisturbed
     for change in ({"seeds": [1]}, {"suite": "strategies"}, {"epochs": 2}):
