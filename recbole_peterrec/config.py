@@ -102,7 +102,8 @@ class Config(RecBoleConfig):
         with _recbole_refusals():
             flags = self._load_cmd_line()
             sources = [*self._sources, flags]
-            first = registry.first_of_suite(_last(sources, "suite"))
+            suites = [source["suite"] for source in sources if "suite" in source]
+            first = registry.first_of_suite(suites[-1]) if suites else None
             self._asked = {
                 "model": model or _last(sources, "model") or first,
                 "dataset": dataset or _last(sources, "dataset"),

@@ -36,10 +36,13 @@ from recbole_peterrec.writing import writing
 
 PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
 DEVICES = ("use_gpu", "gpu_id")
-MOVED = ("data_path", "pretrained_path", "continue_from")  # where things are now
+STARTS = (
+    "pretrained_path",
+    "continue_from",
+)  # where a run's network is now, if it had one
 FREE_TO_RESUME = {
-    *("resume", "show_progress", "state", "model", "dataset"),
-    *MOVED,
+    *("resume", "show_progress", "state", "model", "dataset", "data_path"),
+    *STARTS,
     *PROCESSES,
     *DEVICES,
 }
@@ -226,8 +229,16 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
             raise ConfigError(
                 f"resume: the run in {run_dir} has {key} {content[key]}, not {asked}"
             )
+    for key in STARTS:
+        if key in config.external_config_dict and not (
+            content.get(key) and config[key]
+        ):
+            raise ConfigError(
+                f"resume: {key} tells where a network is now that the run in {run_dir} began with: "
+                f"it has {content.get(key) or 'none'}, got {config[key]!r}; leave it out"
+            )
     settings = {"run_dir": str(run_dir), "resume": str(run_dir)}
-    for key in ("show_progress", "state", *MOVED, *PROCESSES, *DEVICES):
+    for key in ("show_progress", "state", "data_path", *STARTS, *PROCESSES, *DEVICES):
         if key in config.external_config_dict:
             settings[key] = config.external_config_dict[key]
     return Config(content["model"], content["dataset"], [str(file)], settings)

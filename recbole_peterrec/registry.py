@@ -186,13 +186,14 @@ def described_suite(value: Any) -> tuple[str, Any, dict[str, Any]]:
 
 
 def first_of_suite(value: Any) -> str | None:
-    """The first model of the key ``suite``; None where there is no such key, or no list."""
+    """The first model of the key ``suite``; None where there is no suite, or no such model."""
     if value is None:
         return None
     _, models, _ = described_suite(value)
     first = models[0] if isinstance(models, list) and models else None
     first = first.get("model") if isinstance(first, dict) else first
-    return first if isinstance(first, str) else None
+    known = isinstance(first, str) and first in [*_our_models(), *_recbole_models()]
+    return first if known else None
 
 
 def all_property_keys() -> set[str]:

@@ -45,3 +45,25 @@ def test_a_resumed_run_refuses_another_network_than_it_began_with(
     with pytest.raises(ConfigError, match=f"{key} does not hold the network any more"):
         run(config_dict=other)
     assert set(run(config_dict=moved)["results"]["tasks"]) >= {"buy", "age"}
+
+
+@pytest.mark.parametrize("value", [None, "", "there"])
+@pytest.mark.parametrize(
+    ("model", "key"), [("PeterRec", "pretrained_path"), ("Conure", "continue_from")]
+)
+def test_a_resumed_run_gains_and_loses_no_start(tmp_path, model, key, value):
+    data = write_toy(tmp_path / "data")
+    keys = settings(data, state="ERROR", tasks=[TASKS[0]])
+    first = "NextItNetAR" if model == "PeterRec" else model
+    run(first, "toy", config_dict={**keys, "run_dir": str(tmp_path / "there")})
+    start = {} if value else {key: str(tmp_path / "there")}
+    begun = {**keys, "tasks": [TASKS[1]], "run_dir": str(tmp_path / "begun"), **start}
+    with stopped_at(12):
+        run(model, "toy", config_dict=begun)
+    given = str(tmp_path / "there") if value else value
+    again = {"resume": str(tmp_path / "begun"), "state": "ERROR", key: given}
+    with pytest.raises(ConfigError, match=f"resume: {key} tells where"):
+        run(config_dict=again)
+    del again[key]
+    results = run(config_dict=again)["results"]
+    assert (results["pretrain"]["epochs"] == 0) == (model == "PeterRec" and not value)

@@ -43,8 +43,8 @@ def data_digest(dataset, loaders: Iterable) -> str:
 
 
 def judged_by(dataset, loader) -> str:
-    """SHA-256 of what a stage is judged by: users and targets of its test rows in their order, all
-    labels, and the candidates of each row where not all labels are ranked.
+    """What a stage is judged by: the start of a SHA-256 of users and targets of its test rows in
+    their order, all labels, and the candidates of each row where not all labels are ranked.
 
     Args:
         dataset: as in :func:`data_digest`.
@@ -59,4 +59,4 @@ def judged_by(dataset, loader) -> str:
         digest.update(json.dumps([str(token) for token in tokens]).encode())
     if isinstance(loader, SampledEvalDataLoader):
         digest.update(loader.candidates.numpy().tobytes())
-    return digest.hexdigest()
+    return digest.hexdigest()[:16]

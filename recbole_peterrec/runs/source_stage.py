@@ -218,7 +218,8 @@ class SourceStage:
 
     def record(self, outcome: Outcome) -> dict[str, Any]:
         """Its part of results.json."""
-        return outcome.record() | {"trainable_parameters": self.parameters}
+        own = {"trainable_parameters": self.parameters, "judged_by": self.judged_by()}
+        return outcome.record() | own
 
     def judge(self) -> Outcome:
         """Validate and test the model as it is, with no epoch of training."""

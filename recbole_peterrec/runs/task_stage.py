@@ -161,6 +161,7 @@ class TaskStage:
             "instances": dict(zip(("train", "valid", "test"), sizes, strict=True)),
             "unmatched_users": self.dataset.unmatched_users,
             **outcome.record(),
+            "judged_by": self.judged_by(),
             "trainable_parameters": model.network.trainable_parameters,
             "total_parameters": model.network.full_parameters,
         }

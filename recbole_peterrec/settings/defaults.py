@@ -82,7 +82,9 @@ def merged_keys(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, An
     if all(isinstance(part, dict) for part in kinds):
         general, special = kinds
         merged["task_defaults"] = general | {
-            kind: merged_task(general.get(kind) or {}, keys or {})
+            kind: merged_task(general[kind], keys)
+            if isinstance(general.get(kind), dict) and isinstance(keys, dict)
+            else keys
             for kind, keys in special.items()
         }
     return merged

@@ -9,7 +9,7 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from recbole_peterrec import quick_start
 from recbole_peterrec.checkpoint import (
@@ -18,18 +18,22 @@ from recbole_peterrec.checkpoint import (
     write_atomically,
 )
 from recbole_peterrec.config import Config
-from recbole_peterrec.errors import ConfigError, UserError, WriteError
+from recbole_peterrec.errors import (
+    ConfigError,
+    TrainingError,
+    UserError,
+    WriteError,
+)
 from recbole_peterrec.runs import directory
 from recbole_peterrec.runs.log import RunLog
-from recbole_peterrec.settings.literals import read_yaml, to_yaml
+from recbole_peterrec.settings.literals import to_yaml
 from recbole_peterrec.suite import report
-from recbole_peterrec.suite.comparing import unlike_stages
+from recbole_peterrec.suite.comparing import foreseen
 from recbole_peterrec.suite.plan import Entry, Suite, plan
 from recbole_peterrec.suite.progress import CONFIG_FILE, Progress
-from recbole_peterrec.suite.sharing import pretraining_of
+from recbole_peterrec.suite.sharing import BACKBONE, Backbones
 from recbole_peterrec.writing import writing
 
-BACKBONE = "pretrained_path"
 TOLD = 3  # failures in the error of a suite
 
 
@@ -52,7 +56,7 @@ def begin(suite: Suite, config: Config) -> dict[str, Any]:
         UserError: anything that a user can mend, with the model and the seed where it is met.
     """
     with RunLog(config["state"]).active() as log, contextlib.ExitStack() as stack:
-        unlike = unlike_stages(suite)  # before there is anything on disk
+        remarks = foreseen(suite)  # before there is anything on disk
         key = "run_dir" if config["run_dir"] else "checkpoint_dir"
         content = to_yaml(suite.content())
         with writing(f"{key} {config[key]}"):
@@ -60,9 +64,15 @@ def begin(suite: Suite, config: Config) -> dict[str, Any]:
             stack.enter_context(directory.held(folder))
             directory.require_unused(folder, content)
         write_atomically(folder / CONFIG_FILE, content)
-        progress = Progress(suite, folder, _digest(folder), unlike)
+        progress = Progress(suite, folder, _digest(folder))
         progress.report()
         log.open_file(folder)
+        if "seed" in config.given and config["seeds"]:
+            remarks.append(
+                f"seeds {config['seeds']} count, and not seed {config['seed']}"
+            )
+        for remark in remarks:
+            log.logger.warning(remark)
         return _run_all(progress, {})
 
 
@@ -108,7 +118,7 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
             stack.enter_context(directory.held(folder))
             remove_unfinished_writes(folder)
         log.open_file(folder)
-        progress = Progress(suite, folder, digest, told.get("unlike") or {})
+        progress = Progress(suite, folder, digest)
         progress.take_up()
         progress.report()
         return _run_all(progress, given)
@@ -124,40 +134,50 @@ def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
         progress: of the suite.
         now: keys that may differ from those with which it began.
     """
-    suite, folder = progress.suite, progress.folder
-    backbones = {entry.name: _backbone(suite, entry) for entry in suite.entries}
-    made: dict[tuple[str, int], Path] = {}  # the first of a seed makes it for all
+    log, suite, folder = logging.getLogger(), progress.suite, progress.folder
+    backbones = Backbones(progress)
     order, failures = list(suite.runs()), []
     for place, (seed, entry) in enumerate(order, 1):
-        backbone, run_dir = backbones[entry.name], progress.run_dir(entry, seed)
-        if not progress.has(entry, seed):
-            logging.getLogger().info(
-                f"{suite.name}: {entry.name}, seed {seed} (run {place} of {len(order)})"
-            )
-            try:
-                results = _run(progress, entry, seed, now, made.get((backbone, seed)))
-            except WriteError as error:
-                advice = directory.resumption(folder)
-                raise WriteError(
-                    f"{entry.name}, seed {seed}: {error} (the suite: {advice})"
-                ) from error
-            except UserError as error:
-                failures.append((f"{entry.name}, seed {seed}: {error}", error))
-                logging.getLogger().error(failures[-1][0])
-                continue
-            progress.add(entry, seed, results)
-            progress.report()
-        if backbone is not None:
-            made.setdefault((backbone, seed), run_dir)
+        if progress.has(entry, seed):
+            continue
+        what = f"{entry.name}, seed {seed}"
+        log.info(f"{suite.name}: {what} (run {place} of {len(order)})")
+        try:
+            results = _run(progress, entry, seed, now, backbones.taken_by(entry, seed))
+        except WriteError as error:
+            advice = directory.resumption(folder)
+            raise WriteError(f"{what}: {error} (the suite: {advice})") from error
+        except Exception as error:
+            if isinstance(error, TrainingError):
+                backbones.fail(entry, seed)
+            failures.append((what, error))
+            log.error(f"{what}: {error}", exc_info=not isinstance(error, UserError))
+            continue
+        progress.add(entry, seed, results)
+        progress.report()
+        backbones.offer(entry, seed)
+    for remark in report.remarks(report.unlike_stages(progress.runs)):
+        log.warning(remark)
     if failures:
-        told = "; ".join(text for text, _ in failures[:TOLD])
-        if len(failures) > TOLD:
-            told += f"; {len(failures) - TOLD} more are in run.log"
-        raise type(failures[0][1])(
-            f"{len(failures)} of {len(order)} runs failed: {told}; what has ended is in "
-            f"{folder / 'results.md'}; to try these again, {directory.resumption(folder)}"
-        ) from failures[0][1]
+        _raise(failures, len(order), folder)
     return {"results": progress.results(), "run_dir": str(folder)}
+
+
+def _raise(
+    failures: list[tuple[str, Exception]], number: int, folder: Path
+) -> NoReturn:
+    """One error for all; one that is no user's as it is."""
+    for _, error in failures:
+        if not isinstance(error, UserError):
+            raise error
+    told = "; ".join(f"{what}: {error}" for what, error in failures[:TOLD])
+    if len(failures) > TOLD:
+        told += f"; {len(failures) - TOLD} more are in run.log"
+    first = failures[0][1]
+    raise type(first)(
+        f"{len(failures)} of {number} runs failed: {told}; what has ended is in "
+        f"{folder / 'results.md'}; to try these again, {directory.resumption(folder)}"
+    ) from first
 
 
 def _run(
@@ -177,21 +197,14 @@ def _run(
         backbone: run directory of the one that it takes; None if it makes its own.
     """
     run_dir = progress.run_dir(entry, seed)
-    shared = {} if backbone is None else {BACKBONE: str(backbone)}
+    keys = dict(now) if backbone is None else {**now, BACKBONE: str(backbone)}
     if (run_dir / CONFIG_FILE).is_file():
-        keys = {**now, "resume": str(run_dir)}
-        if read_yaml(run_dir / CONFIG_FILE).get(BACKBONE):  # the suite may have moved
-            keys |= shared
-        return quick_start.run(config_dict=keys)["results"]
-    settings = progress.suite.config(entry, seed, **now, **shared, run_dir=str(run_dir))
-    outcome = quick_start.run(entry.model, progress.suite.dataset, config_dict=settings)
+        outcome = quick_start.run(config_dict={**keys, "resume": str(run_dir)})
+    else:
+        settings = progress.suite.config(entry, seed, **keys, run_dir=str(run_dir))
+        dataset = progress.suite.dataset
+        outcome = quick_start.run(entry.model, dataset, config_dict=settings)
     return outcome["results"]
-
-
-def _backbone(suite: Suite, entry: Entry) -> str | None:
-    """What an entry pretrains; see :func:`recbole_peterrec.suite.sharing.pretraining_of`."""
-    settings = suite.config(entry, suite.seeds[0])
-    return pretraining_of(Config(entry.model, suite.dataset, config_dict=settings))
 
 
 def _digest(folder: Path) -> str:

@@ -166,5 +166,8 @@ def _entry(part: Any, where: str) -> Entry:
     for key in PATHS:  # they hold wherever the suite goes on
         if isinstance(settings.get(key), str) and settings[key]:
             settings[key] = os.path.abspath(settings[key])
-    registry.model_class(model)
+    try:
+        registry.model_class(model)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
     return Entry(name, model, settings)

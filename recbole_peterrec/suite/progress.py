@@ -24,14 +24,12 @@ class Progress:
         suite: it.
         folder: its own.
         digest: of its ``config.yaml``.
-        unlike: see :func:`recbole_peterrec.suite.report.results_of`.
         runs: ``results.json`` of each run that has ended, by entry and seed.
     """
 
     suite: Suite
     folder: Path
     digest: str
-    unlike: report.Unlike
     runs: dict[str, dict[int, dict[str, Any]]] = field(default_factory=dict)
 
     def run_dir(self, entry: Entry, seed: int) -> Path:
@@ -72,7 +70,7 @@ class Progress:
             for entry in self.suite.entries
             if entry.name in self.runs
         }
-        return report.results_of(self.suite, in_order, self.digest, self.unlike)
+        return report.results_of(self.suite, in_order, self.digest)
 
     def _place(self, run: tuple[int, Any]) -> int:
         return self.suite.seeds.index(run[0])

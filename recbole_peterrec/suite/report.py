@@ -26,8 +26,11 @@ Runs = Mapping[str, Mapping[int, Mapping[str, Any]]]  # by entry and seed: resul
 Unlike = Mapping[
     str, Mapping[str, str]
 ]  # by entry and stage: whose figures do not compare
+Value = tuple[
+    float, str | None
+]  # and what it is judged by: test rows, labels, candidates
 Metric = tuple[str, str]  # of a stage: its name and the metric's
-Scores = dict[str, dict[Metric, dict[int, float]]]  # by row and metric: a value a seed
+Scores = dict[str, dict[Metric, dict[int, Value]]]  # by row and metric: a value a seed
 
 
 def scores_of(runs: Runs) -> Scores:
@@ -36,26 +39,50 @@ def scores_of(runs: Runs) -> Scores:
     scores: Scores = {}
     for name, by_seed in runs.items():
         for seed, results in by_seed.items():
-            stages = {PRETRAINING: results["pretrain"], **results["tasks"]}
-            for stage, record in stages.items():
-                before = record.get("before_pruning", {})
-                _add(scores, name, stage, seed, record.get("test", {}))
-                _add(scores, name + BEFORE, stage, seed, before.get("test", {}))
-            _add(scores, name, AFTER_ALL, seed, _source_after_all(results))
+            source = results["pretrain"]
+            for stage, record in {PRETRAINING: source, **results["tasks"]}.items():
+                before = record.get("before_pruning", {}).get("test", {})
+                _add(scores, name, stage, seed, record.get("test", {}), record)
+                _add(scores, name + BEFORE, stage, seed, before, record)
+            _add(scores, name, AFTER_ALL, seed, _source_after_all(results), source)
     for by_seed in runs.values():
         for seed, results in by_seed.items():
             for task, record in results["tasks"].items():
                 majority = record.get("label_cs", {}).get("test", {})
-                _add(scores, MAJORITY, task, seed, majority)
+                _add(scores, MAJORITY, task, seed, majority, record)
     return scores
 
 
 def _add(
-    scores: Scores, row: str, stage: str, seed: int, metrics: Mapping[str, float]
+    scores: Scores,
+    row: str,
+    stage: str,
+    seed: int,
+    metrics: Mapping[str, float],
+    record: Mapping[str, Any],
 ) -> None:
+    """Metrics of a stage, with what its record says that it is judged by."""
     for metric, value in metrics.items():
         values = scores.setdefault(row, {}).setdefault((stage, metric), {})
-        values.setdefault(seed, value)
+        values.setdefault(seed, (value, record.get("judged_by")))
+
+
+def unlike_stages(runs: Runs) -> dict[str, dict[str, str]]:
+    """Which stages of which entries are judged by others than those of the first entry that has
+    such a stage, with its name."""
+    first: dict[tuple[str, int], tuple[str, str | None]] = {}
+    unlike: dict[str, dict[str, str]] = {}
+    for name, by_seed in runs.items():
+        for seed, results in by_seed.items():
+            stages = {PRETRAINING: results["pretrain"], **results["tasks"]}
+            for stage, record in stages.items():
+                if not record.get("test"):
+                    continue
+                judged = record.get("judged_by")
+                other, expected = first.setdefault((stage, seed), (name, judged))
+                if judged != expected:
+                    unlike.setdefault(name, {})[stage] = other
+    return unlike
 
 
 def _source_after_all(results: Mapping[str, Any]) -> Mapping[str, float]:
@@ -64,19 +91,16 @@ def _source_after_all(results: Mapping[str, Any]) -> Mapping[str, float]:
     return last.get("pretrain_test") or results["pretrain"].get("test_after_all", {})
 
 
-def results_of(
-    suite: Suite, runs: Runs, digest: str, unlike: Unlike | None = None
-) -> dict[str, Any]:
-    """``suite.json``: every run's results, means over seeds, and differences to the first model.
+def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
+    """``suite.json``: every run's results, means over seeds, and differences to the first model, of
+    values that are judged by the same.
 
     Args:
         suite: it.
         runs: that have ended.
         digest: of its ``config.yaml``.
-        unlike: stages of entries that are judged by other rows, labels or candidates than the
-            named entry's; they have no differences.
     """
-    scores, unlike = scores_of(runs), unlike or {}
+    scores = scores_of(runs)
     first = suite.entries[0].name
     return {
         "suite": suite.name,
@@ -85,18 +109,19 @@ def results_of(
         "seeds": list(suite.seeds),
         "planned_runs": len(suite.seeds) * len(suite.entries),
         "config": digest,
-        "unlike": {name: dict(stages) for name, stages in unlike.items()},
+        "unlike": unlike_stages(runs),
         "means": {
-            row: _nested({metric: estimate(values) for metric, values in found.items()})
+            row: _nested(
+                {metric: estimate(plain(values)) for metric, values in found.items()}
+            )
             for row, found in scores.items()
         },
         "differences": {
             f"{first} - {row}": _nested(
                 {
-                    metric: difference(scores[first][metric], values)
+                    metric: _difference(scores[first][metric], values)
                     for metric, values in found.items()
                     if metric in scores[first]
-                    and not _is_unlike(unlike, row.removesuffix(BEFORE), metric[0])
                 }
             )
             for row, found in scores.items()
@@ -112,8 +137,19 @@ def results_of(
     }
 
 
-def _is_unlike(unlike: Unlike, name: str, stage: str) -> bool:
-    return (PRETRAINING if stage == AFTER_ALL else stage) in unlike.get(name, {})
+def plain(values: Mapping[int, Value]) -> dict[int, float]:
+    """By seed, without what they are judged by."""
+    return {seed: value for seed, (value, _) in values.items()}
+
+
+def _difference(
+    one: Mapping[int, Value], other: Mapping[int, Value]
+) -> Estimate | None:
+    """Over the seeds in which both are judged by the same."""
+    alike = [seed for seed in one if seed in other and one[seed][1] == other[seed][1]]
+    return difference(
+        *({seed: values[seed][0] for seed in alike} for values in (one, other))
+    )
 
 
 def _nested(found: Mapping[Metric, Estimate | None]) -> dict[str, dict[str, Any]]:
@@ -158,10 +194,9 @@ def tables(results: Mapping[str, Any]) -> str:
     """What ``suite.json`` holds, as Markdown: means, then differences on the same seeds, then what
     does not compare."""
     metrics = _columns(results["means"].values())
-    seeds, runs = results["seeds"], results["runs"]
+    seeds = results["seeds"]
     labels = {
-        row: _label(row, len(runs.get(row.removesuffix(BEFORE), seeds)), len(seeds))
-        for row in results["means"]
+        row: _label(row, stages, len(seeds)) for row, stages in results["means"].items()
     }
     costs = {
         TRAINED: {row: f"{value:.2%}" for row, value in results[TRAINED].items()},
@@ -203,7 +238,9 @@ def _caption(results: Mapping[str, Any]) -> str:
     return text
 
 
-def _label(row: str, ended: int, seeds: int) -> str:
+def _label(row: str, stages: Mapping[str, Any], seeds: int) -> str:
+    """The row's name, with how many of the seeds it has if that is not all."""
+    ended = max(found["seeds"] for each in stages.values() for found in each.values())
     return row if ended == seeds else f"{row} ({ended} of {seeds} seeds)"
 
 

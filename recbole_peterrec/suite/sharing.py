@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import pprint
+from pathlib import Path
 
 from recbole_peterrec.config import Config
+from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.model.peterrec import PeterRec
 from recbole_peterrec.runs.unread import TUNING_KEYS
 from recbole_peterrec.settings.given import GIVEN
+from recbole_peterrec.settings.literals import read_yaml
+from recbole_peterrec.suite.plan import Entry
+from recbole_peterrec.suite.progress import CONFIG_FILE, Progress
+
+BACKBONE = "pretrained_path"  # the key with which a run takes another's
 
 # What only tasks read, or tells of a run and not of its training. Any other key makes runs differ.
 NOT_OF_PRETRAINING = frozenset(
@@ -35,3 +42,61 @@ def pretraining_of(config: Config) -> str | None:
         if key not in NOT_OF_PRETRAINING
     }
     return hashlib.sha256(pprint.saferepr(settings).encode()).hexdigest()
+
+
+class Backbones:
+    """Who makes the backbones of a suite, one a seed for all whose pretraining is the same.
+
+    Args:
+        progress: of the suite; what has ended offers its backbones.
+    """
+
+    def __init__(self, progress: Progress) -> None:
+        suite, self.progress = progress.suite, progress
+        self._kinds = {}
+        for entry in suite.entries:
+            settings = suite.config(entry, suite.seeds[0])
+            config = Config(entry.model, suite.dataset, config_dict=settings)
+            self._kinds[entry.name] = pretraining_of(config)
+        self._made: dict[tuple[str | None, int], Path] = {}
+        self._failed: set[tuple[str | None, int]] = set()
+        for seed, entry in suite.runs():
+            if progress.has(entry, seed):
+                self.offer(entry, seed)
+
+    def taken_by(self, entry: Entry, seed: int) -> Path | None:
+        """Run directory of the backbone that a run takes, or has taken; None if it makes its own.
+
+        Raises:
+            TrainingError: nobody could make it.
+        """
+        kind = self._kinds[entry.name], seed
+        if kind[0] is None:
+            return None
+        begun = self.progress.run_dir(entry, seed) / CONFIG_FILE
+        if begun.is_file():
+            taken = read_yaml(begun).get(BACKBONE)  # where the suite was then
+            return (
+                self.progress.folder.joinpath(*Path(taken).parts[-2:])
+                if taken
+                else None
+            )
+        if kind in self._failed:
+            raise TrainingError("the pretraining that it shares has failed")
+        return self._made.get(kind)
+
+    def offer(self, entry: Entry, seed: int) -> None:
+        """Let others take a run's backbone, if it has come to one."""
+        kind, run_dir = (
+            (self._kinds[entry.name], seed),
+            self.progress.run_dir(entry, seed),
+        )
+        if kind[0] is not None and (run_dir / "backbone.json").is_file():
+            self._made.setdefault(kind, run_dir)
+
+    def fail(self, entry: Entry, seed: int) -> None:
+        """A run's training has failed: offer its backbone, or let nobody try the same again."""
+        self.offer(entry, seed)
+        kind = self._kinds[entry.name], seed
+        if kind[0] is not None and kind not in self._made:
+            self._failed.add(kind)

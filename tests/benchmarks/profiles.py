@@ -30,10 +30,11 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.stored.networks import PRETRAINING
-from recbole_peterrec.suite.report import FILE, Scores, scores_of
+from recbole_peterrec.suite.report import FILE, plain, scores_of
 from recbole_peterrec.suite.significance import difference, estimate
 from recbole_peterrec.tasks import read_tasks
 
+Scores = dict[str, dict[tuple[str, str], dict[int, float]]]  # by row, metric and seed
 CHANNELS_C = 3  # of regressions on random channels
 
 
@@ -152,7 +153,11 @@ def profiles_of(results: dict[str, Any]) -> Scores:
         for name, by_seed in results["runs"].items()
     }
     return {
-        row: {metric: v for metric, v in found.items() if metric[0] != PRETRAINING}
+        row: {
+            metric: plain(values)
+            for metric, values in found.items()
+            if metric[0] != PRETRAINING
+        }
         for row, found in scores_of(runs).items()
     }
 

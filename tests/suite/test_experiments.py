@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -206,28 +207,83 @@ def failing(monkeypatch):
     return errors
 
 
-def test_runs_go_on_beside_one_that_fails_and_it_is_tried_again(
+def test_a_run_that_fails_leaves_the_others_alone_and_is_tried_again(
     folder, tmp_path, failing, undisturbed
 ):
-    """Also where it would have pretrained for the others."""
     run_dir = tmp_path / "run"
-    failing["PeterRec", "seed-2"] = TrainingError("the loss is NaN")
+    failing["SinMo", "seed-1"] = TrainingError("the loss is NaN")
     given = keys(folder, run_dir, suite=MODELS, seeds=[1, 2])
     with pytest.raises(TrainingError) as error:
         run(dataset="toy", config_dict=given)
     assert str(error.value) == (
-        f"1 of 8 runs failed: PeterRec, seed 2: the loss is NaN; what has ended is in "
+        f"1 of 8 runs failed: SinMo, seed 1: the loss is NaN; what has ended is in "
         f"{run_dir / 'results.md'}; to try these again, go on with --resume={run_dir}"
     )
-    assert "PeterRec (1 of 2 seeds)" in (run_dir / "results.md").read_text()
-    told = json.loads((run_dir / "suite.json").read_text())
-    assert told["runs"]["FineAll"]["2"]["pretrain"]["epochs"] == 1
+    assert "SinMo (1 of 2 seeds)" in (run_dir / "results.md").read_text()
     failing.clear()
     outcome = run(config_dict={"resume": str(run_dir), **QUIET})
-    (means, expected) = (
-        results["means"] for results in (outcome["results"], undisturbed[0]["results"])
+    ended, expected = (
+        json.dumps(without_clocks(results))
+        for results in (outcome["results"], undisturbed[0]["results"])
     )
-    assert means == expected
+    assert ended == expected  # in the same order, too
+
+
+def test_a_pretraining_that_failed_is_not_tried_by_others_of_its_seed(
+    folder, tmp_path, failing
+):
+    failing["PeterRec", "seed-2"] = TrainingError("the loss is NaN")
+    given = keys(folder, tmp_path / "run", suite=MODELS, seeds=[1, 2])
+    told = "FineAll, seed 2: the pretraining that it shares has failed"
+    with pytest.raises(TrainingError, match=f"^2 of 8 runs failed: .*; {told}"):
+        run(dataset="toy", config_dict=given)
+    failing.clear()
+    outcome = run(config_dict={"resume": str(tmp_path / "run"), **QUIET})
+    runs = outcome["results"]["runs"]
+    epochs = [runs[model]["2"]["pretrain"]["epochs"] for model in MODELS[:2]]
+    assert epochs == [1, 0]
+
+
+@pytest.mark.parametrize("error", [DataError("a row is odd"), KeyError("a bug")])
+def test_another_makes_the_backbone_once_and_for_all(folder, tmp_path, failing, error):
+    """Also for the one that failed to."""
+    failing["PeterRec", "seed-1"] = error
+    models = ["PeterRec", "FineAll", "FineCLS"]
+    given = keys(folder, tmp_path / "run", suite=models, seeds=[1])
+    with pytest.raises(type(error)):
+        run(dataset="toy", config_dict=given)
+    runs = json.loads((tmp_path / "run" / "suite.json").read_text())["runs"]
+    assert [runs[model]["1"]["pretrain"]["epochs"] for model in models[1:]] == [1, 0]
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert ("Traceback" in log) == isinstance(error, KeyError)
+    failing.clear()
+    outcome = run(config_dict={"resume": str(tmp_path / "run"), **QUIET})
+    assert outcome["results"]["runs"]["PeterRec"]["1"]["pretrain"]["epochs"] == 0
+
+
+def test_a_begun_run_goes_on_with_the_backbone_that_it_has_taken(
+    folder, tmp_path, failing
+):
+    """Whoever else could offer one by now."""
+    run_dir = tmp_path / "run"
+    failing["PeterRec", "seed-1"] = DataError("a row is odd")
+    given = keys(folder, run_dir, suite=["PeterRec", "FineAll", "SinMo"], seeds=[1])
+    begun = run_dir / "FineAll" / "seed-1"
+    taken = []
+
+    def note(model=None, *args, config_dict, **kwargs):
+        taken.append(config_dict.get("pretrained_path"))
+        raise DataError("noted")
+
+    with pytest.raises(DataError):
+        run(dataset="toy", config_dict=given)
+    file = begun / "config.yaml"
+    file.write_text(file.read_text() + "pretrained_path: /then/SinMo/seed-1\n")
+    (begun / "training").mkdir()  # it has not ended
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(DataError):
+        patch.setattr(quick_start, "run", note)
+        run(config_dict={"resume": str(run_dir), **QUIET})
+    assert taken[-1] == str(run_dir / "SinMo" / "seed-1")
 
 
 def test_many_failures_are_one_line(folder, tmp_path, failing):
@@ -313,23 +369,50 @@ def test_a_suite_that_has_ended_needs_no_data(folder, undisturbed, tmp_path):
     ],
 )
 def test_what_is_judged_otherwise_is_told_before_anything_is_trained(
-    folder, tmp_path, monkeypatch, caplog, key, value, unlike
+    folder, tmp_path, monkeypatch, key, value, unlike
 ):
-    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: progress.unlike)
+    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: None)
     other = {"name": "other", "model": "PeterRec", key: value}
     given = keys(folder, tmp_path / "run", suite=["PeterRec", other])
-    found = run(dataset="toy", config_dict=given | {"state": "WARNING"})
-    assert found == ({"other": dict.fromkeys(unlike, "PeterRec")} if unlike else {})
+    run(dataset="toy", config_dict=given | {"state": "WARNING"})
+    log = (tmp_path / "run" / "run.log").read_text()
+    told = re.findall(r"WARNING  other: (.*) judged by other test rows", log)
+    assert [set(stages.split(", ")) for stages in told] == ([unlike] if unlike else [])
 
 
+@pytest.mark.parametrize("mode", ["full", "uni5"])
 def test_a_model_of_recboles_is_judged_by_the_same_as_ours(
-    folder, tmp_path, monkeypatch
+    folder, tmp_path, monkeypatch, mode
 ):
-    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: progress.unlike)
-    for mode in ("full", "uni5"):
-        given = keys(folder, tmp_path / mode, suite=["NextItNetAR", "GRU4Rec", "GRec"])
-        given |= {"tasks": None, "dilations": [1, 2], "eval_args": {"mode": mode}}
-        assert run(dataset="toy", config_dict=given) == {}
+    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: None)
+    given = keys(folder, tmp_path / "run", suite=["NextItNetAR", "GRU4Rec", "GRec"])
+    given |= {"tasks": None, "dilations": [1, 2], "eval_args": {"mode": mode}}
+    run(dataset="toy", config_dict=given | {"state": "WARNING"})
+    assert "judged" not in (tmp_path / "run" / "run.log").read_text()
+
+
+@pytest.mark.parametrize("mode", ["full", "uni5"])
+def test_figures_of_a_saved_backbone_are_judged_as_it_was(folder, tmp_path, mode):
+    """Not as the run that takes it would have."""
+    saved = keys(folder, tmp_path / "bb", seed=1, eval_args={"mode": mode})
+    run("NextItNetAR", "toy", config_dict={**saved, "tasks": None})
+    taking = {"name": "taking", "model": "PeterRec"}
+    taking["pretrained_path"] = str(tmp_path / "bb")
+    given = keys(folder, tmp_path / "run", suite=["PeterRec", taking], seeds=[1, 2])
+    results = run(dataset="toy", config_dict=given)["results"]
+    found = results["differences"]["PeterRec - taking"]
+    assert ("pretraining" in found) == (mode == "full")
+    assert results["unlike"] == (
+        {"taking": {"pretraining": "PeterRec"}} if mode != "full" else {}
+    )
+
+
+def test_seeds_go_before_a_seed_and_say_so(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: None)
+    given = keys(folder, tmp_path / "run", suite=["PeterRec"], seeds=[1], seed=5)
+    run(dataset="toy", config_dict=given | {"state": "WARNING"})
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert "seeds [1] count, and not seed 5" in log
 
 
 def test_a_suite_is_not_prepared_for_the_memory_of_this_process(

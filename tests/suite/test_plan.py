@@ -77,9 +77,72 @@ def test_flags_name_models_without_quotes():
 
 def test_given_keys_win_over_those_of_a_suites_file():
     assert planned({"suite": "conure"}).keys["pretrain_epochs"] == 20
-    assert (
-        planned({"suite": "conure", "pretrain_epochs": 2}).keys["pretrain_epochs"] == 2
+    given = {"suite": "conure", "pretrain_epochs": 2}
+    assert planned(given).keys["pretrain_epochs"] == 2
+    # `epochs` bounds every stage; the file's own bound is no user's.
+    assert "pretrain_epochs" not in planned({"suite": "conure", "epochs": 1}).keys
+
+
+def test_seeds_win_over_the_seed_of_a_file(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("seed: 5\n")
+    suite = planned({"seeds": [1, 2]}, files=[str(file)])
+    assert suite.seeds == (1, 2)
+    assert suite.config(suite.entries[0], 2)["seed"] == 2
+
+
+def test_parts_of_an_entrys_keys_lie_over_those_of_the_suite():
+    own = {"profile": {"patch_reduction": 2, "eval_args": {"mode": "uni5"}}}
+    kinds = {"profile": {"weight_decay": 0.5}, "recommendation": {"topk": [9]}}
+    entry = {"name": "r2", "model": "PeterRec", "task_defaults": own}
+    entry["eval_args"] = {"order": "RO"}
+    suite = planned(
+        {
+            "suite": ["PeterRec", entry],
+            "task_defaults": kinds,
+            "eval_args": {"mode": {"valid": "full", "test": "uni9"}},
+        }
     )
+    plain, special = (suite.config(entry, 1) for entry in suite.entries)
+    assert plain["task_defaults"] == kinds
+    assert special["task_defaults"] == {
+        "profile": {"weight_decay": 0.5} | own["profile"],
+        "recommendation": {"topk": [9]},
+    }
+    assert special["eval_args"] == {**plain["eval_args"], "order": "RO"}
+
+
+def test_paths_hold_wherever_a_suite_goes_on(tmp_path, monkeypatch):
+    entry = {"name": "mine", "model": "FineAll", "pretrained_path": "there"}
+    monkeypatch.chdir(tmp_path)
+    suite = planned({"suite": [entry]})
+    keys = suite.config(suite.entries[0], 1)
+    for key, value in (
+        ("pretrained_path", "there"),
+        ("checkpoint_dir", "saved"),
+        ("data_path", "dataset"),
+    ):
+        assert keys[key] == str(tmp_path / value)
+
+
+def test_keys_of_a_suite_of_recboles_models_are_judged_as_theirs():
+    keys = {"dilations": None, "enable_amp": True}
+    suite = planned({"suite": ["GRU4Rec", "SASRec"], **keys})
+    assert suite.keys["enable_amp"] is True
+    with pytest.raises(ConfigError, match="enable_amp"):
+        planned({"suite": ["PeterRec"], "enable_amp": True})
+
+
+def test_a_suite_that_is_taken_back_leaves_the_usual_model(tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("suite: baselines\n")
+    config = Config(None, None, [str(file)], arguments=["--suite=~"])
+    assert not is_suite(config)
+    assert config.model == "PeterRec"
+
+
+def test_a_blank_before_a_list_is_none_of_its_name():
+    assert planned({"suite": " [FineCLS]"}).name == "suite"
 
 
 def test_what_a_suite_writes_is_planned_again(tmp_path):
@@ -105,6 +168,7 @@ def test_what_a_suite_writes_is_planned_again(tmp_path):
 def test_suites_of_the_package_name_models_and_keys_that_there_are(name):
     suite = planned({"suite": name})
     assert suite.name == name
+    assert not set(SHARED) & (suite.keys.keys() - {"data_path", "checkpoint_dir"})
     assert not set(SHARED) & (suite.keys.keys() - {"data_path", "checkpoint_dir"})
     assert len(suite.entries) > 1
     for entry in suite.entries:

@@ -62,7 +62,7 @@ def test_costs_are_means_over_runs():
 
 def test_the_majority_label_has_one_row():
     scores = scores_of(RUNS)
-    assert scores["LabelCS"] == {("age", "hit@1"): {1: 0.5, 2: 0.5}}
+    assert scores["LabelCS"] == {("age", "hit@1"): {1: (0.5, None), 2: (0.5, None)}}
     assert "A - LabelCS" in results_of(SUITE, RUNS, "digest")["differences"]
 
 
@@ -74,10 +74,10 @@ def test_a_learner_has_a_row_before_pruning_and_its_source_after_all():
     }
     scores = scores_of({"Conure": {1: learner}})
     assert scores["Conure before pruning"] == {
-        ("pretraining", "mrr@5"): {1: 0.5},
-        ("age", "hit@1"): {1: 0.625},
+        ("pretraining", "mrr@5"): {1: (0.5, None)},
+        ("age", "hit@1"): {1: (0.625, None)},
     }
-    assert scores["Conure"]["pretraining after all", "mrr@5"] == {1: 0.4}
+    assert scores["Conure"]["pretraining after all", "mrr@5"] == {1: (0.4, None)}
 
 
 def test_what_an_unprotected_network_has_left_of_its_source_is_that_after_the_last_task():
@@ -85,31 +85,63 @@ def test_what_an_unprotected_network_has_left_of_its_source_is_that_after_the_la
     last = {**forgetting["tasks"]["age"], "pretrain_test": {"mrr@5": 0.1}}
     forgetting["tasks"]["gender"] = last
     scores = scores_of({"Unprotected": {1: forgetting}})
-    assert scores["Unprotected"]["pretraining after all", "mrr@5"] == {1: 0.1}
+    assert scores["Unprotected"]["pretraining after all", "mrr@5"] == {1: (0.1, None)}
+
+
+def judged(results, source, task):
+    """Results of stages that are judged by what is named."""
+    results["pretrain"]["judged_by"] = source
+    results["tasks"]["age"]["judged_by"] = task
+    return results
 
 
 def test_what_is_judged_otherwise_has_no_difference_and_says_so():
+    """Nor has a row before pruning."""
     learner = {
         seed: result(0.2, value, before_pruning={"test": {"hit@1": value}})
         for seed, value in ((1, 0.25), (2, 0.5))
     }
-    found = results_of(SUITE, {**RUNS, "B": learner}, "digest", {"B": {"age": "A"}})
+    runs = {
+        "A": {
+            1: judged(result(0.1, 0.5), "x", "y"),
+            2: judged(result(0.3, 0.75), "x", "y"),
+        },
+        "B": {seed: judged(one, "x", "z") for seed, one in learner.items()},
+    }
+    found = results_of(SUITE, runs, "digest")
     assert found["differences"]["A - B"].keys() == {"pretraining"}
     assert found["differences"]["A - B before pruning"] == {}
+    assert found["differences"]["A - LabelCS"].keys() == {"age"}
     assert found["means"]["B"].keys() == {"pretraining", "age"}
+    assert found["unlike"] == {"B": {"age": "A"}}
     assert tables(found).splitlines()[-1] == (
         "B: age judged by other test rows, labels or candidates than A, so these figures do not "
         "compare."
     )
 
 
+def test_seeds_that_are_judged_alike_are_compared():
+    runs = {
+        "A": {
+            1: judged(result(0.1, 0.5), "x", "y"),
+            2: judged(result(0.3, 0.75), "x", "y"),
+        },
+        "B": {
+            1: judged(result(0.2, 0.5), "x", "z"),
+            2: judged(result(0.1, 0.25), "x", "y"),
+        },
+    }
+    found = results_of(SUITE, runs, "digest")["differences"]["A - B"]["age"]["hit@1"]
+    assert (found["mean"], found["seeds"], found["p"]) == (0.5, 1, None)
+
+
 def test_a_source_that_is_judged_otherwise_is_so_after_all_tasks():
     runs = {}
     for name in ("A", "B"):
-        learner = result(0.2, 0.25)
+        learner = judged(result(0.2, 0.25), name, "y")
         learner["pretrain"]["test_after_all"] = {"mrr@5": 0.2}
         runs[name] = {1: learner}
-    found = results_of(SUITE, runs, "digest", {"B": {"pretraining": "A"}})
+    found = results_of(SUITE, runs, "digest")
     assert found["differences"]["A - B"].keys() == {"age"}
 
 
@@ -148,7 +180,9 @@ def test_a_report_before_the_last_run_says_so():
     text = tables(results_of(SUITE, runs, "digest"))
     assert "over seeds 1, 2 (3 of 4 runs)" in text
     assert "| B (1 of 2 seeds) |" in text
-    assert "A (" not in text
+    assert "A (" not in text and "LabelCS (" not in text
+    one = tables(results_of(SUITE, {"A": {1: RUNS["A"][1]}}, "digest"))
+    assert "LabelCS (1 of 2 seeds)" in one
 
 
 def test_what_models_share_is_no_difference_to_tell():
