@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import logging
 import os
+import traceback
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
@@ -152,6 +153,7 @@ def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
                 backbones.fail(entry, seed)
             failures.append((what, error))
             log.error(f"{what}: {error}", exc_info=not isinstance(error, UserError))
+            _let_go(error)
             continue
         progress.add(entry, seed, results)
         progress.report()
@@ -161,6 +163,13 @@ def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
     if failures:
         _raise(failures, len(order), folder)
     return {"results": progress.results(), "run_dir": str(folder)}
+
+
+def _let_go(error: BaseException | None) -> None:
+    """Free what the run had, which the error's frames still hold: its model and its data."""
+    while error is not None:
+        traceback.clear_frames(error.__traceback__)
+        error = error.__cause__ or error.__context__
 
 
 def _raise(

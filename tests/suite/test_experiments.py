@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import re
 import shutil
+import weakref
 from pathlib import Path
 
 import pytest
+import torch
 
 from recbole_peterrec import quick_start, run
 from recbole_peterrec.errors import (
@@ -449,3 +452,24 @@ def test_a_single_models_suite_is_named_after_it(folder, tmp_path, monkeypatch):
     (made,) = (tmp_path / "saved").iterdir()
     assert outcome["run_dir"] == str(made)
     assert made.name.startswith("NextItNetAR-toy-")
+
+
+def test_what_a_failed_run_held_is_let_go(folder, tmp_path, monkeypatch):
+    """The models of failed runs would fill a GPU, run after run."""
+    held = []
+
+    def failing(*args, **kwargs):
+        model = torch.nn.Linear(1, 1)
+        held.append(weakref.ref(model))
+        try:
+            raise ValueError("deep within")
+        except ValueError as error:
+            raise TrainingError("NaN") from error
+
+    monkeypatch.setattr(quick_start, "run", failing)
+    given = keys(folder, tmp_path / "run", suite=["GRec"], seeds=[1, 2], tasks=None)
+    with pytest.raises(TrainingError) as error:
+        run(dataset="toy", config_dict=given)
+    gc.collect()
+    assert [model() for model in held] == [None, None]
+    assert "2 of 2 runs failed" in str(error.value)
