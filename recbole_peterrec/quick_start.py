@@ -230,12 +230,11 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
                 f"resume: the run in {run_dir} has {key} {content[key]}, not {asked}"
             )
     for key in STARTS:
-        if key in config.external_config_dict and not (
-            content.get(key) and config[key]
-        ):
+        asked = config.external_config_dict.get(key, content.get(key))
+        if bool(asked) != bool(content.get(key)):
             raise ConfigError(
                 f"resume: {key} tells where a network is now that the run in {run_dir} began with: "
-                f"it has {content.get(key) or 'none'}, got {config[key]!r}; leave it out"
+                f"it has {content.get(key) or 'none'}, got {asked!r}; leave it out"
             )
     settings = {"run_dir": str(run_dir), "resume": str(run_dir)}
     for key in ("show_progress", "state", "data_path", *STARTS, *PROCESSES, *DEVICES):

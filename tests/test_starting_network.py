@@ -64,6 +64,6 @@ def test_a_resumed_run_gains_and_loses_no_start(tmp_path, model, key, value):
     again = {"resume": str(tmp_path / "begun"), "state": "ERROR", key: given}
     with pytest.raises(ConfigError, match=f"resume: {key} tells where"):
         run(config_dict=again)
-    del again[key]
+    again[key] = start.get(key)  # as it began
     results = run(config_dict=again)["results"]
     assert (results["pretrain"]["epochs"] == 0) == (model == "PeterRec" and not value)

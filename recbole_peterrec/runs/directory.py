@@ -140,10 +140,6 @@ def require_same_data(run_dir: Path, data: dict[str, str]) -> None:
         save_json(file, data)
         return
     begun = load_json(file)
-    for stage in begun.keys() - data.keys():
-        raise ConfigError(
-            f"resume: the run in {run_dir} began with {stage}, and this one has none; start anew"
-        )
     for stage, digest in data.items():
         if begun.get(stage) == digest:
             continue

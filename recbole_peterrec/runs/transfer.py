@@ -118,6 +118,7 @@ class TransferRun:
             if self.config["carry_encoder"]:
                 encoder = model.network.encoder
                 record["pretrain_test"] = self.source.test(encoder)
+                record["pretrain_judged_by"] = self.source.judged_by()
             results["tasks"][stage.task.name] = record
             histories[stage.task.name] = outcome.history
             stage.save(run_dir, model, record, weights)

@@ -30,7 +30,7 @@ def _by_split(mode: str | dict[str, str]) -> dict[str, str]:
 def merged_task(defaults: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """A task's keys over its defaults; its ``eval_args`` part by part."""
     merged = {**defaults, **given}
-    if "eval_args" in given and "eval_args" in defaults:
+    if "eval_args" in given and isinstance(defaults.get("eval_args"), dict):
         merged["eval_args"] = merged_eval_args(
             defaults["eval_args"], given["eval_args"]
         )

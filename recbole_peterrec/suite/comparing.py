@@ -10,6 +10,7 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.errors import UserError
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.memory import unchecked
+from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.suite import report
 from recbole_peterrec.suite.plan import Entry, Suite
 
@@ -31,7 +32,7 @@ def foreseen(suite: Suite) -> list[str]:
             prepared[entry.name] = {seed: _prepared(suite, entry)}
         except UserError as error:
             raise type(error)(f"{entry.name}: {error}") from error
-    return report.remarks(report.unlike_stages(prepared))
+    return report.remarks(report.unlike_stages(report.scores_of(prepared)))
 
 
 def _prepared(suite: Suite, entry: Entry) -> dict[str, Any]:
@@ -41,10 +42,12 @@ def _prepared(suite: Suite, entry: Entry) -> dict[str, Any]:
     config = Config(entry.model, suite.dataset, config_dict=settings)
     with RunLog("ERROR").active(), unchecked():  # the run itself tells and checks
         prepared = quick_start.run_class(config)(config)
-        tasks = getattr(prepared, "tasks", ())
-        judged = {stage.task.name: stage.judged_by() for stage in tasks}
-        own = prepared.source.judged_by() if config["pretrained"] or not tasks else None
-    return {
-        "pretrain": {"test": own is not None, "judged_by": own},
-        "tasks": {name: {"test": True, "judged_by": by} for name, by in judged.items()},
+        stages = {stage.task.name: stage for stage in getattr(prepared, "tasks", ())}
+        judged = {name: stage.judged_by() for name, stage in stages.items()}
+        taken = config["continue_from"] or getattr(prepared, "loaded", None)
+        if not taken and (config["pretrained"] or not stages):
+            judged[PRETRAINING] = prepared.source.judged_by()
+    records = {
+        stage: {"test": {"any": 0.0}, "judged_by": by} for stage, by in judged.items()
     }
+    return {"pretrain": records.pop(PRETRAINING, {}), "tasks": records}

@@ -149,6 +149,7 @@ def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
             advice = directory.resumption(folder)
             raise WriteError(f"{what}: {error} (the suite: {advice})") from error
         except Exception as error:
+            backbones.offer(entry, seed)
             if isinstance(error, TrainingError):
                 backbones.fail(entry, seed)
             failures.append((what, error))
@@ -158,7 +159,7 @@ def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
         progress.add(entry, seed, results)
         progress.report()
         backbones.offer(entry, seed)
-    for remark in report.remarks(report.unlike_stages(progress.runs)):
+    for remark in report.remarks(progress.results()["unlike"]):
         log.warning(remark)
     if failures:
         _raise(failures, len(order), folder)
@@ -185,7 +186,8 @@ def _raise(
     first = failures[0][1]
     raise type(first)(
         f"{len(failures)} of {number} runs failed: {told}; what has ended is in "
-        f"{folder / 'results.md'}; to try these again, {directory.resumption(folder)}"
+        f"{folder / 'results.md'}; to try these again, {directory.resumption(folder)}, or start "
+        f"anew with other keys and --config_files={folder / CONFIG_FILE}"
     ) from first
 
 

@@ -42,14 +42,15 @@ def scores_of(runs: Runs) -> Scores:
             source = results["pretrain"]
             for stage, record in {PRETRAINING: source, **results["tasks"]}.items():
                 before = record.get("before_pruning", {}).get("test", {})
-                _add(scores, name, stage, seed, record.get("test", {}), record)
-                _add(scores, name + BEFORE, stage, seed, before, record)
-            _add(scores, name, AFTER_ALL, seed, _source_after_all(results), source)
+                judge = record.get("judged_by")
+                _add(scores, name, stage, seed, record.get("test", {}), judge)
+                _add(scores, name + BEFORE, stage, seed, before, judge)
+            _add(scores, name, AFTER_ALL, seed, *_source_after_all(results))
     for by_seed in runs.values():
         for seed, results in by_seed.items():
             for task, record in results["tasks"].items():
                 majority = record.get("label_cs", {}).get("test", {})
-                _add(scores, MAJORITY, task, seed, majority, record)
+                _add(scores, MAJORITY, task, seed, majority, record.get("judged_by"))
     return scores
 
 
@@ -59,36 +60,42 @@ def _add(
     stage: str,
     seed: int,
     metrics: Mapping[str, float],
-    record: Mapping[str, Any],
+    judge: str | None,
 ) -> None:
-    """Metrics of a stage, with what its record says that it is judged by."""
     for metric, value in metrics.items():
         values = scores.setdefault(row, {}).setdefault((stage, metric), {})
-        values.setdefault(seed, (value, record.get("judged_by")))
+        values.setdefault(seed, (value, judge))
 
 
-def unlike_stages(runs: Runs) -> dict[str, dict[str, str]]:
-    """Which stages of which entries are judged by others than those of the first entry that has
-    such a stage, with its name."""
-    first: dict[tuple[str, int], tuple[str, str | None]] = {}
-    unlike: dict[str, dict[str, str]] = {}
-    for name, by_seed in runs.items():
-        for seed, results in by_seed.items():
-            stages = {PRETRAINING: results["pretrain"], **results["tasks"]}
-            for stage, record in stages.items():
-                if not record.get("test"):
-                    continue
-                judged = record.get("judged_by")
-                other, expected = first.setdefault((stage, seed), (name, judged))
-                if judged != expected:
-                    unlike.setdefault(name, {})[stage] = other
-    return unlike
-
-
-def _source_after_all(results: Mapping[str, Any]) -> Mapping[str, float]:
-    """Test metrics of the source once the last task is learned, of models that go on with it."""
+def _source_after_all(
+    results: Mapping[str, Any],
+) -> tuple[Mapping[str, float], str | None]:
+    """Test metrics of the source once the last task is learned, of models that go on with it, and
+    what they are judged by."""
     *_, last = ({}, *results["tasks"].values())
-    return last.get("pretrain_test") or results["pretrain"].get("test_after_all", {})
+    if last.get("pretrain_test"):
+        return last["pretrain_test"], last.get("pretrain_judged_by")
+    source = results["pretrain"]
+    return source.get("test_after_all", {}), source.get("judged_by")
+
+
+def _alike(one: Value, other: Value) -> bool:
+    """Whether both are known to be judged by the same; earlier versions did not tell."""
+    return one[1] is not None and one[1] == other[1]
+
+
+def unlike_stages(scores: Scores) -> dict[str, dict[str, str]]:
+    """Which stages of which rows are not known to be judged by the same as those of the first row
+    that has such a stage, with its name."""
+    first: dict[tuple[str, int], tuple[str, Value]] = {}
+    unlike: dict[str, dict[str, str]] = {}
+    for row, found in scores.items():
+        for (stage, _), values in found.items():
+            for seed, value in values.items():
+                other, expected = first.setdefault((stage, seed), (row, value))
+                if other != row and not _alike(value, expected):
+                    unlike.setdefault(row, {})[stage] = other
+    return unlike
 
 
 def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
@@ -109,7 +116,7 @@ def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
         "seeds": list(suite.seeds),
         "planned_runs": len(suite.seeds) * len(suite.entries),
         "config": digest,
-        "unlike": unlike_stages(runs),
+        "unlike": unlike_stages(scores),
         "means": {
             row: _nested(
                 {metric: estimate(plain(values)) for metric, values in found.items()}
@@ -146,7 +153,7 @@ def _difference(
     one: Mapping[int, Value], other: Mapping[int, Value]
 ) -> Estimate | None:
     """Over the seeds in which both are judged by the same."""
-    alike = [seed for seed in one if seed in other and one[seed][1] == other[seed][1]]
+    alike = [seed for seed in one if seed in other and _alike(one[seed], other[seed])]
     return difference(
         *({seed: values[seed][0] for seed in alike} for values in (one, other))
     )
@@ -195,9 +202,6 @@ def tables(results: Mapping[str, Any]) -> str:
     does not compare."""
     metrics = _columns(results["means"].values())
     seeds = results["seeds"]
-    labels = {
-        row: _label(row, stages, len(seeds)) for row, stages in results["means"].items()
-    }
     costs = {
         TRAINED: {row: f"{value:.2%}" for row, value in results[TRAINED].items()},
         OF_PRETRAINING: _tenths(results[OF_PRETRAINING]),
@@ -206,23 +210,24 @@ def tables(results: Mapping[str, Any]) -> str:
     costs = {name: cells for name, cells in costs.items() if cells}
     parts = [
         _caption(results),
-        _table("model", results["means"], metrics, labels, costs),
+        _table("model", results["means"], metrics, len(seeds), costs),
     ]
     differences = results["differences"]
     told = [metric for metric in metrics if _differs(differences, metric)]
     if told and len(seeds) > 1:
         parts += [
             "Seed by seed (p of a paired t-test):",
-            _table("difference", differences, told),
+            _table("difference", differences, told, len(seeds)),
         ]
     return "\n\n".join([*parts, *remarks(results["unlike"])])
 
 
 def remarks(unlike: Unlike) -> list[str]:
-    """A line for each entry whose figures do not all compare with the others'."""
+    """A line for each row whose figures do not all compare with the others'."""
     return [
-        f"{name}: {', '.join(stages)} judged by other test rows, labels or candidates than "
-        f"{' and '.join(dict.fromkeys(stages.values()))}, so these figures do not compare."
+        f"{name}: {', '.join(stages)} not judged by the test rows, labels and candidates of "
+        f"{' and '.join(dict.fromkeys(stages.values()))} (in all seeds), so these figures do not "
+        f"compare."
         for name, stages in unlike.items()
     ]
 
@@ -240,7 +245,8 @@ def _caption(results: Mapping[str, Any]) -> str:
 
 def _label(row: str, stages: Mapping[str, Any], seeds: int) -> str:
     """The row's name, with how many of the seeds it has if that is not all."""
-    ended = max(found["seeds"] for each in stages.values() for found in each.values())
+    counts = [found["seeds"] for each in stages.values() for found in each.values()]
+    ended = max(counts, default=seeds)
     return row if ended == seeds else f"{row} ({ended} of {seeds} seeds)"
 
 
@@ -267,27 +273,32 @@ def _table(
     head: str,
     rows: Mapping[str, Mapping[str, Any]],
     metrics: list[Metric],
-    labels: Mapping[str, str] | None = None,
+    seeds: int,
     costs: Mapping[str, Mapping[str, str]] | None = None,
 ) -> str:
     """A row each, with its metrics and then its costs."""
-    labels, costs = labels or {}, costs or {}
+    costs = costs or {}
     cells = []
     for row, stages in rows.items():
         values = [stages.get(stage, {}).get(metric) for stage, metric in metrics]
+        most = max((value["seeds"] for value in values if value), default=seeds)
         told = [cost.get(row, "-") for cost in costs.values()]
-        cells.append([labels.get(row, row), *map(_cell, values), *told])
+        label = _label(row, stages, seeds)
+        cells.append([label, *(_cell(value, most) for value in values), *told])
     columns = [head, *(" ".join(metric) for metric in metrics), *costs]
     return tabulate(cells, columns, tablefmt="github", disable_numparse=True)
 
 
-def _cell(value: Mapping[str, float | None] | None) -> str:
+def _cell(value: Mapping[str, Any] | None, seeds: int) -> str:
+    """A mean, its error and p, and how many seeds it is over if its row has more."""
     if value is None:
         return "-"
     text = f"{value['mean']:.4f}"
     if value["standard_error"] is not None:
         text += f" ± {value['standard_error']:.4f}"
-    return text if value.get("p") is None else f"{text} ({value['p']:.2g})"
+    if value["p"] is not None:
+        text += f" ({value['p']:.2g})"
+    return text if value["seeds"] == seeds else f"{text} [{value['seeds']} seeds]"
 
 
 def write_report(folder: Path, results: Mapping[str, Any]) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import pprint
 from pathlib import Path
 
+from recbole_peterrec.checkpoint import TRAINING
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.model.peterrec import PeterRec
@@ -48,7 +49,7 @@ class Backbones:
     """Who makes the backbones of a suite, one a seed for all whose pretraining is the same.
 
     Args:
-        progress: of the suite; what has ended offers its backbones.
+        progress: of the suite; what has been run offers its backbones.
     """
 
     def __init__(self, progress: Progress) -> None:
@@ -59,16 +60,15 @@ class Backbones:
             config = Config(entry.model, suite.dataset, config_dict=settings)
             self._kinds[entry.name] = pretraining_of(config)
         self._made: dict[tuple[str | None, int], Path] = {}
-        self._failed: set[tuple[str | None, int]] = set()
+        self._failed: dict[tuple[str | None, int], str] = {}  # whose it was
         for seed, entry in suite.runs():
-            if progress.has(entry, seed):
-                self.offer(entry, seed)
+            self.offer(entry, seed)
 
     def taken_by(self, entry: Entry, seed: int) -> Path | None:
         """Run directory of the backbone that a run takes, or has taken; None if it makes its own.
 
         Raises:
-            TrainingError: nobody could make it.
+            TrainingError: it could not be made.
         """
         kind = self._kinds[entry.name], seed
         if kind[0] is None:
@@ -76,27 +76,24 @@ class Backbones:
         begun = self.progress.run_dir(entry, seed) / CONFIG_FILE
         if begun.is_file():
             taken = read_yaml(begun).get(BACKBONE)  # where the suite was then
-            return (
-                self.progress.folder.joinpath(*Path(taken).parts[-2:])
-                if taken
-                else None
-            )
+            if taken:
+                return self.progress.folder.joinpath(*Path(taken).parts[-2:])
+            return None
         if kind in self._failed:
-            raise TrainingError("the pretraining that it shares has failed")
+            raise TrainingError(f"it shares the pretraining of {self._failed[kind]}")
         return self._made.get(kind)
 
     def offer(self, entry: Entry, seed: int) -> None:
         """Let others take a run's backbone, if it has come to one."""
-        kind, run_dir = (
-            (self._kinds[entry.name], seed),
-            self.progress.run_dir(entry, seed),
-        )
+        kind = self._kinds[entry.name], seed
+        run_dir = self.progress.run_dir(entry, seed)
         if kind[0] is not None and (run_dir / "backbone.json").is_file():
             self._made.setdefault(kind, run_dir)
 
     def fail(self, entry: Entry, seed: int) -> None:
-        """A run's training has failed: offer its backbone, or let nobody try the same again."""
-        self.offer(entry, seed)
+        """A run has begun, and its training has failed: if that was the pretraining, nobody tries
+        the same again."""
         kind = self._kinds[entry.name], seed
-        if kind[0] is not None and kind not in self._made:
-            self._failed.add(kind)
+        begun = (self.progress.run_dir(entry, seed) / TRAINING).is_dir()
+        if kind[0] is not None and begun and kind not in self._made:
+            self._failed[kind] = f"{entry.name}, which has failed"

@@ -1,51 +1,72 @@
-"""What a stage is judged by is the same exactly where its figures compare."""
-
-from __future__ import annotations
-
-import copy
+"""What the data of a run are told by."""
 
 import pytest
+from recbole.data.dataset import SequentialDataset
 
-from recbole_peterrec.data.identity import judged_by
-from recbole_peterrec.runs.source_stage import SourceStage
+from recbole_peterrec.data.identity import data_digest
+from recbole_peterrec.data.loaders import make_loaders
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from tests.toy import INTER, write_table
 
-
-@pytest.fixture
-def stage(toy_config):
-    """A source whose test rows are ranked against sampled candidates."""
-    return SourceStage(toy_config("NextItNetAR", eval_args={"mode": "uni5"}))
-
-
-def judged(stage) -> str:
-    return judged_by(stage.dataset, stage.loaders[2])
-
-
-def test_two_that_are_judged_alike_are_told_so(stage, toy_config):
-    other = toy_config("GRU4Rec", eval_args={"mode": "uni5"}, dilations=None, epochs=3)
-    assert judged(SourceStage(other)) == judged(stage)
+ROWS = [
+    (user, f"i{item}", 5, time)
+    for user, items in (("a", range(8)), ("b", (3, 1, 2, 0, 5, 4, 7, 6)))
+    for time, item in enumerate(items)
+]
 
 
-@pytest.mark.parametrize("column", ["user_id", "item_id"])
-def test_other_users_or_targets_are_told_apart(stage, column):
-    before = judged(stage)
-    rows = stage.loaders[2]._dataset.inter_feat
-    rows.interaction[column] = rows[column].flip(0)
-    assert judged(stage) != before
+def exchanged(rows, column, one, other):
+    """Rows with two values of a column in each other's place."""
+    names = {one: other, other: one}
+    return [
+        (*row[:column], names.get(row[column], row[column]), *row[column + 1 :])
+        for row in rows
+    ]
 
 
-def test_other_candidates_are_told_apart(stage, toy_config):
-    before = judged(stage)
-    stage.loaders[2].candidates[0, 0] += 1
-    assert judged(stage) != before
-    full = SourceStage(toy_config("NextItNetAR", eval_args={"mode": "full"}))
-    assert judged(full) not in (before, judged(stage))
+@pytest.mark.parametrize(
+    "changed",
+    [
+        [*ROWS[:8], *exchanged(ROWS[8:], 1, "i2", "i0")],  # history of training only
+        exchanged(ROWS, 0, "a", "b"),
+        exchanged(ROWS, 1, "i0", "i1"),
+        exchanged(ROWS[:8], 3, 2, 3) + ROWS[8:],
+        ROWS[:-1],
+    ],
+    ids=["items", "users' names", "items' names", "order", "number"],
+)
+def test_other_data_of_a_source_have_another_digest(toy_config, tmp_path, changed):
+    digests = []
+    for rows in (ROWS, ROWS, changed):
+        write_table(tmp_path / "data" / "pair" / "pair.inter", INTER, rows)
+        config = toy_config(dataset="pair")
+        dataset = SequenceDataset(config)
+        digests.append(data_digest(dataset, make_loaders(config, dataset)))
+    assert digests[0] == digests[1] != digests[2]
 
 
-def test_other_labels_are_told_apart_also_where_no_row_has_them(stage):
-    before = judged(stage)
-    stage.dataset.field2id_token = copy.deepcopy(stage.dataset.field2id_token)
-    labels = stage.dataset.field2id_token["item_id"]
-    targets = stage.loaders[2]._dataset.inter_feat["item_id"].tolist()
-    (spare, *_) = set(range(1, len(labels))) - set(targets)
-    labels[spare] = "another"
-    assert judged(stage) != before
+@pytest.mark.parametrize("kind", ["user", "item"])
+def test_columns_of_users_and_items_are_of_the_data(toy_config, tmp_path, kind):
+    columns = {
+        f"{kind}": [f"{kind}_id", "class"],
+        "inter": ["user_id", "item_id", "timestamp"],
+    }
+    file = tmp_path / "data" / "toy" / f"toy.{kind}"
+    digests = []
+    for classes in (3, 3, 4):
+        rows = [(f"{kind[0]}{i}", f"c{i % classes}") for i in range(60)]
+        write_table(file, (f"{kind}_id:token", "class:token"), rows)
+        config = toy_config("GRU4Rec", load_col=columns)
+        dataset = SequentialDataset(config)
+        digests.append(data_digest(dataset, make_loaders(config, dataset)))
+    assert digests[0] == digests[1] != digests[2]
+
+
+@pytest.mark.parametrize("phase", [1, 2])
+def test_candidates_of_each_split_are_of_the_data(toy_config, phase):
+    config = toy_config(eval_args={"mode": "uni5"})
+    dataset = SequenceDataset(config)
+    loaders = make_loaders(config, dataset)
+    before = data_digest(dataset, loaders)
+    loaders[phase].candidates[-1, -1] += 1
+    assert data_digest(dataset, loaders) != before

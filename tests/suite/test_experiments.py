@@ -21,6 +21,8 @@ from recbole_peterrec.errors import (
     WriteError,
 )
 from recbole_peterrec.runs import directory, memory
+from recbole_peterrec.runs.source_stage import SourceStage
+from recbole_peterrec.runs.task_stage import TaskStage
 from recbole_peterrec.suite import experiments
 from tests.stopping import stopped_at
 from tests.toy import TASKS, left_by, settings, write_toy
@@ -220,7 +222,8 @@ def test_a_run_that_fails_leaves_the_others_alone_and_is_tried_again(
         run(dataset="toy", config_dict=given)
     assert str(error.value) == (
         f"1 of 8 runs failed: SinMo, seed 1: the loss is NaN; what has ended is in "
-        f"{run_dir / 'results.md'}; to try these again, go on with --resume={run_dir}"
+        f"{run_dir / 'results.md'}; to try these again, go on with --resume={run_dir}, or start "
+        f"anew with other keys and --config_files={run_dir / 'config.yaml'}"
     )
     assert "SinMo (1 of 2 seeds)" in (run_dir / "results.md").read_text()
     failing.clear()
@@ -233,18 +236,57 @@ def test_a_run_that_fails_leaves_the_others_alone_and_is_tried_again(
 
 
 def test_a_pretraining_that_failed_is_not_tried_by_others_of_its_seed(
-    folder, tmp_path, failing
+    folder, tmp_path, monkeypatch
 ):
-    failing["PeterRec", "seed-2"] = TrainingError("the loss is NaN")
-    given = keys(folder, tmp_path / "run", suite=MODELS, seeds=[1, 2])
-    told = "FineAll, seed 2: the pretraining that it shares has failed"
-    with pytest.raises(TrainingError, match=f"^2 of 8 runs failed: .*; {told}"):
+    train = SourceStage.train
+
+    def diverging(stage, *args, **kwargs):
+        if stage.config["seed"] == 2:
+            raise TrainingError("the loss is NaN")
+        return train(stage, *args, **kwargs)
+
+    monkeypatch.setattr(SourceStage, "train", diverging)
+    given = keys(folder, tmp_path / "run", suite=MODELS[:3], seeds=[1, 2])
+    told = "FineAll, seed 2: it shares the pretraining of PeterRec, which has failed"
+    with pytest.raises(TrainingError, match=f"^2 of 6 runs failed: .*; {told}"):
         run(dataset="toy", config_dict=given)
-    failing.clear()
+    monkeypatch.undo()
     outcome = run(config_dict={"resume": str(tmp_path / "run"), **QUIET})
     runs = outcome["results"]["runs"]
     epochs = [runs[model]["2"]["pretrain"]["epochs"] for model in MODELS[:2]]
     assert epochs == [1, 0]
+
+
+@pytest.mark.parametrize("error", [TrainingError("NaN"), KeyError("a bug")])
+def test_a_run_that_fails_in_a_task_has_made_the_backbone(
+    folder, tmp_path, monkeypatch, undisturbed, error
+):
+    train = TaskStage.train
+
+    def failing(stage, *args, **kwargs):
+        if stage.config["tuning"] == "patch" and stage.task.name == "age":
+            raise error
+        return train(stage, *args, **kwargs)
+
+    monkeypatch.setattr(TaskStage, "train", failing)
+    given = keys(folder, tmp_path / "run", suite=MODELS, seeds=[1, 2])
+    with pytest.raises(type(error)) as raised:
+        run(dataset="toy", config_dict=given)
+    assert (raised.value is error) == isinstance(error, KeyError)
+    monkeypatch.undo()
+    outcome = run(config_dict={"resume": str(tmp_path / "run"), **QUIET})
+    assert without_clocks(outcome["results"]) == without_clocks(
+        undisturbed[0]["results"]
+    )
+
+
+def test_what_fails_before_it_trains_is_no_failed_pretraining(
+    folder, tmp_path, failing
+):
+    failing["PeterRec", "seed-1"] = TrainingError("task 'gender': out of memory")
+    given = keys(folder, tmp_path / "run", suite=MODELS[:2], seeds=[1])
+    with pytest.raises(TrainingError, match="^1 of 2 runs failed: PeterRec, seed 1"):
+        run(dataset="toy", config_dict=given)
 
 
 @pytest.mark.parametrize("error", [DataError("a row is odd"), KeyError("a bug")])
@@ -379,7 +421,7 @@ def test_what_is_judged_otherwise_is_told_before_anything_is_trained(
     given = keys(folder, tmp_path / "run", suite=["PeterRec", other])
     run(dataset="toy", config_dict=given | {"state": "WARNING"})
     log = (tmp_path / "run" / "run.log").read_text()
-    told = re.findall(r"WARNING  other: (.*) judged by other test rows", log)
+    told = re.findall(r"WARNING  other: (.*) not judged by the test rows", log)
     assert [set(stages.split(", ")) for stages in told] == ([unlike] if unlike else [])
 
 
@@ -402,9 +444,12 @@ def test_figures_of_a_saved_backbone_are_judged_as_it_was(folder, tmp_path, mode
     taking = {"name": "taking", "model": "PeterRec"}
     taking["pretrained_path"] = str(tmp_path / "bb")
     given = keys(folder, tmp_path / "run", suite=["PeterRec", taking], seeds=[1, 2])
+    given["state"] = "WARNING"
     results = run(dataset="toy", config_dict=given)["results"]
     found = results["differences"]["PeterRec - taking"]
     assert ("pretraining" in found) == (mode == "full")
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert log.count("taking: pretraining not judged by") == (mode != "full")
     assert results["unlike"] == (
         {"taking": {"pretraining": "PeterRec"}} if mode != "full" else {}
     )

@@ -169,7 +169,6 @@ def test_suites_of_the_package_name_models_and_keys_that_there_are(name):
     suite = planned({"suite": name})
     assert suite.name == name
     assert not set(SHARED) & (suite.keys.keys() - {"data_path", "checkpoint_dir"})
-    assert not set(SHARED) & (suite.keys.keys() - {"data_path", "checkpoint_dir"})
     assert len(suite.entries) > 1
     for entry in suite.entries:
         config = Config(entry.model, "ml-100k", config_dict=suite.config(entry, 1))

@@ -26,11 +26,13 @@ def result(source, task, majority=0.5, train=8, **more):
         "trainable_parameters": 5,
         "total_parameters": 20,
         "seconds": 2.0,
+        "judged_by": "rows of the task",
         **more,
     }
     pretrain = {"test": {}, "epochs": 0, "seconds": 0.0}
     if source:
         pretrain = {"test": {"mrr@5": source}, "epochs": 3, "seconds": 1.0}
+        pretrain["judged_by"] = "rows of the source"
     return {"pretrain": pretrain, "tasks": {"age": record}}
 
 
@@ -62,7 +64,9 @@ def test_costs_are_means_over_runs():
 
 def test_the_majority_label_has_one_row():
     scores = scores_of(RUNS)
-    assert scores["LabelCS"] == {("age", "hit@1"): {1: (0.5, None), 2: (0.5, None)}}
+    assert scores["LabelCS"] == {
+        ("age", "hit@1"): dict.fromkeys((1, 2), (0.5, "rows of the task"))
+    }
     assert "A - LabelCS" in results_of(SUITE, RUNS, "digest")["differences"]
 
 
@@ -74,18 +78,23 @@ def test_a_learner_has_a_row_before_pruning_and_its_source_after_all():
     }
     scores = scores_of({"Conure": {1: learner}})
     assert scores["Conure before pruning"] == {
-        ("pretraining", "mrr@5"): {1: (0.5, None)},
-        ("age", "hit@1"): {1: (0.625, None)},
+        ("pretraining", "mrr@5"): {1: (0.5, "rows of the source")},
+        ("age", "hit@1"): {1: (0.625, "rows of the task")},
     }
-    assert scores["Conure"]["pretraining after all", "mrr@5"] == {1: (0.4, None)}
+    assert scores["Conure"]["pretraining after all", "mrr@5"] == {
+        1: (0.4, "rows of the source")
+    }
 
 
 def test_what_an_unprotected_network_has_left_of_its_source_is_that_after_the_last_task():
-    forgetting = result(0.4, 0.5, pretrain_test={"mrr@5": 0.3})
+    after = {"pretrain_test": {"mrr@5": 0.3}, "pretrain_judged_by": "its own"}
+    forgetting = result(0.4, 0.5, **after)
     last = {**forgetting["tasks"]["age"], "pretrain_test": {"mrr@5": 0.1}}
     forgetting["tasks"]["gender"] = last
     scores = scores_of({"Unprotected": {1: forgetting}})
-    assert scores["Unprotected"]["pretraining after all", "mrr@5"] == {1: (0.1, None)}
+    assert scores["Unprotected"]["pretraining after all", "mrr@5"] == {
+        1: (0.1, "its own")
+    }
 
 
 def judged(results, source, task):
@@ -113,10 +122,10 @@ def test_what_is_judged_otherwise_has_no_difference_and_says_so():
     assert found["differences"]["A - B before pruning"] == {}
     assert found["differences"]["A - LabelCS"].keys() == {"age"}
     assert found["means"]["B"].keys() == {"pretraining", "age"}
-    assert found["unlike"] == {"B": {"age": "A"}}
+    assert found["unlike"] == {"B": {"age": "A"}, "B before pruning": {"age": "A"}}
     assert tables(found).splitlines()[-1] == (
-        "B: age judged by other test rows, labels or candidates than A, so these figures do not "
-        "compare."
+        "B before pruning: age not judged by the test rows, labels and candidates of A (in all "
+        "seeds), so these figures do not compare."
     )
 
 
@@ -131,8 +140,22 @@ def test_seeds_that_are_judged_alike_are_compared():
             2: judged(result(0.1, 0.25), "x", "y"),
         },
     }
-    found = results_of(SUITE, runs, "digest")["differences"]["A - B"]["age"]["hit@1"]
+    results = results_of(SUITE, runs, "digest")
+    found = results["differences"]["A - B"]["age"]["hit@1"]
     assert (found["mean"], found["seeds"], found["p"]) == (0.5, 1, None)
+    assert results["unlike"] == {"B": {"age": "A"}}
+    assert "| 0.5000 [1 seeds] " in tables(results)
+
+
+def test_what_is_not_known_to_be_judged_alike_is_not_compared():
+    """As records of earlier versions, which do not tell."""
+    runs = {
+        name: {seed: judged(result(0.1, value), None, "y") for seed in (1, 2)}
+        for name, value in (("A", 0.5), ("B", 0.25))
+    }
+    found = results_of(SUITE, runs, "digest")
+    assert found["unlike"] == {"B": {"pretraining": "A"}}
+    assert found["differences"]["A - B"].keys() == {"age"}
 
 
 def test_a_source_that_is_judged_otherwise_is_so_after_all_tasks():
@@ -143,6 +166,8 @@ def test_a_source_that_is_judged_otherwise_is_so_after_all_tasks():
         runs[name] = {1: learner}
     found = results_of(SUITE, runs, "digest")
     assert found["differences"]["A - B"].keys() == {"age"}
+    stages = {"pretraining", "pretraining after all"}
+    assert found["unlike"] == {"B": dict.fromkeys(stages, "A")}
 
 
 def test_a_task_may_be_called_as_it_likes():
