@@ -13,58 +13,21 @@ from recbole.utils import ModelType, argument_list
 
 from recbole_peterrec import registry
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.settings.checks import PATHS, check_values
+from recbole_peterrec.settings.checks import check_values
 from recbole_peterrec.settings.defaults import merged_eval_args, merged_task_defaults
 from recbole_peterrec.settings.device import device_of
 from recbole_peterrec.settings.eval_checks import check_metrics
 from recbole_peterrec.settings.given import edited_keys, told_with, what_counts
+from recbole_peterrec.settings.keys import (
+    DERIVED,
+    PATHS,
+    RECBOLE_EXTRA,
+    TEXT,
+    UNLISTED,
+)
 from recbole_peterrec.settings.literals import Loader, parse_literal, plain, read_yaml
 
 MAIN_JOB = {"model": "PeterRec", "dataset": "ml-100k"}
-# Keys of RecBole that no property file of it names.
-RECBOLE_EXTRA = (
-    "benchmark_filename",
-    "encoding",
-    "additional_feat_suffix",
-    "discretization",
-    "numerical_features",
-    "log_wandb",
-    "config_files",
-    "model",
-    "dataset",
-    "valid_metric_bigger",
-)
-
-
-# Keys that models of RecBole read, and their own files do not have.
-UNLISTED = {"FEARec": ("tau",), "HRM": ("reg_weight",)}
-
-
-# Keys that RecBole or a run works out for itself.
-DERIVED = (
-    "MODEL_TYPE",
-    "MODEL_INPUT_TYPE",
-    "config_files",
-    "device",
-    "eval_type",
-    "local_rank",
-    "resume",
-    "run_dir",
-    "single_spec",
-    "stage",
-    "test_neg_sample_args",
-    "valid_metric_bigger",
-    "valid_neg_sample_args",
-)
-
-
-# Keys whose text stays text, whatever it looks like.
-TEXT = (
-    *PATHS,
-    "ip",
-    "item_inter_num_interval",
-    "user_inter_num_interval",
-)
 
 
 class Config(RecBoleConfig):

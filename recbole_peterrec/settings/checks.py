@@ -4,101 +4,30 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import re
-import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.settings.device import gpu_numbers
+from recbole_peterrec.settings.keys import FOLDERS, RUNS
+from recbole_peterrec.settings.kinds import (
+    are_gpus,
+    are_negatives,
+    are_seeds,
+    is_clipping,
+    is_path,
+    is_probability,
+    is_seed,
+    is_share,
+    number,
+    whole,
+)
 
 _NUMBER = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
 _INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
 
 
-def number(value: Any, low: float, high: float = float("inf")) -> bool:
-    """Whether a value is a finite number in a range; True and False are none."""
-    real = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return real and abs(value) <= sys.float_info.max and low <= value <= high
-
-
-def whole(value: Any, low: int) -> bool:
-    """Whether a value is a whole number of at least `low`."""
-    return isinstance(value, int) and not isinstance(value, bool) and value >= low
-
-
-def _seed(value: Any) -> bool:
-    return whole(value, 0) and value < 2**31
-
-
-def _seeds(value: Any) -> bool:
-    return (
-        isinstance(value, list)
-        and bool(value)
-        and all(map(_seed, value))
-        and len(set(value)) == len(value)
-    )
-
-
-def _probability(value: Any) -> bool:
-    return number(value, 0) and value < 1
-
-
-def _share(value: Any) -> bool:
-    return number(value, 0) and 0 < value < 1
-
-
-def _samples(value: Any) -> bool:
-    """Whether a value is RecBole's description of negatives, none of them excepted."""
-    if not isinstance(value, dict) or not set(NEGATIVES).issuperset(value):
-        return False
-    if value.get("distribution", "uniform") in (None, "none", "None"):
-        return True
-    alpha = value.get("alpha", 1)  # RecBole's power of the popularity
-    if value.get("dynamic") and not whole(value.get("candidate_num"), 1):
-        return False
-    return whole(value.get("sample_num", 1), 1) and number(alpha, -math.inf)
-
-
-def _clips(value: Any) -> bool:
-    """Whether a value is a mapping that ``torch.nn.utils.clip_grad_norm_`` takes."""
-    return (
-        isinstance(value, dict)
-        and set(CLIPPING).issuperset(value)
-        and (value.get("max_norm") == math.inf or number(value.get("max_norm"), 0))
-        and (
-            value.get("norm_type") in ("inf", math.inf)
-            or number(value.get("norm_type", 2), 0)
-        )
-    )
-
-
-def _path(value: Any) -> bool:
-    """Whether a value can name a file at all."""
-    if not isinstance(value, str) or not value or "\0" in value:
-        return False
-    try:
-        os.fsencode(value)
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _gpus(value: Any) -> bool:
-    try:
-        gpu_numbers(value)
-    except ValueError:
-        return False
-    return True
-
-
 LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop")
-NEGATIVES = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
-CLIPPING = ("max_norm", "norm_type", "error_if_nonfinite", "foreach")
-FOLDERS = ("checkpoint_dir", "data_path")  # every run has them
-RUNS = ("continue_from", "pretrained_path", "resume", "run_dir")
-PATHS = (*FOLDERS, *RUNS)
 SWITCHES = (
     "pretrained",
     "carry_encoder",
@@ -127,12 +56,12 @@ DECIMALS: Rule = (
     lambda value: whole(value, 0) and value <= 15,
     "a whole number from 0 to 15",
 )
-PATH: Rule = (_path, "a path (in quotes, if it looks like a number)")
+PATH: Rule = (is_path, "a path (in quotes, if it looks like a number)")
 PATH_OR_NONE: Rule = (
-    lambda value: value in (None, "") or _path(value),
+    lambda value: value in (None, "") or is_path(value),
     "empty or a path (in quotes, if it looks like a number)",
 )
-PROBABILITY: Rule = (_probability, "a number of at least 0 and below 1")
+PROBABILITY: Rule = (is_probability, "a number of at least 0 and below 1")
 
 RULES: dict[str, Rule] = {
     "learning_rate": POSITIVE,
@@ -146,9 +75,9 @@ RULES: dict[str, Rule] = {
     "finetune_epochs": COUNT_OR_NONE,
     "stopping_step": NATURAL,
     "eval_step": NATURAL,
-    "seed": (_seed, "a whole number from 0 to 2147483647"),
+    "seed": (is_seed, "a whole number from 0 to 2147483647"),
     "seeds": (
-        lambda value: value is None or _seeds(value),
+        lambda value: value is None or are_seeds(value),
         "empty or a list of different whole numbers from 0 to 2147483647, such as [1, 2, 3]",
     ),
     "train_batch_size": COUNT,
@@ -180,18 +109,18 @@ RULES: dict[str, Rule] = {
     "retrain_epochs": COUNT_OR_NONE,
     "checked_rows": COUNT_OR_NONE,
     "prune_ratio": (
-        lambda value: value == "auto" or _share(value),
+        lambda value: value == "auto" or is_share(value),
         "above 0 and below 1, or auto",
     ),
-    "embedding_prune_ratio": (_share, "above 0 and below 1"),
+    "embedding_prune_ratio": (is_share, "above 0 and below 1"),
     "joint_coefficient": NOT_NEGATIVE,
     "prune_tolerance": PROBABILITY,
     "train_neg_sample_args": (
-        lambda value: value is None or _samples(value),
+        lambda value: value is None or are_negatives(value),
         "empty or {distribution: uniform, sample_num: 1}; with dynamic, candidate_num too",
     ),
     "clip_grad_norm": (
-        lambda value: value is None or _clips(value),
+        lambda value: value is None or is_clipping(value),
         "empty or a mapping such as {max_norm: 5}",
     ),
     "worker": NATURAL,
@@ -244,7 +173,7 @@ RULES: dict[str, Rule] = {
         "empty or a whole number from 1 to 65535",
     ),
     "group_offset": NATURAL,
-    "gpu_id": (_gpus, "empty, or numbers of GPUs such as 0 or '0,1'"),
+    "gpu_id": (are_gpus, "empty, or numbers of GPUs such as 0 or '0,1'"),
     "patch_reduction": COUNT,
     "patch_cardinality": COUNT,
     "tune_layers": COUNT,

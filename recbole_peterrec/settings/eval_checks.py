@@ -10,7 +10,7 @@ from recbole.evaluator import metric_types
 
 from recbole_peterrec.errors import ConfigError, did_you_mean
 from recbole_peterrec.evaluation.collector import require_ranking
-from recbole_peterrec.settings.checks import number, whole
+from recbole_peterrec.settings.kinds import number, whole
 
 EVAL_ARGS = ("split", "order", "group_by", "mode")
 MODE = re.compile(r"full|(?:uni|pop)[1-9]\d*")

@@ -11,9 +11,9 @@ from typing import Any
 from recbole_peterrec import registry
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.settings.checks import PATHS
 from recbole_peterrec.settings.defaults import merged_keys
 from recbole_peterrec.settings.given import GIVEN, KEYS
+from recbole_peterrec.settings.keys import PATHS
 from recbole_peterrec.writing import FOLDER_NAME
 
 # What tells a suite from a run, and what it sets for each of its runs.

@@ -281,6 +281,8 @@ def _table(
     cells = []
     for row, stages in rows.items():
         values = [stages.get(stage, {}).get(metric) for stage, metric in metrics]
+        if not any(values):
+            continue
         most = max((value["seeds"] for value in values if value), default=seeds)
         told = [cost.get(row, "-") for cost in costs.values()]
         label = _label(row, stages, seeds)

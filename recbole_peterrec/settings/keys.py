@@ -1,0 +1,45 @@
+"""Keys that a config treats apart."""
+
+from __future__ import annotations
+
+FOLDERS = ("checkpoint_dir", "data_path")  # every run has them
+RUNS = ("continue_from", "pretrained_path", "resume", "run_dir")
+PATHS = (*FOLDERS, *RUNS)
+# Keys of RecBole that no property file of it names.
+RECBOLE_EXTRA = (
+    "benchmark_filename",
+    "encoding",
+    "additional_feat_suffix",
+    "discretization",
+    "numerical_features",
+    "log_wandb",
+    "config_files",
+    "model",
+    "dataset",
+    "valid_metric_bigger",
+)
+# Keys that models of RecBole read, and their own files do not have.
+UNLISTED = {"FEARec": ("tau",), "HRM": ("reg_weight",)}
+# Keys that RecBole or a run works out for itself.
+DERIVED = (
+    "MODEL_TYPE",
+    "MODEL_INPUT_TYPE",
+    "config_files",
+    "device",
+    "eval_type",
+    "local_rank",
+    "resume",
+    "run_dir",
+    "single_spec",
+    "stage",
+    "test_neg_sample_args",
+    "valid_metric_bigger",
+    "valid_neg_sample_args",
+)
+# Keys whose text stays text, whatever it looks like.
+TEXT = (
+    *PATHS,
+    "ip",
+    "item_inter_num_interval",
+    "user_inter_num_interval",
+)
