@@ -50,10 +50,10 @@ def command() -> NoReturn:
 
     try:
         status = main()
-    except Exception:
+    except Exception:  # a bug of ours, or of a model: its traceback is what to tell
         if not group.started_by_launcher():
             raise
-        traceback.print_exc()
+        traceback.print_exc()  # the interpreter, which would, ends before that
         status = 1
     if group.started_by_launcher():
         group.leave(status)
