@@ -15,8 +15,10 @@ from recbole_peterrec.nn.precision import add_product, as_autocast
 from recbole_peterrec.nn.tiles import UNITS, slices, tile_elements
 
 NAIVE_ELEMENTS = 2**16  # up to so many logits, torch's own loss is faster
-WHOLE_ROWS = 2**15  # up to so many items, tiles of whole rows save one product
-FEWEST_ROWS = 128
+# Tiles of whole rows save one product of four. They may be as large as a level-3 cache, and each
+# adds to the gradient of every weight, so too few rows cost more than that.
+WHOLE_ROWS_ELEMENTS = 2**22
+FEWEST_ROWS, MOST_ROWS = 64, 128
 
 
 def linear_cross_entropy(
@@ -43,28 +45,37 @@ def linear_cross_entropy(
     if len(hidden) * items <= NAIVE_ELEMENTS:
         return F.cross_entropy(F.linear(hidden, weight, bias).to(bias.dtype), targets)
     hidden, weight = as_autocast(hidden), as_autocast(weight)
-    if items <= WHOLE_ROWS:
+    height = _whole_rows(hidden, items)
+    if height:
         learns = torch.is_grad_enabled()
-        return _RowTiles.apply(hidden, weight, bias, targets, learns)
+        return _RowTiles.apply(hidden, weight, bias, targets, height, learns)
     return ColumnTiles.apply(hidden, weight, bias, targets, False).mean()
+
+
+def _whole_rows(hidden: torch.Tensor, items: int) -> int:
+    """Rows of a tile that holds whole ones; 0 where tiles of columns are faster."""
+    fitting = WHOLE_ROWS_ELEMENTS // items
+    # Measured on a CPU: 128 rows pay at any width, 64 up to 128 channels.
+    if fitting < min(max(FEWEST_ROWS, hidden.shape[1] // 2), MOST_ROWS):
+        return 0
+    return max(min(fitting, MOST_ROWS), tile_elements(hidden) // items)
 
 
 class _RowTiles(torch.autograd.Function):
     """The mean loss, and in the same pass its gradients: no logit is computed twice.
 
-    Tiles hold whole rows of logits, which is too much for a large vocabulary. Without
-    `learns`, no gradient is made.
+    Tiles hold `height` whole rows of logits, which is too much for a large vocabulary.
+    Without `learns`, no gradient is made.
     """
 
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, learns):
+    def forward(ctx, hidden, weight, bias, targets, height, learns):
         rows, items = len(hidden), len(weight)
         grads = [
             torch.zeros_like(x, dtype=bias.dtype) if learns and needed else None
             for x, needed in zip((hidden, weight, bias), ctx.needs_input_grad[:3])
         ]
         grad_hidden, grad_weight, grad_bias = grads
-        height = max(FEWEST_ROWS, tile_elements(hidden) // items)
         buffer = bias.new_empty(min(height, rows), items)
         loss, base = bias.new_zeros(()), bias * UNITS
         for some in slices(rows, height):
@@ -101,6 +112,7 @@ class _RowTiles(torch.autograd.Function):
             None if hidden is None else hidden.to(ctx.dtype),
             None if weight is None else weight.to(ctx.dtype),
             bias,
+            None,
             None,
             None,
         )
