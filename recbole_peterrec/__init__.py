@@ -1,8 +1,28 @@
 """Pretrain a user model once, then carry it to every task: PeterRec for RecBole."""
 
-from recbole_peterrec.registry import register
-from recbole_peterrec.serving import UserModel
-from recbole_peterrec.suite.run import run
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from recbole_peterrec.version import __version__
 
+if TYPE_CHECKING:
+    from recbole_peterrec.registry import register
+    from recbole_peterrec.serving import UserModel
+    from recbole_peterrec.suite.run import run
+
 __all__ = ["UserModel", "__version__", "register", "run"]
+
+_MODULES = {"UserModel": "serving", "register": "registry", "run": "suite.run"}
+
+
+def __getattr__(name: str) -> Any:
+    """Imported when it is asked for: the command sets what torch reads when it is imported."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

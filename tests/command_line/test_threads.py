@@ -1,0 +1,46 @@
+"""What the command asks of OpenMP before torch is imported, when it is read."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.toy import ROOT
+
+COMMAND = """
+import importlib.abc, os, sys
+
+class Watch(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name == "torch":
+            print("policy", os.environ.get("OMP_WAIT_POLICY"))
+
+sys.meta_path.insert(0, Watch())
+"""
+
+
+def policy_when_torch_is_imported(code, **environment):
+    kept = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    done = subprocess.run(
+        [sys.executable, "-c", COMMAND + code],
+        env=kept | {"PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize("entry", ["run_recbole_peterrec", "recbole_peterrec.cli"])
+def test_threads_of_a_command_sleep_while_they_wait(entry):
+    code = f"sys.argv = ['x', '--help']\nfrom {entry} import command\ncommand()"
+    assert policy_when_torch_is_imported(code) == "policy PASSIVE"
+    assert policy_when_torch_is_imported(code, OMP_WAIT_POLICY="ACTIVE") == (
+        "policy ACTIVE"
+    )
+
+
+def test_the_library_leaves_the_threads_of_its_caller_alone():
+    code = "import recbole_peterrec\nrecbole_peterrec.run"
+    assert policy_when_torch_is_imported(code) == "policy None"
