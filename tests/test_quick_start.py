@@ -387,6 +387,15 @@ def test_a_task_of_mtl_is_what_it_is_alone(run):
     assert file_of(both, name) == file_of(alone, name)
 
 
+def test_weights_that_mtl_trains_are_those_of_the_source_s_layer_too(run, first):
+    task = run("MTL", tasks=[AGE])["results"]["tasks"]["age"]
+    alone = run("FineAll", tasks=[AGE], pretrained_path=first["run_dir"])
+    full = alone["results"]["tasks"]["age"]
+    assert full["trainable_parameters"] == full["total_parameters"]
+    layer = 31 * (8 + 1)  # of the toy's 30 items and padding
+    assert task["trainable_parameters"] == full["trainable_parameters"] + layer
+
+
 def test_a_run_s_own_rho_of_ranked_negatives_is_its_tasks(run, data):
     keys = settings(data, protocol="conure", rank_rho=0.05, tasks=[TARGET])
     (task,) = read_tasks(Config("PeterRec", "toy", config_dict=keys))

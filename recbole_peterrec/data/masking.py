@@ -6,19 +6,20 @@ import torch
 
 
 def masked_number(lengths: torch.Tensor, ratio: float) -> torch.Tensor:
-    """How many items of sequences are hidden: the share, rounded, and at least one; ``[B]``."""
-    return (lengths * ratio).round().clamp(min=1)
+    """How many items of sequences are hidden: the share, rounded; at least one, and of two or more
+    not all (Eq. 2); ``[B]``."""
+    return torch.minimum((lengths * ratio).round(), lengths - 1).clamp(min=1)
 
 
 def mask_items(
     items: torch.Tensor, lengths: torch.Tensor, ratio: float, token: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Hide a share of each sequence's items, at least one.
+    """Hide a share of each sequence's items.
 
     Args:
         items: ``[B, L]`` ids, padded with 0 on the right.
         lengths: ``[B]``.
-        ratio: share of the items to hide, rounded to a whole number for each sequence.
+        ratio: share of the items to hide, see :func:`masked_number`.
         token: id of the mask symbol.
 
     Returns:

@@ -64,7 +64,8 @@ class Backbone(StateScorer):
         items = self.n_items - 1
         samples = samples or 0
         count = max(1, round(samples * items)) if 0 < samples < 1 else samples
-        if not 0 <= samples or count != int(count) or count > items:
+        one = isinstance(samples, float) and samples == 1  # all of them, or one?
+        if one or not 0 <= samples or count != int(count) or count > items:
             raise ConfigError(
                 f"softmax_samples must be 0 (exact), a fraction below 1 or a number of at most "
                 f"{items} items, got {samples!r}"

@@ -52,6 +52,7 @@ class Learner:
         self.heads: dict[str, nn.Module] = {}
         self.fingerprints: dict[str, str] = {}  # of each task, as it was kept
         self.current: str | None = None
+        self._before_pruning: dict[str, torch.Tensor] | None = None  # LayerNorms then
         self._modules: dict[str, nn.Module] = {}
         self._kind: dict[str, str] = {}
         prunable = encoder.prunable_weights()
@@ -106,12 +107,13 @@ class Learner:
             ratios: share pruned, of each kind of weight.
 
         Raises:
-            OwnershipError: a ratio leaves nothing.
+            OwnershipError: no task is in training, it is pruned already, or a ratio leaves
+                nothing.
         """
+        number = self.number(self._in_training(pruned=False))
         for name, kind in self._kind.items():
             pruned_entries(self.owned(name).free(), ratios[kind])
-        self._norms_before = self._norm_state()
-        number = self.number(self._in_training())
+        self._before_pruning = self._norm_state()
         for name, kind in self._kind.items():
             self.owned(name).prune(self.stored(name), number, ratios[kind])
         self._train_beside_kernels(first=False)
@@ -123,10 +125,11 @@ class Learner:
         the first task trains beside owned weights stays as it is.
 
         Raises:
-            OwnershipError: no task is in training.
+            OwnershipError: no task is in training, or it is not pruned.
         """
-        number = self.number(self._in_training())
-        self.encoder.load_state_dict(self._norms_before, strict=False)
+        number = self.number(self._in_training(pruned=True))
+        self.encoder.load_state_dict(self._before_pruning, strict=False)
+        self._before_pruning = None
         for name in self._modules:
             owned, stored = self.owned(name), self.stored(name)
             owned.release(number)
@@ -139,16 +142,16 @@ class Learner:
             head: its classification layer, frozen too.
 
         Raises:
-            OwnershipError: no task is in training.
+            OwnershipError: no task is in training, or it is not pruned.
         """
-        task = self._in_training()
+        task = self._in_training(pruned=True)
         for name in self._modules:
             self.owned(name).keep(self.stored(name))
         self.encoder.requires_grad_(False)
         head.requires_grad_(False)
         self.heads[task] = head
         self._norm_states[task] = self._norm_state()
-        self.current = None
+        self.current = self._before_pruning = None
         self.view(task)
         self.fingerprints[task] = self.fingerprint(task)
 
@@ -267,9 +270,13 @@ class Learner:
 
     # --- within
 
-    def _in_training(self) -> str:
+    def _in_training(self, pruned: bool) -> str:
+        """The current task, which must or must not be pruned yet."""
         if self.current is None:
             raise OwnershipError("no task is in training")
+        if pruned != (self._before_pruning is not None):
+            state = "not pruned yet" if pruned else "pruned already"
+            raise OwnershipError(f"task {self.current!r} is {state}")
         return self.current
 
     def _train_beside_kernels(self, first: bool) -> None:

@@ -162,7 +162,9 @@ class TaskStage:
             "unmatched_users": self.dataset.unmatched_users,
             **outcome.record(),
             "judged_by": self.judged_by(),
-            "trainable_parameters": model.network.trainable_parameters,
+            "trainable_parameters": sum(  # MTL's have the source's layer besides
+                p.numel() for p in model.parameters() if p.requires_grad
+            ),
             "total_parameters": model.network.full_parameters,
         }
         if self.task.kind == PROFILE:

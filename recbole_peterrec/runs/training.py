@@ -48,7 +48,8 @@ def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
         history=trainer.history,
     )
     logger = logging.getLogger()
-    for split, metrics in (("best valid", outcome.valid), ("test result", tested)):
+    chosen = f"{trainer.config['select_epoch']} valid"
+    for split, metrics in ((chosen, outcome.valid), ("test result", tested)):
         logger.info(set_color(f"{trainer.stage} {split}", "yellow") + f": {metrics}")
     return outcome
 

@@ -17,7 +17,7 @@ class TransferTrainer(RunMixin, Trainer):
     L2 differs by what is trained: ``head_weight_decay`` for the head (the authors' code has 0.02),
     ``patch_weight_decay`` for patches, which start as the identity and are drawn back to it, and
     ``weight_decay`` for pretrained weights, which it would draw to zero. ``head_learning_rate``
-    is the head's own, for it starts from nothing.
+    is that of the head's weights, which start from nothing; its biases move as the rest does.
     """
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:

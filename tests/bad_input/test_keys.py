@@ -105,6 +105,7 @@ def test_tokens_at_both_ends_of_a_causal_network_are_refused(case):
         ("topk", 0),
         ("topk", "five"),
         ("softmax_samples", "half"),
+        ("softmax_samples", 1.0),
         ("softmax_samples", 1000),
         ("window_overlap", 1.0),
         ("tune_layers", 9),

@@ -26,7 +26,8 @@ def test_run_ends_with_status_0_and_prints_the_table(typed, run_dir):
 
 def test_run_tells_best_and_test_result_of_each_stage_as_recbole_does(typed):
     for stage in STAGES:
-        assert f"{stage} best valid" in typed[0].stderr
+        epoch = "last" if stage in PROFILES else "best"
+        assert f"{stage} {epoch} valid" in typed[0].stderr
         assert f"{stage} test result" in typed[0].stderr
 
 

@@ -11,6 +11,10 @@ def test_the_share_of_masked_items_is_rounded_and_at_least_one():
     assert masked_number(LENGTHS, 0.3).tolist() == [1, 1, 2, 3, 9]
 
 
+def test_something_is_left_to_predict_from():
+    assert masked_number(LENGTHS, 0.97).tolist() == [1, 1, 4, 8, 29]
+
+
 def test_each_item_is_as_likely_masked_and_padding_never():
     torch.manual_seed(0)
     items = (torch.arange(12) < 10).long().repeat(3000, 1) * 7

@@ -90,8 +90,17 @@ def test_steps_out_of_order_are_errors():
         learner.begin("b")
     with pytest.raises(OwnershipError, match="'a' is in training"):
         learner.view("a")
+    head = nn.Linear(WIDTH, ITEMS)
+    for too_early in (learner.unprune, lambda: learner.keep(head)):
+        with pytest.raises(OwnershipError, match="'a' is not pruned yet"):
+            too_early()
     learner.prune({"convolution": 0.5})
-    learner.keep(nn.Linear(WIDTH, ITEMS))
+    owners = {name: owner.clone() for name, owner in learner.owner_maps().items()}
+    with pytest.raises(OwnershipError, match="'a' is pruned already"):
+        learner.prune({"convolution": 0.5})
+    for name, owner in learner.owner_maps().items():
+        assert torch.equal(owner, owners[name])
+    learner.keep(head)
     with pytest.raises(OwnershipError, match="already has a task 'a'"):
         learner.begin("a")
 
