@@ -12,10 +12,16 @@ from tabulate import tabulate
 from recbole_peterrec.checkpoint import save_json, write_atomically
 from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.suite.plan import MAJORITY, Suite
-from recbole_peterrec.suite.significance import Estimate, difference, estimate
+from recbole_peterrec.suite.significance import (
+    DIGITS,
+    Estimate,
+    difference,
+    estimate,
+)
 from recbole_peterrec.version import __version__
 
 FILE = "suite.json"
+DECIMALS = "metric_decimal_place"
 # No entry and no task can have these names: they have blanks.
 BEFORE = " before pruning"  # after an entry's name: the paper's Conure-
 AFTER_ALL = "pretraining after all"
@@ -109,6 +115,7 @@ def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
     """
     scores = scores_of(runs)
     first = suite.entries[0].name
+    digits = _digits(suite)
     return {
         "suite": suite.name,
         "dataset": suite.dataset,
@@ -126,7 +133,7 @@ def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
         "differences": {
             f"{first} - {row}": _nested(
                 {
-                    metric: _difference(scores[first][metric], values)
+                    metric: _difference(scores[first][metric], values, digits)
                     for metric, values in found.items()
                     if metric in scores[first]
                 }
@@ -149,14 +156,23 @@ def plain(values: Mapping[int, Value]) -> dict[int, float]:
     return {seed: value for seed, (value, _) in values.items()}
 
 
+def _digits(suite: Suite) -> int:
+    """To which the metrics of all models and tasks are rounded at least: the coarsest's."""
+    parts = []
+    for entry in suite.entries:
+        keys = suite.config(entry, suite.seeds[0])
+        kinds = (keys.get("task_defaults") or {}).values()
+        parts += [{DECIMALS: DIGITS, **keys}, *kinds, *(keys.get("tasks") or ())]
+    return min(part[DECIMALS] for part in parts if DECIMALS in part)
+
+
 def _difference(
-    one: Mapping[int, Value], other: Mapping[int, Value]
+    one: Mapping[int, Value], other: Mapping[int, Value], digits: int
 ) -> Estimate | None:
     """Over the seeds in which both are judged by the same."""
     alike = [seed for seed in one if seed in other and _alike(one[seed], other[seed])]
-    return difference(
-        *({seed: values[seed][0] for seed in alike} for values in (one, other))
-    )
+    values = ({seed: values[seed][0] for seed in alike} for values in (one, other))
+    return difference(*values, digits)
 
 
 def _nested(found: Mapping[Metric, Estimate | None]) -> dict[str, dict[str, Any]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import ttest_rel
 
-ROUNDING = 1e-9  # metrics have fewer digits; what floating point adds is no difference
+DIGITS = 4  # of RecBole's metrics, unless `metric_decimal_place` says otherwise
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Estimate:
         standard_error: of the mean; None of one seed.
         seeds: how many there are.
         p: of a paired t-test that the mean of differences is 0; None where there is no such test:
-            of one seed, or of differences that are all the same.
+            of one seed, or of differences that are all the same but for rounding.
     """
 
     mean: float
@@ -38,12 +38,15 @@ def estimate(values: Mapping[int, float]) -> Estimate:
     return Estimate(float(numbers.mean()), error, len(numbers))
 
 
-def difference(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
+def difference(
+    one: Mapping[int, float], other: Mapping[int, float], digits: int = DIGITS
+) -> Estimate | None:
     """Of one model to another, seed by seed, with the two-sided p of a paired t-test.
 
     Args:
         one: values by seed.
         other: values by seed; seeds that only one of both has are left out.
+        digits: after the point, to which the values are rounded.
 
     Returns:
         None if they have no seed in common.
@@ -54,7 +57,14 @@ def difference(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate
     differences = {seed: one[seed] - other[seed] for seed in seeds}
     found = estimate(differences)
     p = None
-    if np.ptp(list(differences.values())) > ROUNDING:
+    if np.ptp(list(differences.values())) > _rounding(digits):
         test = ttest_rel([one[s] for s in seeds], [other[s] for s in seeds])
         p = float(test.pvalue)
     return Estimate(found.mean, found.standard_error, found.seeds, p)
+
+
+def _rounding(digits: int) -> float:
+    """What differences that are all the same may spread once their values are rounded: each value
+    is off by half a unit of the last digit, so a difference by one, and two of them by two. A
+    spread is a whole number of units; half of one keeps floating point out of it."""
+    return 2.5 * 10.0**-digits

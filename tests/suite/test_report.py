@@ -55,6 +55,34 @@ def test_means_and_differences_are_seed_by_seed():
     assert found["runs"]["A"]["2"] == RUNS["A"][2]
 
 
+def decimals(digits):
+    return {"metric_decimal_place": digits}
+
+
+@pytest.mark.parametrize(
+    ("of_all", "own", "tested"),
+    [
+        ({}, {}, True),
+        ({}, {"A": decimals(2)}, False),
+        (decimals(2), {}, False),
+        (decimals(2), {"B": decimals(4)}, False),
+        (decimals(2), {"A": decimals(5), "B": decimals(4)}, True),
+        ({"task_defaults": {"profile": decimals(2)}}, {}, False),
+        ({}, {"B": {"tasks": [{"name": "age", **decimals(2)}]}}, False),
+    ],
+)
+def test_the_coarsest_metrics_say_what_is_rounding(of_all, own, tested):
+    """Differences of .1 and .12 are the same to two digits."""
+    entries = tuple(Entry(name, name, own.get(name, {})) for name in "AB")
+    suite = Suite("mine", "toy", entries, (1, 2), of_all)
+    runs = {
+        "A": {1: result(None, 0.5), 2: result(None, 0.52)},
+        "B": {1: result(None, 0.4), 2: result(None, 0.4)},
+    }
+    found = results_of(suite, runs, "digest")["differences"]["A - B"]["age"]["hit@1"]
+    assert (found["p"] is not None) == tested
+
+
 def test_costs_are_means_over_runs():
     found = results_of(SUITE, RUNS, "digest")
     assert found["of full tuning"] == {"A": 0.25, "B": 0.25}

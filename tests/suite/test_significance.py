@@ -58,6 +58,26 @@ def test_differences_that_are_all_alike_have_no_test():
     assert difference({1: 0.7778, 2: 0.2222}, {1: 0.6667, 2: 0.1111}).p is None
 
 
+def test_differences_that_are_alike_but_for_rounding_have_no_test():
+    """Ninths, of which each is off by half a digit at most."""
+    ninths = [{seed: round((n - seed) / 9, 4) for seed in (1, 2, 3)} for n in (6, 5)]
+    assert len({round(ninths[0][s] - ninths[1][s], 4) for s in (1, 2, 3)}) == 2
+    assert difference(*ninths).p is None
+    two_apart = {1: 0.5001, 2: 0.2999, 3: 0.7}, {1: 0.4, 2: 0.2, 3: 0.6}
+    assert difference(*two_apart).p is None
+
+
+def test_a_spread_beyond_rounding_has_a_test():
+    one, other = {1: 0.5002, 2: 0.2999, 3: 0.7}, {1: 0.4, 2: 0.2, 3: 0.6}
+    assert difference(one, other).p < 0.01
+
+
+@pytest.mark.parametrize(("digits", "tested"), [(2, False), (3, True)])
+def test_how_far_rounding_reaches_depends_on_the_digits(digits, tested):
+    one, other = {1: 0.52, 2: 0.3}, {1: 0.4, 2: 0.2}
+    assert (difference(one, other, digits).p is not None) == tested
+
+
 @given(SCORES, SCORES)
 def test_difference_the_other_way_round_has_the_other_sign(one, other):
     there, back = difference(one, other), difference(other, one)
