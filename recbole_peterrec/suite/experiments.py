@@ -64,8 +64,9 @@ def begin(suite: Suite, config: Config) -> dict[str, Any]:
             folder = directory.make(config, suite.name)
             stack.enter_context(directory.held(folder))
             directory.require_unused(folder, content)
+        progress = Progress(suite, folder, hashlib.sha256(content).hexdigest())
+        progress.require_places()
         write_atomically(folder / CONFIG_FILE, content)
-        progress = Progress(suite, folder, _digest(folder))
         progress.report()
         log.open_file(folder)
         if "seed" in config.given and config["seeds"]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from recbole_peterrec.checkpoint import load_json
-from recbole_peterrec.errors import CheckpointError
+from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.runs import directory
 from recbole_peterrec.settings.literals import read_yaml
 from recbole_peterrec.suite import report
@@ -35,6 +36,20 @@ class Progress:
     def run_dir(self, entry: Entry, seed: int) -> Path:
         """Of one run."""
         return self.folder / entry.name / f"seed-{seed}"
+
+    def require_places(self) -> None:
+        """Refuse a folder in which something stands where a run is to be: it is not the suite's.
+
+        Raises:
+            ConfigError: something does.
+        """
+        for seed, entry in self.suite.runs():
+            run_dir = self.run_dir(entry, seed)
+            if os.path.lexists(run_dir):
+                raise ConfigError(
+                    f"run_dir {self.folder}: {run_dir} is there already, and is no run of this "
+                    f"suite; move it away, or name another directory"
+                )
 
     def has(self, entry: Entry, seed: int) -> bool:
         """Whether a run has ended."""

@@ -167,6 +167,18 @@ def test_a_suite_does_not_begin_where_another_has_begun(folder, undisturbed):
     assert before == {path: path.read_bytes() for path in before}
 
 
+@pytest.mark.parametrize("place", ["FineAll/seed-2", "PeterRec/seed-1"])
+def test_a_suite_does_not_take_over_what_lies_in_its_folder(folder, tmp_path, place):
+    """A run of the same model and seed would be gone on with, by other settings."""
+    foreign = tmp_path / "run" / place
+    foreign.mkdir(parents=True)
+    given = keys(folder, tmp_path / "run", suite=["PeterRec", "FineAll"], seeds=[1, 2])
+    with pytest.raises(ConfigError, match=f"{foreign} is there already.*; move it"):
+        run(dataset="toy", config_dict=given)
+    found = [path for path in (tmp_path / "run").rglob("*") if path.is_file()]
+    assert found == []
+
+
 def test_a_suite_that_is_at_work_is_not_gone_on_with(undisturbed):
     _, run_dir = undisturbed
     with directory.held(run_dir), pytest.raises(ConfigError, match="is at work there"):
