@@ -13,11 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from recbole_peterrec import quick_start
-from recbole_peterrec.checkpoint import (
-    load_json,
-    remove_unfinished_writes,
-    write_atomically,
-)
+from recbole_peterrec.checkpoint import remove_unfinished_writes, write_atomically
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import (
     ConfigError,
@@ -90,7 +86,8 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
         As :func:`begin`.
 
     Raises:
-        UserError: a key that would change it, an edited config, or what :func:`begin` raises.
+        UserError: a key that would change it, an edited config, results that are not its own, or
+            what :func:`begin` raises.
     """
     folder = Path(config["resume"]).absolute()
     named = {"model": model, "dataset": dataset} | config.external_config_dict
@@ -101,7 +98,7 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
         raise ConfigError(
             f"resume goes on with the configuration of {folder}; leave out {', '.join(changed)}"
         )
-    told, digest = load_json(folder / report.FILE), _digest(folder)
+    told, digest = report.read_report(folder), _digest(folder)
     if told.get("config") != digest:
         raise ConfigError(
             f"resume: {folder / CONFIG_FILE} was changed since the suite began; undo that, or "
@@ -121,7 +118,7 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
             remove_unfinished_writes(folder)
         log.open_file(folder)
         progress = Progress(suite, folder, digest)
-        progress.take_up()
+        progress.take_up(told["runs"])
         progress.report()
         return _run_all(progress, given)
 

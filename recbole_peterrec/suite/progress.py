@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,11 +60,15 @@ class Progress:
         """A run has ended."""
         self.runs.setdefault(entry.name, {})[seed] = results
 
-    def take_up(self) -> None:
+    def take_up(self, recorded: Mapping[str, Mapping[str, Any]]) -> None:
         """Read the results of what has ended before.
 
+        Args:
+            recorded: what ``suite.json`` has of runs that had ended, by entry and seed.
+
         Raises:
-            CheckpointError: another run is in the place of one of the suite's.
+            CheckpointError: another run is in the place of one of the suite's, or other results
+                than those that it ended with.
         """
         for seed, entry in self.suite.runs():
             run_dir = self.run_dir(entry, seed)
@@ -76,7 +81,15 @@ class Progress:
                     f"{run_dir} does not hold {entry.model} with seed {seed}; put that back, or "
                     f"move the folder away"
                 )
-            self.add(entry, seed, load_json(run_dir / "results.json"))
+            file = run_dir / "results.json"
+            results = load_json(file)
+            expected = recorded.get(entry.name, {}).get(str(seed))
+            if expected is not None and results != expected:
+                raise CheckpointError(
+                    f"{file} does not hold what {entry.name} with seed {seed} ended with, as "
+                    f"{report.FILE} has it; put that back, or move {run_dir} away to run it anew"
+                )
+            self.add(entry, seed, results)
 
     def results(self) -> dict[str, Any]:
         """What ``suite.json`` holds."""

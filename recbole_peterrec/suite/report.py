@@ -9,7 +9,8 @@ from typing import Any
 
 from tabulate import tabulate
 
-from recbole_peterrec.checkpoint import save_json, write_atomically
+from recbole_peterrec.checkpoint import load_json, save_json, write_atomically
+from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.suite.plan import MAJORITY, Suite
 from recbole_peterrec.suite.significance import (
@@ -323,3 +324,25 @@ def write_report(folder: Path, results: Mapping[str, Any]) -> None:
     """Write suite.json and results.md."""
     save_json(folder / FILE, results)
     write_atomically(folder / "results.md", f"{tables(results)}\n".encode())
+
+
+def read_report(folder: Path) -> dict[str, Any]:
+    """What ``suite.json`` holds; its ``runs`` by entry and seed, which is a text there.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    file = folder / FILE
+    advice = (
+        f"put it back, or start anew in another directory with "
+        f"--config_files={folder / 'config.yaml'}"
+    )
+    try:
+        told = load_json(file)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error}; {advice}") from error
+    runs = told.get("runs")
+    usable = isinstance(runs, dict) and all(isinstance(r, dict) for r in runs.values())
+    if not usable or not isinstance(told.get("config"), str):
+        raise CheckpointError(f"{file} is not what a suite writes; {advice}")
+    return told

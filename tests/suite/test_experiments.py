@@ -373,6 +373,45 @@ def test_another_run_is_not_taken_for_one_of_the_suites(undisturbed, tmp_path):
         run(config_dict={"resume": str(copy), **QUIET})
 
 
+def test_entries_of_one_model_are_told_apart_by_what_they_ended_with(
+    undisturbed, tmp_path
+):
+    """Their model, dataset and seed are the same."""
+    copy = tmp_path / "copy"
+    shutil.copytree(undisturbed[1], copy)
+    (copy / "SinMo" / "seed-1" / "config.yaml").rename(tmp_path / "config.yaml")
+    shutil.rmtree(copy / "SinMo" / "seed-1")
+    shutil.copytree(copy / "FineAll" / "seed-1", copy / "SinMo" / "seed-1")
+    (tmp_path / "config.yaml").replace(copy / "SinMo" / "seed-1" / "config.yaml")
+    told = f"{copy / 'SinMo' / 'seed-1' / 'results.json'} does not hold what SinMo"
+    with pytest.raises(CheckpointError, match=rf"{told} .*move .* to run it anew"):
+        run(config_dict={"resume": str(copy), **QUIET})
+
+
+def test_an_edited_result_is_not_believed(undisturbed, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(undisturbed[1], copy)
+    file = copy / "SinMo" / "seed-2" / "results.json"
+    results = json.loads(file.read_text())
+    results["tasks"]["gender"]["test"]["hit@1"] += 0.1
+    file.write_text(json.dumps(results))
+    with pytest.raises(CheckpointError, match="does not hold what SinMo with seed 2"):
+        run(config_dict={"resume": str(copy), **QUIET})
+    shutil.rmtree(copy / "SinMo" / "seed-2")  # as the message says
+    again = run(config_dict={"resume": str(copy), **QUIET})
+    assert without_clocks(again["results"]) == without_clocks(undisturbed[0]["results"])
+
+
+@pytest.mark.parametrize("damage", ["{", "{}", '{"config": "x", "runs": {"A": 1}}'])
+def test_a_damaged_report_says_what_to_do(undisturbed, tmp_path, damage):
+    copy = tmp_path / "copy"
+    shutil.copytree(undisturbed[1], copy)
+    (copy / "suite.json").write_text(damage)
+    told = rf"suite.json .*; put it back, or start anew .*={copy / 'config.yaml'}$"
+    with pytest.raises(CheckpointError, match=told):
+        run(config_dict={"resume": str(copy), **QUIET})
+
+
 @pytest.mark.parametrize("moved", ["data", "suite"])
 def test_an_interrupted_suite_goes_on_elsewhere(folder, tmp_path, undisturbed, moved):
     """Runs that are begun have the place of the backbone that they took."""
