@@ -30,7 +30,9 @@ from recbole_peterrec.runs.sequential import SequentialRun
 from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.settings.device import device_of
 from recbole_peterrec.settings.given import GIVEN, is_unchanged
+from recbole_peterrec.settings.kinds import number
 from recbole_peterrec.settings.literals import read_yaml, to_yaml
+from recbole_peterrec.stored.header import require_record
 from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import writing
 
@@ -81,7 +83,7 @@ def _run(config: Config) -> dict[str, Any]:
     """The run of a config, in this process or as one of several."""
     if config["resume"] and directory.has_ended(config["run_dir"]):
         directory.end(Path(config["run_dir"]))
-        results = _finished(Path(config["run_dir"], "results.json"))
+        results = finished(Path(config["run_dir"]))
         return _outcome(config, results, Path(config["run_dir"]))
     _settle_on_device(config)
     _join_processes(config)
@@ -109,20 +111,36 @@ def _run(config: Config) -> dict[str, Any]:
     return _outcome(config, results, run_dir)
 
 
-def _finished(file: Path) -> dict[str, Any]:
+def finished(run_dir: Path) -> dict[str, Any]:
     """``results.json`` of a run that has ended.
 
     Raises:
-        CheckpointError: not such a file.
+        CheckpointError: none, or no table can be made of it.
     """
-    results = load_json(file)
-    pretrain = results.get("pretrain")
-    parts = [pretrain, results.get("tasks")]
-    if isinstance(pretrain, dict):
-        parts += [pretrain.get("valid"), pretrain.get("test")]
-    if not all(isinstance(part, dict) for part in parts):
-        raise CheckpointError(f"{file} is not what a run writes")
+    file = run_dir / "results.json"
+    try:
+        results = load_json(file)
+        _require_results(file, results)
+    except CheckpointError as error:
+        raise CheckpointError(
+            f"{error}; put that of the run back, or move {run_dir} away and run it anew"
+        ) from error
     return results
+
+
+def _require_results(file: Path, results: dict[str, Any]) -> None:
+    """Raise :class:`CheckpointError` unless a file of results has all its parts."""
+    pretrain, tasks = results.get("pretrain"), results.get("tasks")
+    usable = (
+        isinstance(pretrain, dict)
+        and all(isinstance(pretrain.get(split), dict) for split in ("valid", "test"))
+        and all(number(pretrain.get(key), 0) for key in ("epochs", "seconds"))
+        and isinstance(tasks, dict)
+    )
+    if not usable:
+        raise CheckpointError(f"{file} is not what a run writes")
+    for name, record in tasks.items():
+        require_record(record, f"{file}: task {name!r}")
 
 
 def _nothing_yet(config: Config) -> dict[str, Any]:

@@ -232,6 +232,8 @@ def test_a_run_is_not_gone_on_with_as_another(folder, tmp_path, given):
         '{"pretrain": 3, "tasks": {}}',
         '{"pretrain": {"valid": 3, "test": {}}, "tasks": {}}',
         '{"pretrain": {"valid": {}, "test": {}}}',
+        '{"pretrain": {"valid": {}, "test": {}}, "tasks": {}}',
+        '{"pretrain": {"valid": {}, "test": {}, "epochs": 0, "seconds": 0}, "tasks": {"t": {}}}',
     ],
 )
 def test_results_that_no_run_wrote_are_refused(folder, tmp_path, content):

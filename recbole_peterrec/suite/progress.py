@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbole_peterrec.checkpoint import load_json
+from recbole_peterrec import quick_start
 from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.runs import directory
 from recbole_peterrec.settings.literals import read_yaml
@@ -67,8 +67,8 @@ class Progress:
             recorded: what ``suite.json`` has of runs that had ended, by entry and seed.
 
         Raises:
-            CheckpointError: another run is in the place of one of the suite's, or other results
-                than those that it ended with.
+            CheckpointError: another run is in the place of one of the suite's, or results that are
+                damaged or not those that it ended with.
         """
         for seed, entry in self.suite.runs():
             run_dir = self.run_dir(entry, seed)
@@ -81,12 +81,11 @@ class Progress:
                     f"{run_dir} does not hold {entry.model} with seed {seed}; put that back, or "
                     f"move the folder away"
                 )
-            file = run_dir / "results.json"
-            results = load_json(file)
+            results = quick_start.finished(run_dir)
             expected = recorded.get(entry.name, {}).get(str(seed))
             if expected is not None and results != expected:
                 raise CheckpointError(
-                    f"{file} does not hold what {entry.name} with seed {seed} ended with, as "
+                    f"{run_dir / 'results.json'} does not hold what {entry.name} with seed {seed} ended with, as "
                     f"{report.FILE} has it; put that back, or move {run_dir} away to run it anew"
                 )
             self.add(entry, seed, results)

@@ -402,6 +402,17 @@ def test_an_edited_result_is_not_believed(undisturbed, tmp_path):
     assert without_clocks(again["results"]) == without_clocks(undisturbed[0]["results"])
 
 
+@pytest.mark.parametrize("damage", ["{", "{}", '{"pretrain": {}, "tasks": {}}'])
+def test_damaged_results_say_what_to_do(undisturbed, tmp_path, damage):
+    copy = tmp_path / "copy"
+    shutil.copytree(undisturbed[1], copy)
+    file = copy / "SinMo" / "seed-2" / "results.json"
+    file.write_text(damage)
+    told = rf"{file} .*; put that of the run back, or move {file.parent} away"
+    with pytest.raises(CheckpointError, match=told):
+        run(config_dict={"resume": str(copy), **QUIET})
+
+
 @pytest.mark.parametrize("damage", ["{", "{}", '{"config": "x", "runs": {"A": 1}}'])
 def test_a_damaged_report_says_what_to_do(undisturbed, tmp_path, damage):
     copy = tmp_path / "copy"
