@@ -12,6 +12,7 @@ from tabulate import tabulate
 from recbole_peterrec.checkpoint import load_json, save_json, write_atomically
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.stored.networks import PRETRAINING
+from recbole_peterrec.suite.own import Runs, own_results
 from recbole_peterrec.suite.plan import MAJORITY, Suite
 from recbole_peterrec.suite.significance import (
     DIGITS,
@@ -29,7 +30,6 @@ AFTER_ALL = "pretraining after all"
 # Columns beside metrics, each a key of suite.json as well.
 TRAINED = "of full tuning"
 OF_PRETRAINING, OF_TASKS = "pretraining s", "tasks s"
-Runs = Mapping[str, Mapping[int, Mapping[str, Any]]]  # by entry and seed: results.json
 Unlike = Mapping[
     str, Mapping[str, str]
 ]  # by entry and stage: whose figures do not compare
@@ -107,14 +107,16 @@ def unlike_stages(scores: Scores) -> dict[str, dict[str, str]]:
 
 def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
     """``suite.json``: every run's results, means over seeds, and differences to the first model, of
-    values that are judged by the same.
+    values that are judged by the same. What runs took from outside the suite is under ``runs``
+    alone.
 
     Args:
         suite: it.
         runs: that have ended.
         digest: of its ``config.yaml``.
     """
-    scores = scores_of(runs)
+    own = own_results(suite, runs)
+    scores = scores_of(own)
     first = suite.entries[0].name
     digits = _digits(suite)
     return {
@@ -142,9 +144,9 @@ def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
             for row, found in scores.items()
             if row != first and first in scores
         },
-        TRAINED: _means(runs, _shares),
-        OF_PRETRAINING: _means(runs, _pretraining_seconds),
-        OF_TASKS: _means(runs, _task_seconds),
+        TRAINED: _means(own, _shares),
+        OF_PRETRAINING: _means(own, _pretraining_seconds),
+        OF_TASKS: _means(own, _task_seconds),
         "runs": {
             name: {str(seed): results for seed, results in by_seed.items()}
             for name, by_seed in runs.items()
