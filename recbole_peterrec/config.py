@@ -26,6 +26,7 @@ from recbole_peterrec.settings.keys import (
     UNLISTED,
 )
 from recbole_peterrec.settings.literals import Loader, parse_literal, plain, read_yaml
+from recbole_peterrec.settings.losses import check_loss
 
 MAIN_JOB = {"model": "PeterRec", "dataset": "ml-100k"}
 
@@ -205,9 +206,10 @@ class Config(RecBoleConfig):
         self._data_root = values["data_path"]
         check_values(values, registry.is_ours(self.model))
         check_metrics(values)
-        self._settle_training_negatives()
         if values["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+            check_loss(values, self.model, self.internal_config_dict.get("loss_type"))
             self._load_what_sequences_need()
+        self._settle_training_negatives()
         super()._set_default_parameters()
         own = os.path.join(self._data_root, self.dataset)
         if os.path.isdir(own):  # RecBole reads its own ml-100k, whatever there is

@@ -218,6 +218,37 @@ def test_settings_of_recbole_s_models_that_do_not_go_together(tmp_path, keys, to
         Config("GRU4Rec", "toy", config_dict=given)
 
 
+@pytest.mark.parametrize(
+    ("model", "loss", "known"),
+    [
+        ("SASRec", "XX", "CE or BPR"),
+        ("SASRec", None, "CE or BPR"),
+        ("SASRec", "NLL", "CE or BPR"),
+        ("SINE", "XX", "CE or BPR or NLL"),
+        ("CORE", "BPR", "CE"),
+        ("FPMC", "CE", "BPR"),
+    ],
+)
+def test_a_loss_that_a_model_does_not_know_is_refused(tmp_path, model, loss, known):
+    given = {"data_path": str(write_toy(tmp_path)), "loss_type": loss}
+    with pytest.raises(ConfigError, match=f"loss_type of {model} must be {known}, got"):
+        Config(model, "toy", config_dict=given)
+
+
+@pytest.mark.parametrize(
+    ("model", "loss"),
+    [("SINE", "NLL"), ("SASRec", "BPR"), ("TransRec", None), ("CDAE", "MSE")],
+)
+def test_a_loss_that_a_model_knows_is_taken(tmp_path, model, loss):
+    """And what does not read one may be without; what is not sequential is refused as such."""
+    negatives = {"distribution": "uniform", "sample_num": 1}
+    given = {"data_path": str(write_toy(tmp_path)), "loss_type": loss}
+    config = Config(
+        model, "toy", config_dict={**given, "train_neg_sample_args": negatives}
+    )
+    assert config["loss_type"] == loss
+
+
 def test_the_item_column_of_a_target_is_kept_for_going_on(tmp_path):
     task = {**TARGET, "ITEM_ID_FIELD": "product"}
     keys = settings(write_toy(tmp_path / "data"), tasks=[task])

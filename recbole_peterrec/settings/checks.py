@@ -203,7 +203,6 @@ RULES_OF_OURS: dict[str, Rule] = {  # RecBole's models use these names for other
     ),
 }
 
-
 # What updates by rows do not go with, and the value that they need. A decay and a norm over all
 # gradients reach every row; owned and compiled tables have dense gradients.
 NEEDED_BY_ROWS = {
