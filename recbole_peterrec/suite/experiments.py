@@ -23,7 +23,7 @@ from recbole_peterrec.errors import (
 )
 from recbole_peterrec.runs import directory
 from recbole_peterrec.runs.log import RunLog
-from recbole_peterrec.settings.literals import to_yaml
+from recbole_peterrec.settings.literals import read_yaml, to_yaml
 from recbole_peterrec.suite import report
 from recbole_peterrec.suite.comparing import foreseen
 from recbole_peterrec.suite.plan import Entry, Suite, plan
@@ -78,7 +78,8 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
     """Run what is still to be run of the suite in ``resume``, and go on with what was interrupted.
 
     Args:
-        config: with ``resume``; besides it may tell where data are, the devices and the log.
+        config: with ``resume``; besides it may tell where data are, the devices and the log, and
+            where the network is now that the whole suite began with.
         model: that was asked for beside it: none may be.
         dataset: that was asked for beside it: the suite's.
 
@@ -92,7 +93,10 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
     folder = Path(config["resume"]).absolute()
     named = {"model": model, "dataset": dataset} | config.external_config_dict
     given = {key: value for key, value in named.items() if value is not None}
-    free = quick_start.FREE_TO_RESUME - {"model", BACKBONE, "continue_from"}
+    file = folder / CONFIG_FILE
+    begun = read_yaml(file) if file.is_file() else {}
+    moved = {key for key in quick_start.STARTS if begun.get(key) and given.get(key)}
+    free = quick_start.FREE_TO_RESUME - {"model", *quick_start.STARTS} | moved
     changed = sorted(given.keys() - free)
     if changed:
         raise ConfigError(
@@ -206,7 +210,10 @@ def _run(
         backbone: run directory of the one that it takes; None if it makes its own.
     """
     run_dir = progress.run_dir(entry, seed)
-    keys = dict(now) if backbone is None else {**now, BACKBONE: str(backbone)}
+    own = {*quick_start.STARTS}.intersection(entry.settings)
+    keys = {key: value for key, value in now.items() if key not in own}
+    if backbone is not None:
+        keys[BACKBONE] = str(backbone)
     if (run_dir / CONFIG_FILE).is_file():
         outcome = quick_start.run(config_dict={**keys, "resume": str(run_dir)})
     else:

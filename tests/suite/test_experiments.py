@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from recbole_peterrec import quick_start, run
 from recbole_peterrec.errors import (
@@ -447,6 +448,40 @@ def test_an_interrupted_suite_goes_on_elsewhere(folder, tmp_path, undisturbed, m
     assert without_clocks(outcome["results"]) == without_clocks(
         undisturbed[0]["results"]
     )
+
+
+@pytest.mark.parametrize("call", [3, 20, 35])
+def test_a_suite_goes_on_with_its_network_where_that_is_now(folder, tmp_path, call):
+    """An entry's own stays where it was."""
+    saved, own = tmp_path / "saved", tmp_path / "own"
+    for place in (saved, own):
+        given = keys(folder, place, seed=1, tasks=None)
+        run("NextItNetAR", "toy", config_dict=given)
+    entry = {"name": "own", "model": "FineAll", "pretrained_path": str(own)}
+    given = keys(folder, tmp_path / "run", suite=["PeterRec", entry, "FineAll"])
+    with stopped_at(call):
+        run(dataset="toy", config_dict=given | {"pretrained_path": str(saved)})
+    assert not (tmp_path / "run" / "FineAll").exists()
+    saved.rename(tmp_path / "moved")
+    now = {"resume": str(tmp_path / "run"), "pretrained_path": str(tmp_path / "moved")}
+    outcome = run(config_dict={**now, **QUIET})
+    assert len(outcome["results"]["runs"]) == 3
+    taken = {
+        model: yaml.safe_load(
+            (tmp_path / "run" / model / "seed-2020" / "config.yaml").read_text()
+        )["pretrained_path"]
+        for model in ("own", "FineAll")
+    }
+    assert taken == {"own": str(own), "FineAll": str(tmp_path / "moved")}
+    again = run(config_dict={**now, **QUIET})
+    assert again["results"] == outcome["results"]
+
+
+@pytest.mark.parametrize("key", ["pretrained_path", "continue_from"])
+def test_a_suite_that_began_without_a_network_goes_on_without(undisturbed, key):
+    _, run_dir = undisturbed
+    with pytest.raises(ConfigError, match=f"leave out {key}"):
+        run(config_dict={"resume": str(run_dir), key: "there", **QUIET})
 
 
 def test_a_suite_that_has_ended_needs_no_data(folder, undisturbed, tmp_path):
