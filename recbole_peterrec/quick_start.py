@@ -230,6 +230,11 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
             f"resume: {run_dir} has no config.yaml, so there is nothing to go on with; start anew"
         )
     content = read_yaml(file)
+    if any(content.get(key) is not None for key in ("suite", "seeds")):
+        raise ConfigError(
+            f"resume: nothing of the suite in {run_dir} has begun (there is no suite.json); begin "
+            f"it with --config_files={file}"
+        )
     if not all(isinstance(content.get(key), str) for key in ("model", "dataset")):
         raise ConfigError(f"resume: {file} names no model and dataset")
     if not isinstance(content.get(GIVEN), dict):

@@ -127,6 +127,19 @@ def test_a_suite_that_is_stopped_goes_on_and_ends_as_an_undisturbed_one(
             assert left_by(run_dir / part) == left_by(undisturbed[1] / part)
 
 
+def test_a_suite_of_which_nothing_has_begun_says_how_to_begin_it(folder, tmp_path):
+    run_dir = tmp_path / "run"
+    given = keys(folder, run_dir, suite=["NextItNetAR"], seeds=[1], tasks=None)
+    with stopped_at(2):
+        run(dataset="toy", config_dict=given)
+    assert [path.name for path in run_dir.glob("*.*")] == ["config.yaml"]
+    file = run_dir / "config.yaml"
+    with pytest.raises(ConfigError, match=f"nothing of the suite in .*={file}$"):
+        run(config_dict={"resume": str(run_dir), **QUIET})
+    begun = run(config_file_list=[str(file)], config_dict={"run_dir": str(run_dir)})
+    assert begun["results"]["runs"].keys() == {"NextItNetAR"}
+
+
 def test_a_suite_that_has_ended_is_told_again(undisturbed):
     outcome, run_dir = undisturbed
     again = run(config_dict={"resume": str(run_dir), **QUIET})
