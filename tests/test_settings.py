@@ -79,6 +79,7 @@ from tests.toy import TARGET, TASKS, settings, write_toy
         ("source_cache", -1, "source_cache must be empty or a number of MiB"),
         ("source_cache", "yes", "source_cache must be empty or a number of MiB"),
         ("pretrained", "no", "pretrained must be True or False"),
+        ("reproducibility", "maybe", "reproducibility must be True or False"),
         ("task_defaults", {"profil": {}}, "did you mean 'profile'"),
         ("task_defaults", 3, "task_defaults must map"),
         (
@@ -178,6 +179,13 @@ def test_model_and_dataset_may_stand_in_a_file_and_a_flag_wins(tmp_path):
     flags = ["--model=GRec"]
     assert Config(config_dict=keys, arguments=flags)["model"] == "GRec"
     assert Config()["dataset"] == "ml-100k"
+
+
+def test_a_level_of_the_log_that_there_is_not_is_refused():
+    for level in (None, "debug", "INFO", "Warning", "error", "CRITICAL"):
+        Config("PeterRec", config_dict={"state": level})
+    with pytest.raises(ConfigError, match="state must be empty, or debug, info"):
+        Config("PeterRec", config_dict={"state": "FOO"})
 
 
 def test_a_folder_of_one_s_own_goes_before_recbole_s_ml_100k(tmp_path):

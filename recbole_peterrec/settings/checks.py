@@ -34,9 +34,11 @@ SWITCHES = (
     "prune_embeddings",
     "layernorm_per_task",
     "tune_layernorm",
+    "reproducibility",
     "show_progress",
     "use_gpu",
 )
+LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 Rule = tuple[Callable[[Any], bool], str]
@@ -75,6 +77,10 @@ RULES: dict[str, Rule] = {
     "finetune_epochs": COUNT_OR_NONE,
     "stopping_step": NATURAL,
     "eval_step": NATURAL,
+    "state": (
+        lambda value: value is None or str(value).lower() in LEVELS,
+        "empty, or debug, info, warning, error or critical",
+    ),
     "seed": (is_seed, "a whole number from 0 to 2147483647"),
     "seeds": (
         lambda value: value is None or are_seeds(value),

@@ -24,6 +24,11 @@ SHARED = (*OF_SUITE, *PLACES, "checkpoint_dir", "data_path", "dataset")
 MAJORITY = "LabelCS"
 # Names of what stands beside the models: in the tables, and in the suite's directory.
 TAKEN = (MAJORITY, "config.yaml", "results.md", "run.log", "suite.json")
+# Keys of files that an entry is not, and what to do instead.
+OF_FILES = {
+    "config_files": "give its keys in the entry, or files for all models outside of the list",
+    "extends": "take model, and give the keys by which the entry differs",
+}
 # Bounds of a stage of its own, which in a suite's file give way to a user's bound of all.
 BOUNDS = ("pretrain_epochs", "finetune_epochs", "retrain_epochs")
 
@@ -163,6 +168,9 @@ def _entry(part: Any, where: str) -> Entry:
             raise ConfigError(
                 f"{where}: {key} is the same for all models of a suite; set it outside of the list"
             )
+    for key, instead in OF_FILES.items():
+        if key in settings:
+            raise ConfigError(f"{where}: {key} has no effect there; {instead}")
     for key in PATHS:  # they hold wherever the suite goes on
         if isinstance(settings.get(key), str) and settings[key]:
             settings[key] = os.path.abspath(settings[key])

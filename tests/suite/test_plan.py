@@ -190,6 +190,14 @@ def test_suites_of_the_package_name_models_and_keys_that_there_are(name):
         ({"suite": [{"name": 3, "model": "PeterRec"}]}, "a name is up to"),
         ({"suite": [{"model": "PeterRec", "seed": 1}]}, "seed is the same for all"),
         ({"suite": [{"model": "PeterRec", "suite": []}]}, "suite is the same"),
+        (
+            {"suite": [{"model": "PeterRec", "config_files": "x.yaml"}]},
+            "entry 1: config_files has no effect there; give its keys in the entry",
+        ),
+        (
+            {"suite": [{"model": "PeterRec", "extends": "GRec"}]},
+            "extends has no effect there; take model",
+        ),
         ({"suite": "[PeterRec"}, "is no list"),
         ({"suite": ["PeterRec"], "model": "FineAll"}, "leave out model FineAll"),
         ({"suite": "[PeterRec, 2024-13-45]"}, "is no list"),
