@@ -22,6 +22,7 @@ from recbole_peterrec.settings.keys import (
     DERIVED,
     PATHS,
     RECBOLE_EXTRA,
+    SIGNS,
     TEXT,
     UNLISTED,
 )
@@ -99,7 +100,7 @@ class Config(RecBoleConfig):
 
     def _convert_config_dict(self, config_dict):
         values = {
-            key: parse_literal(value)
+            key: parse_literal(value, lists=not str(key).endswith(SIGNS))
             if isinstance(value, str) and (key not in TEXT or value in ("~", "None"))
             else value
             for key, value in config_dict.items()

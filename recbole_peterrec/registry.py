@@ -15,7 +15,7 @@ import yaml
 from recbole.utils import get_model
 
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.settings.literals import Loader, read_yaml
+from recbole_peterrec.settings.literals import Loader, parse_literal, read_yaml
 
 MODELS = {
     "NextItNetAR": "recbole_peterrec.model.nextitnet_ar",
@@ -161,25 +161,24 @@ def described_suite(value: Any) -> tuple[str, Any, dict[str, Any]]:
     """What the key ``suite`` stands for: its name, its list of models, and defaults for all of them.
 
     Args:
-        value: the name of a file in ``properties/suite``, or the list; a flag's list is a text.
+        value: the name of a file in ``properties/suite``, or the list, also as a text.
 
     Raises:
-        ConfigError: no such file, or a text that is no list.
+        ConfigError: neither.
     """
+    if isinstance(value, str):
+        value = parse_literal(value.strip())
     if not isinstance(value, str):
         return LIST, value, {}
-    value = value.strip()
-    if value.startswith("["):  # its names may have no quotes
-        try:
-            return LIST, yaml.load(value, Loader=Loader), {}
-        except (yaml.YAMLError, ValueError) as error:
-            raise ConfigError(f"suite: {value!r} is no list") from error
     folder = properties_folder() / "suite"
     known = sorted(path.stem for path in folder.glob("*.yaml"))
     if value not in known:
+        meant = did_you_mean(value, known)
+        if "," in value and not value.startswith("["):
+            meant = f"; did you mean '[{', '.join(map(str.strip, value.split(',')))}]'?"
         raise ConfigError(
-            f"suite must be one of {', '.join(known)}, or a list of models, got {value!r}"
-            f"{did_you_mean(value, known)}"
+            f"suite must be one of {', '.join(known)}, or a list of models such as [PeterRec, "
+            f"FineAll], got {value!r}{meant}"
         )
     defaults = read_yaml(folder / f"{value}.yaml")
     return value, defaults.pop("suite"), defaults
@@ -190,7 +189,7 @@ def first_of_suite(value: Any) -> str | None:
     if value is None:
         return None
     _, models, _ = described_suite(value)
-    first = models[0] if isinstance(models, list) and models else None
+    first = models[0] if isinstance(models, (list, tuple)) and models else None
     first = first.get("model") if isinstance(first, dict) else first
     known = isinstance(first, str) and first in [*_our_models(), *_recbole_models()]
     return first if known else None

@@ -84,7 +84,7 @@ RULES: dict[str, Rule] = {
     "seed": (is_seed, "a whole number from 0 to 2147483647"),
     "seeds": (
         lambda value: value is None or are_seeds(value),
-        "empty or a list of different whole numbers from 0 to 2147483647, such as [1, 2, 3]",
+        "a list of different whole numbers from 0 to 2147483647 such as [1, 2, 3], or left out",
     ),
     "train_batch_size": COUNT,
     "eval_batch_size": COUNT,

@@ -43,3 +43,5 @@ TEXT = (
     "item_inter_num_interval",
     "user_inter_num_interval",
 )
+# Keys of names and signs, which may have brackets of their own: nothing without quotes is a list.
+SIGNS = ("_FIELD", "_PREFIX", "_SUFFIX", "_separator")  # what they end with

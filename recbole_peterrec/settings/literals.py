@@ -53,10 +53,14 @@ def to_yaml(content: dict[Any, Any]) -> bytes:
     return text.encode()
 
 
-def parse_literal(text: str) -> Any:
-    """The Python literal, boolean word or yaml mapping that a flag's text stands for.
+def parse_literal(text: str, lists: bool = True) -> Any:
+    """The Python literal, boolean word, yaml mapping or yaml list that a flag's text stands for.
 
     Unlike RecBole's ``eval``, nothing is ever executed; what is no literal stays text.
+
+    Args:
+        text: of the flag.
+        lists: whether ``[a, b]``, whose quotes a shell has eaten, may be a list.
 
     Raises:
         ConfigError: a mapping, or a list of them, that is no yaml.
@@ -76,7 +80,23 @@ def parse_literal(text: str) -> Any:
             raise ConfigError(
                 f"value {text!r} is neither a literal nor yaml"
             ) from error
+    if lists and text.strip()[:1] == "[" and text.strip()[-1:] == "]":
+        return _list(text)
     return text
+
+
+def _list(text: str) -> Any:
+    """The list of texts, numbers, lists and mappings that a text is in yaml; else the text."""
+    try:
+        value = yaml.load(text, Loader=Loader)
+        return plain(value, "a list") if isinstance(value, list) else text
+    except (
+        yaml.YAMLError,
+        ValueError,
+        RecursionError,
+        ConfigError,
+    ):  # no list, no date, ...
+        return text
 
 
 def plain(value: Any, where: str) -> Any:

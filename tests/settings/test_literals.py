@@ -19,10 +19,30 @@ from recbole_peterrec.settings.literals import parse_literal, read_yaml, to_yaml
         ("[1, 'a']", [1, "a"]),
         ("{mode: full, n: 1e5}", {"mode": "full", "n": 1e5}),
         ("print(1)", "print(1)"),
+        ("[gender]", ["gender"]),
+        (" [MRR,Hit] ", ["MRR", "Hit"]),
+        ("[[a, 1], {b: 1e5}]", [["a", 1], {"b": 1e5}]),
+        ("[]", []),
+        ("[a", "[a"),
+        ("a]", "a]"),
+        ("[a]b]", "[a]b]"),
+        ("[[a]", "[[a]"),
+        ("[5,inf)", "[5,inf)"),
+        ("[2020-01-01]", "[2020-01-01]"),
+        ("[x, 2024-13-45]", "[x, 2024-13-45]"),
+        ("[!!python/name:os.system x]", "[!!python/name:os.system x]"),
+        ("[!!binary eA==]", "[!!binary eA==]"),
+        ("[*a]", "[*a]"),
+        ("[&a [*a]]", "[&a [*a]]"),
     ],
 )
 def test_a_flag_s_text_stands_for_a_value(text, value):
     assert parse_literal(text) == value
+
+
+def test_where_brackets_may_be_of_a_name_a_text_is_no_list():
+    assert parse_literal("[user]", lists=False) == "[user]"
+    assert parse_literal("['a']", lists=False) == ["a"]
 
 
 @pytest.mark.parametrize("text", ["{mode: [full}", "[{name: sex]"])
@@ -32,8 +52,8 @@ def test_a_mapping_that_is_no_yaml_is_refused(text):
 
 
 def test_a_text_that_no_parser_has_the_depth_for_is_a_text():
-    text = "-" * 100_000 + "1"
-    assert parse_literal(text) == text
+    for text in ("-" * 100_000 + "1", "[" * 100_000 + "]" * 100_000):
+        assert parse_literal(text) == text
 
 
 def test_a_file_is_read_as_utf_8(tmp_path):

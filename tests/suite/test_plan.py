@@ -133,6 +133,13 @@ def test_keys_of_a_suite_of_recboles_models_are_judged_as_theirs():
         planned({"suite": ["PeterRec"], "enable_amp": True})
 
 
+@pytest.mark.parametrize("models", [["SASRec"], ("SASRec",), "[SASRec]", "('SASRec',)"])
+def test_all_ways_to_name_models_are_alike(models):
+    """Defaults are those of the first model: with ours, RecBole's settings are refused."""
+    suite = planned({"suite": models, "dilations": None, "enable_amp": True})
+    assert [entry.model for entry in suite.entries] == ["SASRec"]
+
+
 def test_a_suite_that_is_taken_back_leaves_the_usual_model(tmp_path):
     file = tmp_path / "mine.yaml"
     file.write_text("suite: baselines\n")
@@ -198,9 +205,11 @@ def test_suites_of_the_package_name_models_and_keys_that_there_are(name):
             {"suite": [{"model": "PeterRec", "extends": "GRec"}]},
             "extends has no effect there; take model",
         ),
-        ({"suite": "[PeterRec"}, "is no list"),
+        ({"suite": "[PeterRec"}, r"a list of models such as .*, got '\[PeterRec'$"),
         ({"suite": ["PeterRec"], "model": "FineAll"}, "leave out model FineAll"),
-        ({"suite": "[PeterRec, 2024-13-45]"}, "is no list"),
+        ({"suite": "[PeterRec, 2024-13-45]"}, "a list of models such as"),
+        ({"suite": "PeterRec,FineAll"}, r"did you mean '\[PeterRec, FineAll\]'\?"),
+        ({"seeds": ""}, r"such as \[1, 2, 3\], or left out, got ''"),
         ({"suite": [{"name": "LabelCS", "model": "PeterRec"}]}, "take another name"),
         ({"suite": [{"name": "suite.json", "model": "GRec"}]}, "take another name"),
         ({"seeds": 1}, "seeds must be"),
