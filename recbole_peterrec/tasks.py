@@ -136,7 +136,8 @@ def read_tasks(config: Config) -> list[Task]:
         name = definition["name"]
         if not NAME.fullmatch(name):
             raise ConfigError(
-                f"task {name!r}: a name is up to 100 letters, digits, '_', '-' and '.'"
+                f"task {name!r}: a name is up to 100 letters, digits, '_', '-' and '.', of which "
+                f"the first is a letter or a digit"
             )
         if name in RESERVED:
             raise ConfigError(

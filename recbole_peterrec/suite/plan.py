@@ -136,9 +136,11 @@ def _entries(models: Any) -> tuple[Entry, ...]:
     entries: list[Entry] = []
     for number, part in enumerate(models, 1):
         entry = _entry(part, f"suite: entry {number}")
-        if entry.name in [other.name for other in entries]:
+        # Some systems take names that differ only in case for one folder.
+        if entry.name.lower() in [other.name.lower() for other in entries]:
             raise ConfigError(
-                f"suite: {entry.name!r} is there twice; give entries names of their own, such as "
+                f"suite: {entry.name!r} is there twice (upper and lower case are alike); give "
+                f"entries names of their own, such as "
                 f"{{name: {entry.name}-2, model: {entry.model}, ...}}"
             )
         entries.append(entry)
@@ -157,9 +159,10 @@ def _entry(part: Any, where: str) -> Entry:
     name = settings.pop("name", model)
     if not isinstance(name, str) or not re.fullmatch(FOLDER_NAME, name):
         raise ConfigError(
-            f"{where}: a name is up to 100 letters, digits, '_', '-' and '.', got {name!r}"
+            f"{where}: a name is up to 100 letters, digits, '_', '-' and '.', of which the first "
+            f"is a letter or a digit, got {name!r}"
         )
-    if name in TAKEN:
+    if name.lower() in map(str.lower, TAKEN):
         raise ConfigError(
             f"{where}: {name} stands for something else; take another name"
         )

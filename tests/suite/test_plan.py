@@ -193,10 +193,16 @@ def test_suites_of_the_package_name_models_and_keys_that_there_are(name):
         ({"suite": ["PeterRec", {"name": "x"}]}, "entry 2 must be a model"),
         ({"suite": ["PeterRek"]}, "did you mean 'PeterRec'"),
         ({"suite": ["PeterRec", "PeterRec"]}, "'PeterRec' is there twice"),
+        (
+            {"suite": ["PeterRec", {"name": "peterrec", "model": "GRec"}]},
+            "'peterrec' is there twice",
+        ),
+        (
+            {"suite": [{"name": "-x", "model": "PeterRec"}]},
+            "of which the first is a letter or a digit, got '-x'",
+        ),
         ({"suite": [{"name": "../x", "model": "PeterRec"}]}, "a name is up to"),
         ({"suite": [{"name": 3, "model": "PeterRec"}]}, "a name is up to"),
-        ({"suite": [{"model": "PeterRec", "seed": 1}]}, "seed is the same for all"),
-        ({"suite": [{"model": "PeterRec", "suite": []}]}, "suite is the same"),
         (
             {"suite": [{"model": "PeterRec", "config_files": "x.yaml"}]},
             "entry 1: config_files has no effect there; give its keys in the entry",
@@ -210,8 +216,6 @@ def test_suites_of_the_package_name_models_and_keys_that_there_are(name):
         ({"suite": "[PeterRec, 2024-13-45]"}, "a list of models such as"),
         ({"suite": "PeterRec,FineAll"}, r"did you mean '\[PeterRec, FineAll\]'\?"),
         ({"seeds": ""}, r"such as \[1, 2, 3\], or left out, got ''"),
-        ({"suite": [{"name": "LabelCS", "model": "PeterRec"}]}, "take another name"),
-        ({"suite": [{"name": "suite.json", "model": "GRec"}]}, "take another name"),
         ({"seeds": 1}, "seeds must be"),
         ({"seeds": []}, "seeds must be"),
         ({"seeds": [1, 1]}, "seeds must be"),
@@ -222,6 +226,25 @@ def test_suites_of_the_package_name_models_and_keys_that_there_are(name):
 def test_a_suite_that_cannot_be_is_refused(keys, message):
     with pytest.raises(ConfigError, match=message):
         planned(keys)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["LabelCS", "config.yaml", "results.md", "run.log", "suite.json", "Suite.JSON"],
+)
+def test_names_of_what_a_suite_writes_are_taken(name):
+    with pytest.raises(ConfigError, match=f"{name} stands for something else; take an"):
+        planned({"suite": [{"name": name, "model": "PeterRec"}]})
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["suite", "seeds", "run_dir", "resume", "seed"]
+    + ["checkpoint_dir", "data_path", "dataset"],
+)
+def test_what_all_models_share_is_no_key_of_one(key):
+    with pytest.raises(ConfigError, match=f"entry 1: {key} is the same for all models"):
+        planned({"suite": [{"model": "PeterRec", key: "x"}]})
 
 
 def test_a_task_has_no_suite_of_its_own():
