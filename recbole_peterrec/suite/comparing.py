@@ -11,8 +11,9 @@ from recbole_peterrec.errors import UserError
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.memory import unchecked
 from recbole_peterrec.stored.networks import PRETRAINING
-from recbole_peterrec.suite import report
 from recbole_peterrec.suite.plan import Entry, Suite
+from recbole_peterrec.suite.scores import scores_of, unlike_stages
+from recbole_peterrec.suite.tables import remarks
 
 
 def foreseen(suite: Suite) -> list[str]:
@@ -32,7 +33,7 @@ def foreseen(suite: Suite) -> list[str]:
             prepared[entry.name] = {seed: _prepared(suite, entry)}
         except UserError as error:
             raise type(error)(f"{entry.name}: {error}") from error
-    return report.remarks(report.unlike_stages(report.scores_of(prepared)))
+    return remarks(unlike_stages(scores_of(prepared)))
 
 
 def _prepared(suite: Suite, entry: Entry) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from recbole_peterrec.suite.comparing import foreseen
 from recbole_peterrec.suite.plan import Entry, Suite, plan
 from recbole_peterrec.suite.progress import CONFIG_FILE, Progress
 from recbole_peterrec.suite.sharing import BACKBONE, Backbones
+from recbole_peterrec.suite.tables import remarks
 from recbole_peterrec.writing import writing
 
 TOLD = 3  # failures in the error of a suite
@@ -53,7 +54,7 @@ def begin(suite: Suite, config: Config) -> dict[str, Any]:
         UserError: anything that a user can mend, with the model and the seed where it is met.
     """
     with RunLog(config["state"]).active() as log, contextlib.ExitStack() as stack:
-        remarks = foreseen(suite)  # before there is anything on disk
+        warnings = foreseen(suite)  # before there is anything on disk
         key = "run_dir" if config["run_dir"] else "checkpoint_dir"
         content = to_yaml(suite.content())
         with writing(f"{key} {config[key]}"):
@@ -66,11 +67,11 @@ def begin(suite: Suite, config: Config) -> dict[str, Any]:
         progress.report()
         log.open_file(folder)
         if "seed" in config.given and config["seeds"]:
-            remarks.append(
+            warnings.append(
                 f"seeds {config['seeds']} count, and not seed {config['seed']}"
             )
-        for remark in remarks:
-            log.logger.warning(remark)
+        for warning in warnings:
+            log.logger.warning(warning)
         return _run_all(progress, {})
 
 
@@ -161,7 +162,7 @@ def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
         progress.add(entry, seed, results)
         progress.report()
         backbones.offer(entry, seed)
-    for remark in report.remarks(progress.results()["unlike"]):
+    for remark in remarks(progress.results()["unlike"]):
         log.warning(remark)
     if failures:
         _raise(failures, len(order), folder)

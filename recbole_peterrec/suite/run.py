@@ -11,7 +11,7 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.results import table
 from recbole_peterrec.suite import experiments
 from recbole_peterrec.suite.plan import is_suite, plan
-from recbole_peterrec.suite.report import tables
+from recbole_peterrec.suite.tables import tables
 
 
 def run(

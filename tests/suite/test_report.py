@@ -7,12 +7,9 @@ import json
 import pytest
 
 from recbole_peterrec.suite.plan import Entry, Suite
-from recbole_peterrec.suite.report import (
-    results_of,
-    scores_of,
-    tables,
-    write_report,
-)
+from recbole_peterrec.suite.report import results_of, write_report
+from recbole_peterrec.suite.scores import scores_of
+from recbole_peterrec.suite.tables import tables
 
 SUITE = Suite("mine", "toy", (Entry("A", "A", {}), Entry("B", "B", {})), (1, 2), {})
 
