@@ -33,7 +33,7 @@ def foreseen(suite: Suite) -> list[str]:
             prepared[entry.name] = {seed: _prepared(suite, entry)}
         except UserError as error:
             raise type(error)(f"{entry.name}: {error}") from error
-    return remarks(unlike_stages(scores_of(prepared)))
+    return remarks(unlike_stages(scores_of(prepared)), [seed])
 
 
 def _prepared(suite: Suite, entry: Entry) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
         progress.add(entry, seed, results)
         progress.report()
         backbones.offer(entry, seed)
-    for remark in remarks(progress.results()["unlike"]):
+    for remark in remarks(progress.results()["unlike"], suite.seeds):
         log.warning(remark)
     if failures:
         _raise(failures, len(order), folder)

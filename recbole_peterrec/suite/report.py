@@ -48,6 +48,7 @@ def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
         "suite": suite.name,
         "dataset": suite.dataset,
         "version": __version__,
+        "models": [entry.name for entry in suite.entries],
         "seeds": list(suite.seeds),
         "planned_runs": len(suite.seeds) * len(suite.entries),
         "config": digest,

@@ -24,9 +24,8 @@ class Value(NamedTuple):
 
 Metric = tuple[str, str]  # of a stage: its name and the metric's
 Scores = dict[str, dict[Metric, dict[int, Value]]]  # by row and metric: a value a seed
-Unlike = Mapping[
-    str, Mapping[str, str]
-]  # by entry and stage: whose figures do not compare
+# By row, stage and the row with which it does not compare: in which seeds.
+Unlike = Mapping[str, Mapping[str, Mapping[str, list[int]]]]
 
 
 def scores_of(runs: Runs) -> Scores:
@@ -80,17 +79,21 @@ def _alike(one: Value, other: Value) -> bool:
     return one.judge is not None and one.judge == other.judge
 
 
-def unlike_stages(scores: Scores) -> dict[str, dict[str, str]]:
+def unlike_stages(scores: Scores) -> Unlike:
     """Which stages of which rows are not known to be judged by the same as those of the first row
-    that has such a stage, with its name."""
+    that has such a stage: by its name, the seeds."""
     first: dict[tuple[str, int], tuple[str, Value]] = {}
-    unlike: dict[str, dict[str, str]] = {}
+    unlike: dict[str, dict[str, dict[str, list[int]]]] = {}
     for row, found in scores.items():
         for (stage, _), values in found.items():
             for seed, value in values.items():
                 other, expected = first.setdefault((stage, seed), (row, value))
-                if other != row and not _alike(value, expected):
-                    unlike.setdefault(row, {})[stage] = other
+                if other == row or _alike(value, expected):
+                    continue
+                stages = unlike.setdefault(row, {}).setdefault(stage, {})
+                seeds = stages.setdefault(other, [])
+                if seed not in seeds:  # of another metric
+                    seeds.append(seed)
     return unlike
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tabulate import tabulate
@@ -37,17 +37,48 @@ def tables(results: Mapping[str, Any]) -> str:
             "Seed by seed (p of a paired t-test):",
             _table("difference", differences, told, len(seeds)),
         ]
-    return "\n\n".join([*parts, *remarks(results["unlike"])])
+    return "\n\n".join([*parts, *_absent(results), *remarks(results["unlike"], seeds)])
 
 
-def remarks(unlike: Unlike) -> list[str]:
-    """A line for each row whose figures do not all compare with the others'."""
-    return [
-        f"{name}: {', '.join(stages)} not judged by the test rows, labels and candidates of "
-        f"{' and '.join(dict.fromkeys(stages.values()))} (in all seeds), so these figures do not "
-        f"compare."
-        for name, stages in unlike.items()
-    ]
+def _absent(results: Mapping[str, Any]) -> list[str]:
+    """A line for the models that have no result, and one if there are no differences for that."""
+    first, *_ = models = results["models"]
+    absent = [name for name in models if name not in results["means"]]
+    lines = []
+    if not results["means"]:  # nothing has run yet
+        return lines
+    if first in absent and len(results["seeds"]) > 1:
+        lines.append(f"no differences: {first}, the first model, has no result")
+    if absent:
+        lines.append(f"no result: {', '.join(absent)}")
+    return lines
+
+
+def remarks(unlike: Unlike, seeds: Sequence[int]) -> list[str]:
+    """A line for the figures of a row that do not compare with those of another.
+
+    Args:
+        unlike: which.
+        seeds: all.
+    """
+    lines = []
+    for row, stages in unlike.items():
+        together: dict[tuple[str, str], list[str]] = {}
+        for stage, others in stages.items():
+            for other, found in others.items():
+                together.setdefault((other, _named(found, seeds)), []).append(stage)
+        for (other, where), names in together.items():
+            lines.append(
+                f"{row}: {', '.join(names)} not judged by the test rows, labels and candidates of "
+                f"{other} ({where}), so these figures do not compare."
+            )
+    return lines
+
+
+def _named(some: Sequence[int], seeds: Sequence[int]) -> str:
+    if set(some) == set(seeds):
+        return "in all seeds"
+    return f"in seed{'s' * (len(some) > 1)} {', '.join(map(str, some))}"
 
 
 def _caption(results: Mapping[str, Any]) -> str:

@@ -147,7 +147,8 @@ def test_what_is_judged_otherwise_has_no_difference_and_says_so():
     assert found["differences"]["A - B before pruning"] == {}
     assert found["differences"]["A - LabelCS"].keys() == {"age"}
     assert found["means"]["B"].keys() == {"pretraining", "age"}
-    assert found["unlike"] == {"B": {"age": "A"}, "B before pruning": {"age": "A"}}
+    age = {"age": {"A": [1, 2]}}
+    assert found["unlike"] == {"B": age, "B before pruning": age}
     assert tables(found).splitlines()[-1] == (
         "B before pruning: age not judged by the test rows, labels and candidates of A (in all "
         "seeds), so these figures do not compare."
@@ -168,8 +169,55 @@ def test_seeds_that_are_judged_alike_are_compared():
     results = results_of(SUITE, runs, "digest")
     found = results["differences"]["A - B"]["age"]["hit@1"]
     assert (found["mean"], found["seeds"], found["p"]) == (0.5, 1, None)
-    assert results["unlike"] == {"B": {"age": "A"}}
+    assert results["unlike"] == {"B": {"age": {"A": [1]}}}
     assert "| 0.5000 [1 seeds] " in tables(results)
+    assert "candidates of A (in seed 1), so these" in tables(results)
+
+
+def test_stages_that_differ_in_other_seeds_have_a_line_each():
+    runs = {
+        "A": {seed: judged(result(0.1, 0.5), "x", "y") for seed in (1, 2, 3)},
+        "B": {
+            1: judged(result(0.1, 0.5), "other", "y"),
+            2: judged(result(0.1, 0.5), "x", "other"),
+            3: judged(result(0.1, 0.5), "x", "other"),
+        },
+    }
+    suite = Suite("mine", "toy", SUITE.entries, (1, 2, 3), {})
+    one, other = tables(results_of(suite, runs, "digest")).splitlines()[-3::2]
+    assert one.startswith("B: pretraining not") and "(in seed 1)" in one
+    assert other.startswith("B: age not") and "(in seeds 2, 3)" in other
+
+
+def test_a_first_model_without_a_result_is_told_where_differences_would_be():
+    text = tables(results_of(SUITE, {"B": RUNS["B"]}, "digest"))
+    assert text.splitlines()[-3:] == [
+        "no differences: A, the first model, has no result",
+        "",
+        "no result: A",
+    ]
+    assert "no result" not in tables(results_of(SUITE, RUNS, "digest"))
+    assert "no result" not in tables(results_of(SUITE, {}, "digest"))
+
+
+def test_models_without_a_result_are_named():
+    entries = tuple(Entry(name, name, {}) for name in "ABCD")
+    suite = Suite("mine", "toy", entries, (1, 2), {})
+    text = tables(results_of(suite, {"A": RUNS["A"], "C": RUNS["B"]}, "digest"))
+    assert text.splitlines()[-1] == "no result: B, D"
+    assert "no differences" not in text
+
+
+def test_columns_of_the_source_stand_first():
+    """Whatever row has them."""
+    runs = {"A": {1: result(None, 0.5)}, "B": {1: result(0.1, 0.5)}}
+    runs["B"][1]["pretrain"]["test_after_all"] = {"mrr@5": 0.1}
+    suite = Suite("mine", "toy", SUITE.entries, (1,), {})
+    head = tables(results_of(suite, runs, "digest")).splitlines()[2]
+    columns = [column.strip() for column in head.split("|")[1:-1]]
+    assert columns[:4] == [
+        *("model", "pretraining mrr@5", "pretraining after all mrr@5", "age hit@1")
+    ]
 
 
 def test_what_is_not_known_to_be_judged_alike_is_not_compared():
@@ -179,7 +227,7 @@ def test_what_is_not_known_to_be_judged_alike_is_not_compared():
         for name, value in (("A", 0.5), ("B", 0.25))
     }
     found = results_of(SUITE, runs, "digest")
-    assert found["unlike"] == {"B": {"pretraining": "A"}}
+    assert found["unlike"] == {"B": {"pretraining": {"A": [1, 2]}}}
     assert found["differences"]["A - B"].keys() == {"age"}
 
 
@@ -192,7 +240,7 @@ def test_a_source_that_is_judged_otherwise_is_so_after_all_tasks():
     found = results_of(SUITE, runs, "digest")
     assert found["differences"]["A - B"].keys() == {"age"}
     stages = {"pretraining", "pretraining after all"}
-    assert found["unlike"] == {"B": dict.fromkeys(stages, "A")}
+    assert found["unlike"] == {"B": {stage: {"A": [1]} for stage in stages}}
 
 
 def test_a_task_may_be_called_as_it_likes():
