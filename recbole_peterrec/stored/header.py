@@ -40,6 +40,7 @@ def _tell_what_is_missing(path: Path) -> None:
     """Refuse a run that has no header, where it can be seen what it is instead."""
     if os.path.exists(path):
         return
+    refuse_suite(path.parent)
     if os.path.exists(path.with_name("model.safetensors")):
         raise CheckpointError(
             f"{path}: no such file; this is the run of a model of RecBole, which tasks cannot "
@@ -48,6 +49,18 @@ def _tell_what_is_missing(path: Path) -> None:
     if os.path.exists(path.with_name("config.yaml")):
         raise CheckpointError(
             f"{path}: no such file; this run has not come so far; resume it, or name another"
+        )
+
+
+def refuse_suite(folder: Path) -> None:
+    """Refuse a directory that holds runs and is none.
+
+    Raises:
+        CheckpointError: it is a suite's.
+    """
+    if os.path.exists(folder / "suite.json"):
+        raise CheckpointError(
+            f"{folder} is a suite, not a run; name one of its runs, {folder}/MODEL/seed-N"
         )
 
 

@@ -20,7 +20,7 @@ from recbole_peterrec.checkpoint import (
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
-from recbole_peterrec.stored.header import FORMAT, read_header
+from recbole_peterrec.stored.header import FORMAT, read_header, refuse_suite
 from recbole_peterrec.stored.networks import (
     NEXT_ITEM_HEAD,
     OWNERSHIP,
@@ -127,6 +127,7 @@ def _open(
 ) -> tuple[Learner, dict[str, dict[str, Any]], dict[str, Any]]:
     header_path = run_dir / "backbone.json"
     if not is_learner(run_dir):
+        refuse_suite(run_dir)
         raise CheckpointError(
             f"{run_dir} holds no learner ({OWNERSHIP} is missing); name the run directory of a "
             f"Conure run"

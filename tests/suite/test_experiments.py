@@ -13,7 +13,7 @@ import pytest
 import torch
 import yaml
 
-from recbole_peterrec import quick_start, run
+from recbole_peterrec import UserModel, quick_start, run
 from recbole_peterrec.errors import (
     CheckpointError,
     ConfigError,
@@ -558,6 +558,19 @@ def test_a_backbone_from_outside_is_no_result_of_the_suite(folder, tmp_path):
     assert results["means"]["taking"].keys() == {"gender", "age"}
     assert results["differences"]["PeterRec - taking"].keys() == {"gender", "age"}
     assert results["runs"]["taking"]["1"]["pretrain"]["test"]  # but it is told there
+
+
+@pytest.mark.parametrize(
+    ("model", "key"), [("PeterRec", "pretrained_path"), ("Conure", "continue_from")]
+)
+def test_a_suite_is_not_taken_for_a_run(folder, tmp_path, undisturbed, model, key):
+    suite = undisturbed[1]
+    told = f"{suite} is a suite, not a run; name one of its runs, {suite}/MODEL/seed-N"
+    given = keys(folder, tmp_path / "run", **{key: str(suite)})
+    with pytest.raises(CheckpointError, match=f"^{told}$"):
+        run(model, "toy", config_dict=given)
+    with pytest.raises(CheckpointError, match=f"^{told}$"):
+        UserModel(suite)
 
 
 def test_seeds_go_before_a_seed_and_say_so(folder, tmp_path, monkeypatch):
