@@ -38,13 +38,9 @@ from recbole_peterrec.writing import writing
 
 PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
 DEVICES = ("use_gpu", "gpu_id")
-STARTS = (
-    "pretrained_path",
-    "continue_from",
-)  # where a run's network is now, if it had one
 FREE_TO_RESUME = {
     *("resume", "show_progress", "state", "model", "dataset", "data_path"),
-    *STARTS,
+    *directory.STARTS_FROM,
     *PROCESSES,
     *DEVICES,
 }
@@ -224,7 +220,7 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
         raise ConfigError(
             f"resume goes on with the configuration of {run_dir}; leave out {', '.join(changed)}"
         )
-    file = run_dir / "config.yaml"
+    file = run_dir / directory.CONFIG_FILE
     if not os.path.isfile(file):
         raise ConfigError(
             f"resume: {run_dir} has no config.yaml, so there is nothing to go on with; start anew"
@@ -252,7 +248,7 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
             raise ConfigError(
                 f"resume: the run in {run_dir} has {key} {content[key]}, not {asked}"
             )
-    for key in STARTS:
+    for key in directory.STARTS_FROM:
         asked = config.external_config_dict.get(key, content.get(key))
         if bool(asked) != bool(content.get(key)):
             raise ConfigError(
@@ -260,7 +256,14 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
                 f"it has {content.get(key) or 'none'}, got {asked!r}; leave it out"
             )
     settings = {"run_dir": str(run_dir), "resume": str(run_dir)}
-    for key in ("show_progress", "state", "data_path", *STARTS, *PROCESSES, *DEVICES):
+    for key in (
+        "show_progress",
+        "state",
+        "data_path",
+        *directory.STARTS_FROM,
+        *PROCESSES,
+        *DEVICES,
+    ):
         if key in config.external_config_dict:
             settings[key] = config.external_config_dict[key]
     return Config(content["model"], content["dataset"], [str(file)], settings)
@@ -288,7 +291,7 @@ def _opened(config: Config, log: RunLog) -> Iterator[Path]:
                 content = to_yaml(config.resolved())  # `resume` reads it
                 directory.require_unused(run_dir, content)
                 # Before all that shows a run: one that gets no further may be begun again.
-                write_atomically(run_dir / "config.yaml", content)
+                write_atomically(run_dir / directory.CONFIG_FILE, content)
             if group.is_first():
                 directory.begin(run_dir)
                 if going_on:

@@ -19,8 +19,10 @@ from recbole_peterrec.errors import ConfigError, WriteError
 from recbole_peterrec.locks import AVAILABLE, lock
 
 ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
+# Keys that tell where the network is now that a run starts from, if it has one.
 STARTS_FROM = ("pretrained_path", "continue_from")
-TRACES = ("results.json", "config.yaml", "run.log", TRAINING)
+CONFIG_FILE = "config.yaml"
+TRACES = ("results.json", CONFIG_FILE, "run.log", TRAINING)
 
 
 def make(config: Config, what: str) -> Path:
@@ -66,7 +68,7 @@ def require_unused(run_dir: Path, config: bytes) -> None:
     Raises:
         ConfigError: one has, or another ``config.yaml`` is there.
     """
-    file = run_dir / "config.yaml"
+    file = run_dir / CONFIG_FILE
     found = {name for name in TRACES if (run_dir / name).exists()}
     begun = "results.json" in found or (file.name in found and len(found) > 1)
     other = found == {file.name} and file.read_bytes() != config

@@ -22,13 +22,14 @@ from recbole_peterrec.errors import (
     WriteError,
 )
 from recbole_peterrec.runs import directory
+from recbole_peterrec.runs.directory import CONFIG_FILE, STARTS_FROM
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.settings.literals import read_yaml, to_yaml
 from recbole_peterrec.suite import report
 from recbole_peterrec.suite.comparing import foreseen
 from recbole_peterrec.suite.plan import Entry, Suite, plan
-from recbole_peterrec.suite.progress import CONFIG_FILE, Progress
-from recbole_peterrec.suite.sharing import BACKBONE, Backbones
+from recbole_peterrec.suite.progress import Progress
+from recbole_peterrec.suite.sharing import Backbones
 from recbole_peterrec.suite.tables import remarks
 from recbole_peterrec.writing import writing
 
@@ -96,8 +97,8 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
     given = {key: value for key, value in named.items() if value is not None}
     file = folder / CONFIG_FILE
     begun = read_yaml(file) if file.is_file() else {}
-    moved = {key for key in quick_start.STARTS if begun.get(key) and given.get(key)}
-    free = quick_start.FREE_TO_RESUME - {"model", *quick_start.STARTS} | moved
+    moved = {key for key in STARTS_FROM if begun.get(key) and given.get(key)}
+    free = quick_start.FREE_TO_RESUME - {"model", *STARTS_FROM} | moved
     changed = sorted(given.keys() - free)
     if changed:
         raise ConfigError(
@@ -211,10 +212,10 @@ def _run(
         backbone: run directory of the one that it takes; None if it makes its own.
     """
     run_dir = progress.run_dir(entry, seed)
-    own = {*quick_start.STARTS}.intersection(entry.settings)
+    own = {*STARTS_FROM}.intersection(entry.settings)
     keys = {key: value for key, value in now.items() if key not in own}
     if backbone is not None:
-        keys[BACKBONE] = str(backbone)
+        keys["pretrained_path"] = str(backbone)
     if (run_dir / CONFIG_FILE).is_file():
         outcome = quick_start.run(config_dict={**keys, "resume": str(run_dir)})
     else:

@@ -15,8 +15,6 @@ from recbole_peterrec.settings.literals import read_yaml
 from recbole_peterrec.suite import report
 from recbole_peterrec.suite.plan import Entry, Suite
 
-CONFIG_FILE = "config.yaml"
-
 
 @dataclass
 class Progress:
@@ -74,7 +72,7 @@ class Progress:
             run_dir = self.run_dir(entry, seed)
             if not directory.has_ended(run_dir):
                 continue
-            found = read_yaml(run_dir / CONFIG_FILE)
+            found = read_yaml(run_dir / directory.CONFIG_FILE)
             wanted = (entry.model, self.suite.dataset, seed)
             if tuple(found.get(key) for key in ("model", "dataset", "seed")) != wanted:
                 raise CheckpointError(

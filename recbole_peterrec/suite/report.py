@@ -9,6 +9,7 @@ from typing import Any
 
 from recbole_peterrec.checkpoint import load_json, save_json, write_atomically
 from recbole_peterrec.errors import CheckpointError
+from recbole_peterrec.runs.directory import CONFIG_FILE
 from recbole_peterrec.suite.own import Runs, own_results
 from recbole_peterrec.suite.plan import Suite
 from recbole_peterrec.suite.scores import (
@@ -143,7 +144,7 @@ def read_report(folder: Path) -> dict[str, Any]:
     file = folder / FILE
     advice = (
         f"put it back, or start anew in another directory with "
-        f"--config_files={folder / 'config.yaml'}"
+        f"--config_files={folder / CONFIG_FILE}"
     )
     try:
         told = load_json(file)

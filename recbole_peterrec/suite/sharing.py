@@ -10,13 +10,12 @@ from recbole_peterrec.checkpoint import TRAINING
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.model.peterrec import PeterRec
+from recbole_peterrec.runs.directory import CONFIG_FILE
 from recbole_peterrec.runs.unread import TUNING_KEYS
 from recbole_peterrec.settings.given import GIVEN
 from recbole_peterrec.settings.literals import read_yaml
 from recbole_peterrec.suite.plan import Entry
-from recbole_peterrec.suite.progress import CONFIG_FILE, Progress
-
-BACKBONE = "pretrained_path"  # the key with which a run takes another's
+from recbole_peterrec.suite.progress import Progress
 
 # What only tasks read, or tells of a run and not of its training. Any other key makes runs differ.
 NOT_OF_PRETRAINING = frozenset(
@@ -75,7 +74,7 @@ class Backbones:
             return None
         begun = self.progress.run_dir(entry, seed) / CONFIG_FILE
         if begun.is_file():
-            taken = read_yaml(begun).get(BACKBONE)  # where the suite was then
+            taken = read_yaml(begun).get("pretrained_path")  # where the suite was then
             if taken:
                 return self.progress.folder.joinpath(*Path(taken).parts[-2:])
             return None
