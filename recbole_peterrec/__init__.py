@@ -10,11 +10,11 @@ from recbole_peterrec.version import __version__
 if TYPE_CHECKING:
     from recbole_peterrec.registry import register
     from recbole_peterrec.serving import UserModel
-    from recbole_peterrec.suite.run import run
+    from recbole_peterrec.suite.dispatch import run
 
 __all__ = ["UserModel", "__version__", "register", "run"]
 
-_MODULES = {"UserModel": "serving", "register": "registry", "run": "suite.run"}
+_MODULES = {"UserModel": "serving", "register": "registry", "run": "suite.dispatch"}
 
 
 def __getattr__(name: str) -> Any:

@@ -95,7 +95,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _run(arguments: list[str]) -> str:
     """Run; returns what to print."""
-    from recbole_peterrec.suite.run import run, told
+    from recbole_peterrec.suite.dispatch import run, told
 
     model, arguments = _value(arguments, ("--model", "-m"))
     dataset, arguments = _value(arguments, ("--dataset", "-d"))

@@ -1,1 +1,1 @@
-"""Several models with several seeds: experiments, significance, report."""
+"""Several models with several seeds: what to run, running it, significance, report."""

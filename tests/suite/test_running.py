@@ -24,7 +24,7 @@ from recbole_peterrec.errors import (
 from recbole_peterrec.runs import directory, memory
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.task_stage import TaskStage
-from recbole_peterrec.suite import experiments
+from recbole_peterrec.suite import running
 from tests.stopping import stopped_at
 from tests.toy import TASKS, left_by, settings, write_toy
 
@@ -526,7 +526,7 @@ def test_a_suite_that_has_ended_needs_no_data(folder, undisturbed, tmp_path):
 def test_what_is_judged_otherwise_is_told_before_anything_is_trained(
     folder, tmp_path, monkeypatch, key, value, unlike
 ):
-    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: None)
+    monkeypatch.setattr(running, "_run_all", lambda progress, now: None)
     other = {"name": "other", "model": "PeterRec", key: value}
     given = keys(folder, tmp_path / "run", suite=["PeterRec", other])
     run(dataset="toy", config_dict=given | {"state": "WARNING"})
@@ -539,7 +539,7 @@ def test_what_is_judged_otherwise_is_told_before_anything_is_trained(
 def test_a_model_of_recboles_is_judged_by_the_same_as_ours(
     folder, tmp_path, monkeypatch, mode
 ):
-    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: None)
+    monkeypatch.setattr(running, "_run_all", lambda progress, now: None)
     given = keys(folder, tmp_path / "run", suite=["NextItNetAR", "GRU4Rec", "GRec"])
     given |= {"tasks": None, "dilations": [1, 2], "eval_args": {"mode": mode}}
     run(dataset="toy", config_dict=given | {"state": "WARNING"})
@@ -574,7 +574,7 @@ def test_a_suite_is_not_taken_for_a_run(folder, tmp_path, undisturbed, model, ke
 
 
 def test_seeds_go_before_a_seed_and_say_so(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: None)
+    monkeypatch.setattr(running, "_run_all", lambda progress, now: None)
     given = keys(folder, tmp_path / "run", suite=["PeterRec"], seeds=[1], seed=5)
     run(dataset="toy", config_dict=given | {"state": "WARNING"})
     log = (tmp_path / "run" / "run.log").read_text()
@@ -586,7 +586,7 @@ def test_a_suite_is_not_prepared_for_the_memory_of_this_process(
 ):
     """Its runs may be on a GPU, or shared by several processes, and are checked there."""
     monkeypatch.setattr(memory, "available_memory", lambda device: 0)
-    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: "begun")
+    monkeypatch.setattr(running, "_run_all", lambda progress, now: "begun")
     given = keys(folder, tmp_path / "run", suite=MODELS)
     assert run(dataset="toy", config_dict=given) == "begun"
     with pytest.raises(ConfigError, match="needs at least"):
