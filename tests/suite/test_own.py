@@ -7,7 +7,7 @@ import pytest
 from recbole_peterrec.suite.own import NOTHING, own_results
 from recbole_peterrec.suite.plan import Entry, Suite
 from recbole_peterrec.suite.report import results_of
-from tests.suite.test_report import result
+from tests.suite.results import result
 
 OUTSIDE = {"pretrained_path": "there"}
 
