@@ -64,6 +64,11 @@ class DilatedArchitecture(Architecture):
         """Weights of all convolutions' kernels."""
         return self.layers * self.kernel_size * self.embedding_size**2
 
+    def positions_read(self, length: int) -> int:
+        """As of :class:`Architecture`: a layer reaches back by all of its taps, or half of them."""
+        taps = self.kernel_size - 1 if self.causal else (self.kernel_size - 1) // 2
+        return min(length, 1 + sum(taps * (d + 2 * d) for d in self.dilations))
+
     def saved_positions(self, length: int, last: bool) -> int:
         """As of :class:`Architecture`.
 

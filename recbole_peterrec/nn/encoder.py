@@ -54,6 +54,11 @@ class Architecture(abc.ABC):
             last: whether nothing but the last position is wanted.
         """
 
+    def positions_read(self, length: int) -> int:
+        """On how many of `length` positions the last one's state depends, its own included: all
+        of them, where a subclass does not say otherwise."""
+        return length
+
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {

@@ -7,6 +7,7 @@ import torch
 POOLINGS = ("tcl_end", "tcl_both", "sum", "mean", "last")
 
 READ_LAST = ("tcl_end", "last")  # poolings that need the last position only
+READ_ALL = ("sum", "mean")
 
 
 def check_pooling(pooling: str, causal: bool) -> None:

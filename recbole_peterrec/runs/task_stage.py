@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.model.task_recommender import TaskRecommender
 from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.encoder import Architecture, Encoder
-from recbole_peterrec.nn.pooling import READ_LAST
+from recbole_peterrec.nn.pooling import READ_ALL, READ_LAST
 from recbole_peterrec.out_of_memory import SMALLER_MODEL, out_of_memory
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.memory import (
@@ -38,6 +39,15 @@ from recbole_peterrec.trainer.transfer import TransferTrainer
 from recbole_peterrec.trainer.user_vectors import USERS_AT_ONCE, kept_vectors
 
 JoinedSource = tuple[Backbone, TrainDataLoader]  # a model and its training windows
+
+
+def items_read(architecture: Architecture, pooling: str, length: int) -> int:
+    """How many of a sequence's `length` items a pooling's vector depends on."""
+    if pooling in READ_ALL:
+        return length
+    token = pooling != "last"
+    read = architecture.positions_read(length + token) - token
+    return min(length, 2 * read if pooling == "tcl_both" else read)
 
 
 class TaskStage:
@@ -69,6 +79,7 @@ class TaskStage:
                         self.config, self.train_data, encoder
                     )
                 self._require_memory(model.network)
+                self._tell_what_is_not_read(architecture)
             except UserError as error:
                 raise type(error)(f"{where}: {error}") from error
 
@@ -106,6 +117,19 @@ class TaskStage:
             passed=all(p.requires_grad for p in encoder.blocks.parameters()),
             last=(config["pooling"] in READ_LAST,) * 2,
         )
+
+    def _tell_what_is_not_read(self, architecture: Architecture) -> None:
+        pooling = self.config["pooling"]
+        longest = int(self.train_data.lengths().max())
+        longest = min(longest, self.config.longest_history)
+        read = items_read(architecture, pooling, longest)
+        if read < longest:
+            ends = "first and last" if pooling == "tcl_both" else "last"
+            logging.getLogger().warning(
+                f"task {self.task.name!r}: pooling {pooling} reads the {ends} {read} items of "
+                f"histories of up to {longest}; more dilations or blocks read more, pooling mean "
+                f"all of them"
+            )
 
     @property
     def train_data(self) -> TaskDataset:

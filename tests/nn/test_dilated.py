@@ -143,3 +143,16 @@ def test_layers_start_normal_around_zero():
     for bias in (patch.down.bias, *(c.bias for c in convolutions)):
         assert not bias.any()
     assert not net.embedding.weight[0].any()
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_the_last_state_depends_on_as_many_positions_as_are_told(causal):
+    net = encoder(causal, "post")
+    told = net.architecture.positions_read(60)
+    assert told == (1 + 2 * 15 if causal else 1 + 15)
+    items = torch.randint(1, 30, (1, 60))
+    for unread, same in ((60 - told, True), (60 - told + 1, False)):
+        other = items.clone()
+        other[:, :unread] = items[:, :unread] % 29 + 1
+        assert torch.equal(net(items)[:, -1], net(other)[:, -1]) is same
+    assert net.architecture.positions_read(7) == 7
