@@ -1,7 +1,7 @@
 """Softmax cross entropy over large vocabularies, without a matrix of all logits.
 
 The naive loss holds several matrices ``[N, V]``. Here logits exist one tile at a time,
-in a buffer that stays in the cache, and each gradient is made from tiles as well.
+in a buffer that a cache holds, and each gradient is made from tiles as well.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from recbole_peterrec.nn.precision import add_product, as_autocast
 from recbole_peterrec.nn.tiles import UNITS, slices, tile_elements
 
 NAIVE_ELEMENTS = 2**16  # up to so many logits, torch's own loss is faster
-# Tiles of whole rows save one product of four. They may be as large as a level-3 cache, and each
-# adds to the gradient of every weight, so too few rows cost more than that.
+# Tiles of whole rows save one product of four. They may be as large as a level-3 cache (on a CPU;
+# elsewhere as large as other tiles), and each adds to the gradient of every weight, so too few rows
+# cost more than that.
 WHOLE_ROWS_ELEMENTS = 2**22
 FEWEST_ROWS, MOST_ROWS = 64, 128
 

@@ -91,6 +91,38 @@ def test_values_and_gradients_are_those_of_cross_entropy(
             torch.testing.assert_close(mine, other, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("items", "width", "rows"),
+    [
+        (1_682, 64, 155),  # 2 ** 18 logits
+        (8_192, 512, 128),
+        (32_768, 256, 128),  # 2 ** 22
+        (32_769, 256, 0),
+        (54_000, 64, 77),
+        (54_000, 128, 77),
+        (54_000, 130, 77),
+        (54_000, 156, 0),
+        (65_536, 8, 64),
+        (65_537, 8, 0),
+    ],
+)
+def test_whole_rows_are_as_many_as_fit_and_none_where_too_few_do(items, width, rows):
+    assert vocabulary_loss._whole_rows(torch.empty(1, width), items) == rows
+
+
+@pytest.mark.parametrize("kind", TILES)
+def test_tiles_are_of_the_kind_that_tests_name(kind, tiles, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("another kind")
+
+    others = {"rows": "_RowTiles", "columns": "ColumnTiles"}
+    others.pop(kind, None)
+    for name in others.values():
+        monkeypatch.setattr(getattr(vocabulary_loss, name), "forward", refuse)
+    tiles(kind)
+    assert linear_cross_entropy(*example()) > 0
+
+
 @pytest.mark.parametrize("frozen", [0, 1, 2], ids=["hidden", "weight", "bias"])
 @pytest.mark.parametrize("kind", TILES)
 def test_what_is_frozen_costs_no_gradient_and_the_others_keep_theirs(
