@@ -35,6 +35,7 @@ class PeerError(UserError):
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'x'?"`` for the nearest known name, else an empty string."""
-    near = difflib.get_close_matches(str(name), list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    """``"; did you mean 'x'?"`` for the nearest known name, in any case, else an empty string."""
+    by_folded = {str(other).lower(): other for other in known}
+    near = difflib.get_close_matches(str(name).lower(), by_folded, n=1, cutoff=0.6)
+    return f"; did you mean {by_folded[near[0]]!r}?" if near else ""

@@ -27,6 +27,7 @@ from recbole_peterrec.runs import directory
 from recbole_peterrec.runs.continual import ContinualRun
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.sequential import SequentialRun
+from recbole_peterrec.runs.tracking import tracked
 from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.settings.device import device_of
 from recbole_peterrec.settings.given import GIVEN, is_unchanged
@@ -94,6 +95,7 @@ def _run(config: Config) -> dict[str, Any]:
                 logging.getLogger().info(config)
             results = _nothing_yet(config)
             with (
+                tracked(config, run_dir),
                 directory.advising(directory.resumption(run_dir)),
                 out_of_memory(config["model"]),  # beside training, where stages tell it
             ):

@@ -335,6 +335,16 @@ def test_keys_that_other_settings_leave_unread_are_told(
     ("model", "keys", "told"),
     [
         ("SASRec", {"dropout_prob": 0}, ["dropout_prob"]),
+        (
+            "SASRec",
+            {"finetune_epochs": 3, "source_cache": 0, "pretrain_epochs": 2},
+            ["finetune_epochs, source_cache"],
+        ),
+        (
+            "NextItNetAR",
+            {"weight_average": 0.9, "rank_rho": 0.2},
+            ["rank_rho, weight_average"],
+        ),
         ("NextItNetAR", {"dropout": 0.0, "n_layers": 2}, ["dropout, n_layers"]),
         ("GRec", {"dropout": None, "pretrained": False}, []),
         ("PeterRec", {"hidden_size": 32}, ["hidden_size"]),

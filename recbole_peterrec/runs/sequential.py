@@ -17,7 +17,15 @@ from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.unread import refuse_origins, tell_unread
 from recbole_peterrec.stored.networks import PRETRAINING, save_backbone
 
-UNREAD_BY_RECBOLE = ("compile", "embedding_scale", "softmax_samples", "window_overlap")
+# Keys of tasks, and of what this runner never writes.
+UNREAD = (
+    *("finetune_epochs", "head_learning_rate", "weight_average"),
+    *("dataset_save_path", "dataloaders_save_path"),
+)
+UNREAD_BY_RECBOLE = (
+    *("compile", "embedding_scale", "softmax_samples", "source_cache"),
+    "window_overlap",
+)
 
 
 class SequentialRun:
@@ -38,7 +46,10 @@ class SequentialRun:
             )
         self.source = SourceStage(config)
         ours = issubclass(config.model_class, Backbone)
-        tell_unread(config, () if ours else UNREAD_BY_RECBOLE)
+        unread = UNREAD if ours else UNREAD + UNREAD_BY_RECBOLE
+        if config["train_neg_sample_args"]["distribution"] == "none":
+            unread += ("rank_rho",)
+        tell_unread(config, unread)
 
     def data(self) -> dict[str, str]:
         """What each stage reads, by name: a digest."""
@@ -53,7 +64,8 @@ class SequentialRun:
     ) -> None:
         """Train, test and save."""
         model, config = self.source.model, self.source.config
-        outcome = self.source.train(log)
+        bound = config["pretrain_epochs"]  # this is the stage that it is for
+        outcome = self.source.train(log, **({"epochs": bound} if bound else {}))
         results["pretrain"] = self.source.record(outcome)
         histories[config["model"]] = outcome.history
         if isinstance(model, Backbone):

@@ -25,10 +25,14 @@ from recbole_peterrec.data.sequence_dataset import (
     require_names,
 )
 from recbole_peterrec.data.times import tell_times
-from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.nn.encoder import Encoder
-from recbole_peterrec.out_of_memory import SMALLER_MODEL, out_of_memory
+from recbole_peterrec.out_of_memory import (
+    SMALLER_MODEL,
+    is_out_of_memory,
+    out_of_memory,
+)
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.memory import (
     kernel_needs,
@@ -65,7 +69,7 @@ class SourceStage:
         if config["model"] in TWO_RUNS:
             raise ConfigError(
                 f"{config['model']} learns in two runs of its own (train_stage), which this runner "
-                f"does not have; train it by RecBole's run_recbole"
+                f"does not have"
             )
         self.config = config
         self.ours = issubclass(config.model_class, Backbone)
@@ -127,10 +131,10 @@ class SourceStage:
     def _build(self) -> nn.Module:
         try:
             return self.config.model_class(self.config, self.loaders[0]._dataset)
-        except (KeyError, ValueError, TypeError, ArithmeticError) as error:
-            if self.ours:
+        except Exception as error:  # RecBole's models say what they lack in many ways
+            if self.ours or isinstance(error, UserError) or is_out_of_memory(error):
                 raise
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).split()) or type(error).__name__
             raise ConfigError(
                 f"{self.config['model']} cannot be built on {self.config['dataset']}: {reason}; "
                 f"it may need columns or keys of its own"
@@ -157,6 +161,11 @@ class SourceStage:
             raise ConfigError(
                 f"recent_interactions needs a backbone of ours, not {self.config['model']}; "
                 f"set it to ~"
+            )
+        if self.config["benchmark_filename"] is not None:
+            raise ConfigError(
+                "benchmark_filename (files split beforehand) is not for this runner: give one "
+                ".inter file, and eval_args to split it"
             )
         columns = [
             self.config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
@@ -192,6 +201,15 @@ class SourceStage:
             kind = dataset.field2type[field].value
             check_interval("source", field, kind, interval)
         self._require_names_of_lists(dataset, columns)
+        # KSR takes them as they are, beside its own weights of float32.
+        for name, matrix in dataset._preloaded_weight.items():
+            dataset._preloaded_weight[name] = matrix.astype("float32")
+        reranked = self.config["reranker_CAN_NUM"]
+        if reranked and reranked >= dataset.item_num:
+            raise ConfigError(
+                f"reranker_CAN_NUM must be at most the number of items, "
+                f"{dataset.item_num - 1}, got {reranked}"
+            )
         return dataset
 
     def _require_names_of_lists(self, dataset, fields: list[str]) -> None:

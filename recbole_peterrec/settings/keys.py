@@ -19,7 +19,7 @@ RECBOLE_EXTRA = (
     "valid_metric_bigger",
 )
 # Keys that models of RecBole read, and their own files do not have.
-UNLISTED = {"FEARec": ("tau",), "HRM": ("reg_weight",)}
+UNLISTED = {"FEARec": ("contrast", "sim", "tau", "use_filter"), "HRM": ("reg_weight",)}
 # Keys that RecBole or a run works out for itself.
 DERIVED = (
     "MODEL_TYPE",

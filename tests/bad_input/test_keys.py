@@ -151,7 +151,7 @@ def test_mask_ratio_out_of_range_is_refused(case, value):
 
 
 def test_a_model_that_learns_in_two_runs_is_refused_before_it_begins(case):
-    holds(case.error(model="S3Rec"), "S3Rec", "two runs", "run_recbole")
+    holds(case.error(model="S3Rec"), "S3Rec", "two runs")
 
 
 @pytest.mark.parametrize("key", ["save_dataset", "save_dataloaders", "enable_amp"])

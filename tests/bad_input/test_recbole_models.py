@@ -1,0 +1,21 @@
+"""What RecBole's models cannot do, or lack, is one line."""
+
+import pytest
+
+from tests.bad_input.case import holds
+
+NONE_OF_OURS = {"tasks": None, "patch_reduction": 8}
+
+
+@pytest.mark.parametrize(
+    ("model", "keys", "words"),
+    [
+        ("SASRec", {"benchmark_filename": ["a", "b", "c"]}, ["benchmark_filename"]),
+        ("GRU4RecCPR", {}, ["reranker_CAN_NUM", "at most", "30", "100"]),
+        ("NARM", {"dropout_probs": [0.1]}, ["NARM cannot be built", "index"]),
+        ("FPMC", {"loss_type": "CE"}, ["FPMC cannot be built", "BPR"]),
+        ("sasrec", {}, ["unknown model", "'SASRec'"]),
+    ],
+)
+def test_models_of_recbole_say_what_is_wrong(case, model, keys, words):
+    holds(case.error(model=model, **NONE_OF_OURS | keys), *words)
