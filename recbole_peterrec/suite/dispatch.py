@@ -9,7 +9,7 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.results import table
-from recbole_peterrec.suite import running
+from recbole_peterrec.suite import experiments
 from recbole_peterrec.suite.plan import is_suite, plan
 from recbole_peterrec.suite.tables import tables
 
@@ -49,7 +49,7 @@ def run(
     given = model, dataset, config_file_list, config_dict, arguments
     with group.joined_from_environment():
         config = Config(*given)
-        goes_on = running.holds_suite(config["resume"])
+        goes_on = experiments.holds_suite(config["resume"])
         if not goes_on and not is_suite(config):
             return quick_start.carry_out(config, given)
         if group.member() is not None:
@@ -62,12 +62,12 @@ def run(
                 f"a suite runs on one machine: leave world_size out, got {config['world_size']}"
             )
         if goes_on:
-            return running.go_on(config, model, dataset)
+            return experiments.go_on(config, model, dataset)
         if config["resume"]:
             raise ConfigError(
                 "resume takes up what was begun; leave out suite and seeds"
             )
-        return running.begin(plan(config, model), config)
+        return experiments.begin(plan(config, model), config)
 
 
 def told(outcome: dict[str, Any]) -> str:

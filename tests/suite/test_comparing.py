@@ -12,7 +12,7 @@ from recbole_peterrec.errors import (
     DataError,
 )
 from recbole_peterrec.runs import memory
-from recbole_peterrec.suite import running
+from recbole_peterrec.suite import experiments
 from tests.suite.case import MODELS, keys
 from tests.toy import TASKS
 
@@ -59,7 +59,7 @@ def test_a_model_that_cannot_be_run_is_told_before_anything_is_written(
 def test_what_is_judged_otherwise_is_told_before_anything_is_trained(
     folder, tmp_path, monkeypatch, key, value, unlike
 ):
-    monkeypatch.setattr(running, "_run_all", lambda progress, now: None)
+    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: None)
     other = {"name": "other", "model": "PeterRec", key: value}
     given = keys(folder, tmp_path / "run", suite=["PeterRec", other])
     run(dataset="toy", config_dict=given | {"state": "WARNING"})
@@ -72,7 +72,7 @@ def test_what_is_judged_otherwise_is_told_before_anything_is_trained(
 def test_a_model_of_recboles_is_judged_by_the_same_as_ours(
     folder, tmp_path, monkeypatch, mode
 ):
-    monkeypatch.setattr(running, "_run_all", lambda progress, now: None)
+    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: None)
     given = keys(folder, tmp_path / "run", suite=["NextItNetAR", "GRU4Rec", "GRec"])
     given |= {"tasks": None, "dilations": [1, 2], "eval_args": {"mode": mode}}
     run(dataset="toy", config_dict=given | {"state": "WARNING"})
@@ -80,7 +80,7 @@ def test_a_model_of_recboles_is_judged_by_the_same_as_ours(
 
 
 def test_seeds_go_before_a_seed_and_say_so(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(running, "_run_all", lambda progress, now: None)
+    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: None)
     given = keys(folder, tmp_path / "run", suite=["PeterRec"], seeds=[1], seed=5)
     run(dataset="toy", config_dict=given | {"state": "WARNING"})
     log = (tmp_path / "run" / "run.log").read_text()
@@ -92,7 +92,7 @@ def test_a_suite_is_not_prepared_for_the_memory_of_this_process(
 ):
     """Its runs may be on a GPU, or shared by several processes, and are checked there."""
     monkeypatch.setattr(memory, "available_memory", lambda device: 0)
-    monkeypatch.setattr(running, "_run_all", lambda progress, now: "begun")
+    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: "begun")
     given = keys(folder, tmp_path / "run", suite=MODELS)
     assert run(dataset="toy", config_dict=given) == "begun"
     with pytest.raises(ConfigError, match="needs at least"):

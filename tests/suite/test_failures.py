@@ -151,6 +151,16 @@ def test_many_failures_are_one_line(folder, tmp_path, failing):
     )
 
 
+def test_a_bug_is_raised_once_all_is_told(folder, tmp_path, failing, capsys):
+    failing["SinMo", "seed-1"] = ValueError("a bug")
+    given = keys(folder, tmp_path / "run", suite=MODELS, seeds=[1])
+    with pytest.raises(ValueError, match="^a bug$"):
+        run(dataset="toy", config_dict=given)
+    told = capsys.readouterr().err
+    assert "1 of 4 runs failed: SinMo, seed 1: a bug; what has ended is in" in told
+    assert "go on with --resume=" in told
+
+
 def test_nothing_goes_on_where_files_cannot_be_written(folder, tmp_path, failing):
     run_dir = tmp_path / "run"
     failing["PeterRec", "seed-1"] = WriteError("best.pt cannot be written: no space")

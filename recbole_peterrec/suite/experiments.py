@@ -180,19 +180,21 @@ def _let_go(error: BaseException | None) -> None:
 def _raise(
     failures: list[tuple[str, Exception]], number: int, folder: Path
 ) -> NoReturn:
-    """One error for all; one that is no user's as it is."""
-    for _, error in failures:
-        if not isinstance(error, UserError):
-            raise error
+    """One error for all; one that is no user's as it is, once all is told."""
     told = "; ".join(f"{what}: {error}" for what, error in failures[:TOLD])
     if len(failures) > TOLD:
         told += f"; {len(failures) - TOLD} more are in run.log"
-    first = failures[0][1]
-    raise type(first)(
+    message = (
         f"{len(failures)} of {number} runs failed: {told}; what has ended is in "
         f"{folder / 'results.md'}; to try these again, {directory.resumption(folder)}, or start "
         f"anew with other keys and --config_files={folder / CONFIG_FILE}"
-    ) from first
+    )
+    for _, error in failures:
+        if not isinstance(error, UserError):
+            logging.getLogger().error(message)
+            raise error
+    first = failures[0][1]
+    raise type(first)(message) from first
 
 
 def _run(
