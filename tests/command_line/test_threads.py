@@ -14,14 +14,15 @@ import importlib.abc, os, sys
 class Watch(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "torch":
-            print("policy", os.environ.get("OMP_WAIT_POLICY"))
+            print("spins", os.environ.get("GOMP_SPINCOUNT"))
 
 sys.meta_path.insert(0, Watch())
 """
 
 
-def policy_when_torch_is_imported(code, **environment):
-    kept = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+def spins_when_torch_is_imported(code, **environment):
+    ours = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT")
+    kept = {key: value for key, value in os.environ.items() if key not in ours}
     done = subprocess.run(
         [sys.executable, "-c", COMMAND + code],
         env=kept | {"PYTHONPATH": str(ROOT)} | environment,
@@ -35,12 +36,11 @@ def policy_when_torch_is_imported(code, **environment):
 @pytest.mark.parametrize("entry", ["run_recbole_peterrec", "recbole_peterrec.cli"])
 def test_threads_of_a_command_sleep_while_they_wait(entry):
     code = f"sys.argv = ['x', '--help']\nfrom {entry} import command\ncommand()"
-    assert policy_when_torch_is_imported(code) == "policy PASSIVE"
-    assert policy_when_torch_is_imported(code, OMP_WAIT_POLICY="ACTIVE") == (
-        "policy ACTIVE"
-    )
+    assert spins_when_torch_is_imported(code) == "spins 3000"
+    assert spins_when_torch_is_imported(code, GOMP_SPINCOUNT="7") == "spins 7"
+    assert spins_when_torch_is_imported(code, OMP_WAIT_POLICY="ACTIVE") == "spins None"
 
 
 def test_the_library_leaves_the_threads_of_its_caller_alone():
     code = "import recbole_peterrec\nrecbole_peterrec.run"
-    assert policy_when_torch_is_imported(code) == "policy None"
+    assert spins_when_torch_is_imported(code) == "spins None"
