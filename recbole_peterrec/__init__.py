@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from recbole_peterrec.version import __version__
@@ -19,9 +19,11 @@ _MODULES = {"UserModel": "serving", "register": "registry", "run": "suite.dispat
 
 def __getattr__(name: str) -> Any:
     """Imported when it is asked for: the command sets what torch reads when it is imported."""
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    if name in _MODULES:
+        return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
+    if importlib.util.find_spec(f"{__name__}.{name}"):  # a module of the package
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:

@@ -47,7 +47,7 @@ def command() -> NoReturn:
 
     A process of torchrun's ends at once, see :func:`recbole_peterrec.distributed.group.leave`.
     """
-    _let_waiting_threads_sleep()
+    _bound_spinning()
     from recbole_peterrec.distributed import group
 
     try:
@@ -62,7 +62,7 @@ def command() -> NoReturn:
     sys.exit(status)
 
 
-def _let_waiting_threads_sleep() -> None:
+def _bound_spinning() -> None:
     """Tell OpenMP, which reads it when torch is imported, to spin only shortly.
 
     Threads that spin while they wait for each other keep the one that they wait for from its CPU

@@ -183,7 +183,7 @@ def _join_processes(config: Config) -> None:
     if member.local_size == member.size:
         config["nproc"] = member.size  # for config.yaml: what resumes it
     if not group.is_first():
-        config["show_progress"] = False
+        config["show_progress"] = config["log_wandb"] = False
 
 
 def _outcome(config: Config, results: dict[str, Any], run_dir: Path) -> dict[str, Any]:

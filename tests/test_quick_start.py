@@ -387,6 +387,12 @@ def test_a_task_of_mtl_is_what_it_is_alone(run):
     assert file_of(both, name) == file_of(alone, name)
 
 
+@pytest.mark.parametrize("model", ["NextItNetAR", "GRU4Rec"])
+def test_a_bound_of_pretraining_is_that_of_a_model_without_tasks(run, model):
+    outcome = run(model, epochs=1, pretrain_epochs=2, tasks=None)
+    assert outcome["results"]["pretrain"]["epochs"] == 2
+
+
 def test_weights_that_mtl_trains_are_those_of_the_source_s_layer_too(run, first):
     task = run("MTL", tasks=[AGE])["results"]["tasks"]["age"]
     alone = run("FineAll", tasks=[AGE], pretrained_path=first["run_dir"])
@@ -394,6 +400,7 @@ def test_weights_that_mtl_trains_are_those_of_the_source_s_layer_too(run, first)
     assert full["trainable_parameters"] == full["total_parameters"]
     layer = 31 * (8 + 1)  # of the toy's 30 items and padding
     assert task["trainable_parameters"] == full["trainable_parameters"] + layer
+    assert task["total_parameters"] == task["trainable_parameters"]  # 100 %
 
 
 def test_a_run_s_own_rho_of_ranked_negatives_is_its_tasks(run, data):

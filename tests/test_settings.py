@@ -494,8 +494,13 @@ def test_a_flag_and_python_give_the_same_values(tmp_path):
     flagged = Config("PeterRec", "toy", config_dict=keys, arguments=["--topk=(5,10)"])
     given = Config("PeterRec", "toy", config_dict={**keys, "topk": (5, 10)})
     assert flagged["topk"] == given["topk"] == [5, 10]
-    with pytest.raises(UserError, match="wandb_project: Ellipsis"):
-        Config("PeterRec", "toy", config_dict=keys, arguments=["--wandb_project=..."])
+    with pytest.raises(UserError, match="additional_feat_suffix: Ellipsis"):
+        Config(
+            "PeterRec",
+            "toy",
+            config_dict=keys,
+            arguments=["--additional_feat_suffix=..."],
+        )
 
 
 def test_columns_that_order_and_filters_read_are_loaded(tmp_path):

@@ -55,7 +55,7 @@ def linear_cross_entropy(
 
 def _whole_rows(hidden: torch.Tensor, items: int) -> int:
     """Rows of a tile that holds whole ones; 0 where tiles of columns are faster."""
-    fitting = WHOLE_ROWS_ELEMENTS // items
+    fitting = max(WHOLE_ROWS_ELEMENTS, tile_elements(hidden)) // items
     # Measured on a CPU: 128 rows pay at any width, 64 up to 128 channels.
     if fitting < min(max(FEWEST_ROWS, hidden.shape[1] // 2), MOST_ROWS):
         return 0

@@ -44,6 +44,8 @@ class SequentialRun:
             raise ConfigError(
                 f"train_share is for tasks; {config['model']} has none; leave it out"
             )
+        bound = config["pretrain_epochs"]  # this is the stage that it is for
+        config = config.derive(epochs=bound) if bound else config
         self.source = SourceStage(config)
         ours = issubclass(config.model_class, Backbone)
         unread = UNREAD if ours else UNREAD + UNREAD_BY_RECBOLE
@@ -64,8 +66,7 @@ class SequentialRun:
     ) -> None:
         """Train, test and save."""
         model, config = self.source.model, self.source.config
-        bound = config["pretrain_epochs"]  # this is the stage that it is for
-        outcome = self.source.train(log, **({"epochs": bound} if bound else {}))
+        outcome = self.source.train(log)
         results["pretrain"] = self.source.record(outcome)
         histories[config["model"]] = outcome.history
         if isinstance(model, Backbone):

@@ -204,13 +204,18 @@ class SourceStage:
         # KSR takes them as they are, beside its own weights of float32.
         for name, matrix in dataset._preloaded_weight.items():
             dataset._preloaded_weight[name] = matrix.astype("float32")
-        reranked = self.config["reranker_CAN_NUM"]
-        if reranked and reranked >= dataset.item_num:
-            raise ConfigError(
-                f"reranker_CAN_NUM must be at most the number of items, "
-                f"{dataset.item_num - 1}, got {reranked}"
-            )
+        self._require_rerankers(dataset.item_num - 1)
         return dataset
+
+    def _require_rerankers(self, items: int) -> None:
+        """RecBole's CPR models rank so many items anew, or, of several, each so many."""
+        given = self.config["reranker_CAN_NUM"]
+        numbers = str(given).split(",") if given is not None else []
+        if not all(n.strip().isdigit() and 0 < int(n) <= items for n in numbers):
+            raise ConfigError(
+                f"reranker_CAN_NUM must be a number of items or several such as '100,20', of at "
+                f"most {items} each, got {given!r}"
+            )
 
     def _require_names_of_lists(self, dataset, fields: list[str]) -> None:
         """Rows of RecBole's models have a list of each column but the user's."""

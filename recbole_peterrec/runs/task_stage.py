@@ -179,6 +179,9 @@ class TaskStage:
     def record(self, model: TaskRecommender, outcome: Outcome) -> dict[str, Any]:
         """The task's part of results.json."""
         sizes = (len(loader._dataset) for loader in self.loaders)
+        # MTL trains the source's layer, too.
+        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        beside = trained - model.network.trainable_parameters
         record = {
             "kind": self.task.kind,
             "labels": len(self.dataset.labels),
@@ -186,10 +189,8 @@ class TaskStage:
             "unmatched_users": self.dataset.unmatched_users,
             **outcome.record(),
             "judged_by": self.judged_by(),
-            "trainable_parameters": sum(  # MTL's have the source's layer besides
-                p.numel() for p in model.parameters() if p.requires_grad
-            ),
-            "total_parameters": model.network.full_parameters,
+            "trainable_parameters": model.network.trainable_parameters + beside,
+            "total_parameters": model.network.full_parameters + beside,
         }
         if self.task.kind == PROFILE:
             record["label_cs"] = self._label_cs()

@@ -7,23 +7,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import ConfigError
 
 
 @contextlib.contextmanager
 def tracked(config: Config, run_dir: Path) -> Iterator[None]:
     """One run there for one of ours, with its files in the run directory; RecBole's trainers log to
-    the one that they find. Of several processes, the first logs.
+    the one that they find.
 
     Raises:
         ConfigError: it cannot be begun.
     """
     if not config["log_wandb"]:
-        yield
-        return
-    if not group.is_first():
-        config["log_wandb"] = False
         yield
         return
     import wandb
@@ -39,5 +34,7 @@ def tracked(config: Config, run_dir: Path) -> Iterator[None]:
         ) from error
     try:
         yield
-    finally:
-        wandb.finish()
+    except BaseException:
+        wandb.finish(exit_code=1)
+        raise
+    wandb.finish()

@@ -41,7 +41,9 @@ TEXT = (
     *PATHS,
     "ip",
     "item_inter_num_interval",
+    "reranker_CAN_NUM",
     "user_inter_num_interval",
+    "wandb_project",
 )
 # Keys of names and signs, which may have brackets of their own: nothing without quotes is a list.
 SIGNS = ("_FIELD", "_PREFIX", "_SUFFIX", "_separator")  # what they end with

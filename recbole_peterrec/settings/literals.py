@@ -86,17 +86,24 @@ def parse_literal(text: str, lists: bool = True) -> Any:
 
 
 def _list(text: str) -> Any:
-    """The list of texts, numbers, lists and mappings that a text is in yaml; else the text."""
+    """The list of lists, mappings and values that a text is in yaml; else the text.
+
+    Values are read as flags are, not by yaml, where ``no`` is False and ``010`` is eight.
+    """
     try:
-        value = yaml.load(text, Loader=Loader)
-        return plain(value, "a list") if isinstance(value, list) else text
-    except (
-        yaml.YAMLError,
-        ValueError,
-        RecursionError,
-        ConfigError,
-    ):  # no list, no date, ...
+        value = yaml.load(text, Loader=yaml.BaseLoader)  # which leaves tags out
+        is_list = isinstance(value, list) and "!!" not in text
+        return _parsed(value) if is_list else text
+    except (yaml.YAMLError, RecursionError):
         return text
+
+
+def _parsed(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_parsed(part) for part in value]
+    if isinstance(value, dict):
+        return {key: _parsed(part) for key, part in value.items()}
+    return parse_literal(value, lists=False)
 
 
 def plain(value: Any, where: str) -> Any:

@@ -10,7 +10,8 @@ from recbole_peterrec.errors import ConfigError
 # Of RecBole 1.2.1's sequential models, and those of them that know fewer or more.
 LOSSES = ("CE", "BPR")
 LOSSES_OF = {
-    **dict.fromkeys(("CORE", "GRU4RecCPR", "SASRecCPR"), ("CE",)),
+    **dict.fromkeys(("DIEN", "DIN", "TransRec"), ()),
+    **dict.fromkeys(("CORE", "GRU4RecCPR", "RepeatNet", "SASRecCPR"), ("CE",)),
     "FPMC": ("BPR",),
     "SINE": (*LOSSES, "NLL"),
 }
@@ -28,7 +29,9 @@ def check_loss(config: Mapping[str, Any], model: str, default: Any) -> None:
         ConfigError: names what it knows.
     """
     loss, known = config.get("loss_type"), LOSSES_OF.get(model, LOSSES)
-    if loss not in known and (loss, default) != (None, None):
+    if not known and loss is not None:
+        raise ConfigError(f"{model} has no loss_type, got {loss!r}; leave it out")
+    if known and loss not in known and (loss, default) != (None, None):
         raise ConfigError(
             f"loss_type of {model} must be {' or '.join(known)}, got {loss!r}"
         )

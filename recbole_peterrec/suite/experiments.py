@@ -31,6 +31,7 @@ from recbole_peterrec.suite.plan import Entry, Suite, plan
 from recbole_peterrec.suite.progress import Progress
 from recbole_peterrec.suite.sharing import Backbones
 from recbole_peterrec.suite.tables import remarks
+from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import writing
 
 TOLD = 3  # failures in the error of a suite
@@ -125,6 +126,12 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
         log.open_file(folder)
         progress = Progress(suite, folder, digest)
         progress.take_up(told["runs"])
+        if told.get("version") != __version__ and not progress.is_complete():
+            raise ConfigError(
+                f"resume: {folder} was begun by version {told.get('version')}, whose defaults may "
+                f"differ from those of {__version__}; go on with that, or start anew with "
+                f"--config_files={folder / CONFIG_FILE}"
+            )
         progress.report()
         return _run_all(progress, given)
 

@@ -54,6 +54,10 @@ class Progress:
         """Whether a run has ended."""
         return seed in self.runs.get(entry.name, {})
 
+    def is_complete(self) -> bool:
+        """Whether all runs have ended."""
+        return all(self.has(entry, seed) for seed, entry in self.suite.runs())
+
     def add(self, entry: Entry, seed: int, results: dict[str, Any]) -> None:
         """A run has ended."""
         self.runs.setdefault(entry.name, {})[seed] = results
@@ -83,8 +87,9 @@ class Progress:
             expected = recorded.get(entry.name, {}).get(str(seed))
             if expected is not None and results != expected:
                 raise CheckpointError(
-                    f"{run_dir / 'results.json'} does not hold what {entry.name} with seed {seed} ended with, as "
-                    f"{report.FILE} has it; put that back, or move {run_dir} away to run it anew"
+                    f"{run_dir / 'results.json'} does not hold what {entry.name} with seed {seed} "
+                    f"ended with, as {report.FILE} has it; put that back, or move {run_dir} away "
+                    f"to run it anew"
                 )
             self.add(entry, seed, results)
 

@@ -11,9 +11,16 @@ NONE_OF_OURS = {"tasks": None, "patch_reduction": 8}
     ("model", "keys", "words"),
     [
         ("SASRec", {"benchmark_filename": ["a", "b", "c"]}, ["benchmark_filename"]),
-        ("GRU4RecCPR", {}, ["reranker_CAN_NUM", "at most", "30", "100"]),
+        ("GRU4RecCPR", {}, ["reranker_CAN_NUM", "at most 30", "100"]),
+        ("GRU4RecCPR", {"reranker_CAN_NUM": "5,31"}, ["reranker_CAN_NUM", "'5,31'"]),
+        ("TransRec", {"loss_type": "CE"}, ["TransRec has no loss_type"]),
         ("NARM", {"dropout_probs": [0.1]}, ["NARM cannot be built", "index"]),
         ("FPMC", {"loss_type": "CE"}, ["loss_type of FPMC", "BPR"]),
+        (
+            "SASRec",
+            {"epochs": 4, "eval_step": 2, "select_epoch": "last", "pretrain_epochs": 1},
+            ["select_epoch"],
+        ),
         ("sasrec", {}, ["unknown model", "'SASRec'"]),
     ],
 )

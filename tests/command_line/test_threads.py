@@ -34,7 +34,7 @@ def spins_when_torch_is_imported(code, **environment):
 
 
 @pytest.mark.parametrize("entry", ["run_recbole_peterrec", "recbole_peterrec.cli"])
-def test_threads_of_a_command_sleep_while_they_wait(entry):
+def test_threads_of_a_command_spin_shortly_while_they_wait(entry):
     code = f"sys.argv = ['x', '--help']\nfrom {entry} import command\ncommand()"
     assert spins_when_torch_is_imported(code) == "spins 3000"
     assert spins_when_torch_is_imported(code, GOMP_SPINCOUNT="7") == "spins 7"

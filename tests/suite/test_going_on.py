@@ -54,6 +54,22 @@ def test_a_suite_of_which_nothing_has_begun_says_how_to_begin_it(folder, tmp_pat
     assert begun["results"]["runs"].keys() == {"NextItNetAR"}
 
 
+def test_another_version_has_other_defaults(folder, tmp_path, undisturbed):
+    run_dir = tmp_path / "run"
+    given = keys(folder, run_dir, suite=["NextItNetAR"], seeds=[1, 2], tasks=None)
+    with stopped_at(5):
+        run(dataset="toy", config_dict=given)
+    ended = tmp_path / "ended"
+    shutil.copytree(undisturbed[1], ended)
+    for place in (run_dir, ended):
+        told = json.loads((place / "suite.json").read_text())
+        (place / "suite.json").write_text(json.dumps(told | {"version": "0.0.9"}))
+    with pytest.raises(ConfigError, match=r"begun by version 0\.0\.9.*start anew"):
+        run(config_dict={"resume": str(run_dir), **QUIET})
+    again = run(config_dict={"resume": str(ended), **QUIET})  # nothing is run any more
+    assert again["results"] == undisturbed[0]["results"]
+
+
 def test_a_suite_that_has_ended_is_told_again(undisturbed):
     outcome, run_dir = undisturbed
     again = run(config_dict={"resume": str(run_dir), **QUIET})
