@@ -213,7 +213,7 @@ def test_suites_of_the_package_name_models_and_keys_that_there_are(name):
         ),
         ({"suite": "[PeterRec"}, r"a list of models such as .*, got '\[PeterRec'$"),
         ({"suite": ["PeterRec"], "model": "FineAll"}, "leave out model FineAll"),
-        ({"suite": "[PeterRec, 2024-13-45]"}, "a list of models such as"),
+        ({"suite": "[PeterRec, 2024-13-45]"}, "unknown model '2024-13-45'"),
         ({"suite": "PeterRec,FineAll"}, r"did you mean '\[PeterRec, FineAll\]'\?"),
         ({"seeds": ""}, r"such as \[1, 2, 3\], or left out, got ''"),
         ({"seeds": 1}, "seeds must be"),
