@@ -53,6 +53,34 @@ def to_yaml(content: dict[Any, Any]) -> bytes:
     return text.encode()
 
 
+class FlagLoader(yaml.BaseLoader):
+    """Lists and mappings of a flag's text, whose values are read as flags are.
+
+    Not as in files, where ``no`` is False, ``010`` is eight and ``1:30`` is ninety. What stands in
+    quotes is text.
+    """
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Without tags: nothing but text, lists and mappings."""
+        if node.tag not in PLAIN_TAGS:
+            raise yaml.constructor.ConstructorError(problem=f"tag {node.tag}")
+        return super().construct_object(node, deep)
+
+    def construct_scalar(self, node: yaml.Node) -> Any:
+        """What a text stands for; nothing at all, as in ``{key: }``, is None."""
+        text = super().construct_scalar(node)
+        if node.style:  # its quotes
+            return text
+        return parse_literal(text, lists=False) if text else None
+
+
+PLAIN_TAGS = (
+    FlagLoader.DEFAULT_SCALAR_TAG,
+    FlagLoader.DEFAULT_SEQUENCE_TAG,
+    FlagLoader.DEFAULT_MAPPING_TAG,
+)
+
+
 def parse_literal(text: str, lists: bool = True) -> Any:
     """The Python literal, boolean word, yaml mapping or yaml list that a flag's text stands for.
 
@@ -71,39 +99,18 @@ def parse_literal(text: str, lists: bool = True) -> Any:
         pass
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
-    if text == "~":
+    if text in ("~", "null"):
         return None
-    if text.lstrip().startswith(("{", "[{")):
+    mappings = text.lstrip().startswith(("{", "[{"))
+    if mappings or lists and text.strip()[:1] == "[" and text.strip()[-1:] == "]":
         try:
-            return yaml.load(text, Loader=Loader)
-        except yaml.YAMLError as error:
-            raise ConfigError(
-                f"value {text!r} is neither a literal nor yaml"
-            ) from error
-    if lists and text.strip()[:1] == "[" and text.strip()[-1:] == "]":
-        return _list(text)
+            return yaml.load(text, Loader=FlagLoader)
+        except (yaml.YAMLError, RecursionError) as error:
+            if mappings:
+                raise ConfigError(
+                    f"value {text!r} is neither a literal nor yaml"
+                ) from error
     return text
-
-
-def _list(text: str) -> Any:
-    """The list of lists, mappings and values that a text is in yaml; else the text.
-
-    Values are read as flags are, not by yaml, where ``no`` is False and ``010`` is eight.
-    """
-    try:
-        value = yaml.load(text, Loader=yaml.BaseLoader)  # which leaves tags out
-        is_list = isinstance(value, list) and "!!" not in text
-        return _parsed(value) if is_list else text
-    except (yaml.YAMLError, RecursionError):
-        return text
-
-
-def _parsed(value: Any) -> Any:
-    if isinstance(value, list):
-        return [_parsed(part) for part in value]
-    if isinstance(value, dict):
-        return {key: _parsed(part) for key, part in value.items()}
-    return parse_literal(value, lists=False)
 
 
 def plain(value: Any, where: str) -> Any:

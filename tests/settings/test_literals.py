@@ -31,6 +31,14 @@ from recbole_peterrec.settings.literals import parse_literal, read_yaml, to_yaml
         ("[2020-01-01]", ["2020-01-01"]),
         ("[x, 2024-13-45]", ["x", "2024-13-45"]),
         ("[no, 010, 1:30, true, ~]", ["no", "010", "1:30", True, None]),
+        ("null", None),
+        ("[a, {}, null, 1e-3]", ["a", {}, None, 1e-3]),
+        ("{b: no, c: 010, d: 2024-13-45}", {"b": "no", "c": "010", "d": "2024-13-45"}),
+        ("[a, {b: [no], c: , 1: null}]", ["a", {"b": ["no"], "c": None, 1: None}]),
+        ("[a, '5', \"~\", '[4,5]', '{']", ["a", "5", "~", "[4,5]", "{"]),
+        ("[a, {b: '[4,5]'}]", ["a", {"b": "[4,5]"}]),
+        ("[wow!!, a]", ["wow!!", "a"]),
+        ("[!x a]", "[!x a]"),
         ("[!!python/name:os.system x]", "[!!python/name:os.system x]"),
         ("[!!binary eA==]", "[!!binary eA==]"),
         ("[*a]", "[*a]"),
@@ -46,7 +54,32 @@ def test_where_brackets_may_be_of_a_name_a_text_is_no_list():
     assert parse_literal("['a']", lists=False) == ["a"]
 
 
-@pytest.mark.parametrize("text", ["{mode: [full}", "[{name: sex]"])
+MAPPINGS = ["{a: no, b: [1:30, 'None'], c: {d: '5'}}", "{a: 010}", "{a: null, b: }"]
+
+
+@pytest.mark.parametrize("text", MAPPINGS)
+def test_a_mapping_is_the_same_wherever_it_stands(text):
+    value = parse_literal(text)
+    assert parse_literal(f"[{text}]") == parse_literal(f"[ {text}]") == [value]
+    assert parse_literal(f"[word, {text}]") == ["word", value]
+
+
+_signs = st.sampled_from(" 'a\"[]{}:,#!&*5~-")
+
+
+@given(st.text(st.characters(exclude_categories=("C", "Z")) | _signs))
+def test_what_stands_in_quotes_is_text(text):
+    quoted = "'" + text.replace("'", "''") + "'"
+    assert parse_literal(f"[word, {quoted}]") == ["word", text]
+    assert parse_literal(f"{{key: {quoted}}}") == {"key": text}
+
+
+DEEP = pytest.param("{a: " * 20_000 + "}" * 20_000, id="deep")
+
+
+@pytest.mark.parametrize(
+    "text", ["{mode: [full}", "[{name: sex]", "{a: !!python/name:os.system x}", DEEP]
+)
 def test_a_mapping_that_is_no_yaml_is_refused(text):
     with pytest.raises(ConfigError, match="is neither a literal nor yaml"):
         parse_literal(text)
