@@ -13,7 +13,7 @@ from recbole.utils import ModelType, argument_list
 
 from recbole_peterrec import registry
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.settings.checks import check_values
+from recbole_peterrec.settings.checks import check_switches, check_values
 from recbole_peterrec.settings.defaults import merged_eval_args, merged_task_defaults
 from recbole_peterrec.settings.device import device_of
 from recbole_peterrec.settings.eval_checks import check_metrics
@@ -188,7 +188,7 @@ class Config(RecBoleConfig):
         unknown = set(given) - known
         if unknown:
             known |= registry.all_property_keys()
-        for key in sorted(unknown - known):
+        for key in sorted(unknown - known, key=str):
             raise ConfigError(f"{where}: unknown key {key!r}{did_you_mean(key, known)}")
 
     def known_keys(self) -> set[str]:
@@ -206,6 +206,7 @@ class Config(RecBoleConfig):
         values = self.final_config_dict
         self._data_root = values["data_path"]
         check_values(values, registry.is_ours(self.model))
+        check_switches(values, self.internal_config_dict)
         check_metrics(values)
         if values["MODEL_TYPE"] == ModelType.SEQUENTIAL:
             check_loss(values, self.model, self.internal_config_dict.get("loss_type"))

@@ -80,6 +80,7 @@ from tests.toy import TARGET, TASKS, settings, write_toy
         ("source_cache", "yes", "source_cache must be empty or a number of MiB"),
         ("pretrained", "no", "pretrained must be True or False"),
         ("reproducibility", "maybe", "reproducibility must be True or False"),
+        ("shuffle", "no", "shuffle must be True or False, got 'no'"),
         ("task_defaults", {"profil": {}}, "did you mean 'profile'"),
         ("task_defaults", 3, "task_defaults must map"),
         (
@@ -117,6 +118,11 @@ def test_what_recbole_would_take_silently_or_choke_on_is_one_clear_line(
         run("PeterRec", "toy", config_dict={**keys, key: value, "state": "ERROR"})
     assert "\n" not in str(error.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_key_that_is_a_number_is_as_unknown_as_a_word():
+    with pytest.raises(ConfigError, match="unknown key 1"):
+        Config("PeterRec", "toy", config_dict={1: 2, "patch_reducton": 4})
 
 
 def test_a_part_of_eval_args_keeps_the_rest_of_the_protocol(tmp_path):

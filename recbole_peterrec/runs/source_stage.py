@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from typing import Any
 
@@ -209,9 +210,11 @@ class SourceStage:
 
     def _require_rerankers(self, items: int) -> None:
         """RecBole's CPR models rank so many items anew, or, of several, each so many."""
+        if "reranker_CAN_NUM" not in self.config:
+            return
         given = self.config["reranker_CAN_NUM"]
-        numbers = str(given).split(",") if given is not None else []
-        if not all(n.strip().isdigit() and 0 < int(n) <= items for n in numbers):
+        numbers = [re.fullmatch(r"\s*[0-9]{1,9}\s*", n) for n in str(given).split(",")]
+        if not all(n and 0 < int(n[0]) <= items for n in numbers):
             raise ConfigError(
                 f"reranker_CAN_NUM must be a number of items or several such as '100,20', of at "
                 f"most {items} each, got {given!r}"

@@ -267,6 +267,21 @@ def check_values(config: Mapping[str, Any], ours: bool) -> None:
             _check_interval(f"val_interval of {field}", interval)
 
 
+def check_switches(config: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+    """Refuse a text, such as ``no``, for a key that is on or off: any would turn it on.
+
+    Args:
+        config: keys and values.
+        defaults: of the model's and RecBole's files.
+
+    Raises:
+        ConfigError: names the key.
+    """
+    for key, default in defaults.items():
+        if isinstance(default, bool) and isinstance(config.get(key), str):
+            raise ConfigError(f"{key} must be True or False, got {config[key]!r}")
+
+
 def _check_row_updates(config: Mapping[str, Any], ours: bool) -> None:
     if not ours:
         raise ConfigError(

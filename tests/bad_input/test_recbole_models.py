@@ -13,6 +13,8 @@ NONE_OF_OURS = {"tasks": None, "patch_reduction": 8}
         ("SASRec", {"benchmark_filename": ["a", "b", "c"]}, ["benchmark_filename"]),
         ("GRU4RecCPR", {}, ["reranker_CAN_NUM", "at most 30", "100"]),
         ("GRU4RecCPR", {"reranker_CAN_NUM": "5,31"}, ["reranker_CAN_NUM", "'5,31'"]),
+        ("GRU4RecCPR", {"reranker_CAN_NUM": "²"}, ["reranker_CAN_NUM", "'²'"]),
+        ("SASRecCPR", {"reranker_CAN_NUM": None}, ["reranker_CAN_NUM must", "None"]),
         ("TransRec", {"loss_type": "CE"}, ["TransRec has no loss_type"]),
         ("NARM", {"dropout_probs": [0.1]}, ["NARM cannot be built", "index"]),
         ("FPMC", {"loss_type": "CE"}, ["loss_type of FPMC", "BPR"]),
