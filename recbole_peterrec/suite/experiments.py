@@ -124,11 +124,11 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
             stack.enter_context(directory.held(folder))
             remove_unfinished_writes(folder)
         log.open_file(folder)
-        progress = Progress(suite, folder, digest)
+        progress = Progress(suite, folder, digest, told["version"])
         progress.take_up(told["runs"])
-        if told.get("version") != __version__ and not progress.is_complete():
+        if progress.version != __version__ and not progress.is_complete():
             raise ConfigError(
-                f"resume: {folder} was begun by version {told.get('version')}, whose defaults may "
+                f"resume: {folder} was begun by version {progress.version}, whose defaults may "
                 f"differ from those of {__version__}; go on with that, or start anew with "
                 f"--config_files={folder / CONFIG_FILE}"
             )

@@ -14,6 +14,7 @@ from recbole_peterrec.runs import directory
 from recbole_peterrec.settings.literals import read_yaml
 from recbole_peterrec.suite import report
 from recbole_peterrec.suite.plan import Entry, Suite
+from recbole_peterrec.version import __version__
 
 
 @dataclass
@@ -24,12 +25,14 @@ class Progress:
         suite: it.
         folder: its own.
         digest: of its ``config.yaml``.
+        version: of the package with which it began.
         runs: ``results.json`` of each run that has ended, by entry and seed.
     """
 
     suite: Suite
     folder: Path
     digest: str
+    version: str = __version__
     runs: dict[str, dict[int, dict[str, Any]]] = field(default_factory=dict)
 
     def run_dir(self, entry: Entry, seed: int) -> Path:
@@ -100,7 +103,7 @@ class Progress:
             for entry in self.suite.entries
             if entry.name in self.runs
         }
-        return report.results_of(self.suite, in_order, self.digest)
+        return report.results_of(self.suite, in_order, self.digest, self.version)
 
     def _place(self, run: tuple[int, Any]) -> int:
         return self.suite.seeds.index(run[0])

@@ -31,7 +31,9 @@ FILE = "suite.json"
 DECIMALS = "metric_decimal_place"
 
 
-def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
+def results_of(
+    suite: Suite, runs: Runs, digest: str, version: str = __version__
+) -> dict[str, Any]:
     """``suite.json``: every run's results, means over seeds, and differences to the first model, of
     values that are judged by the same. What runs took from outside the suite is under ``runs``
     alone.
@@ -40,6 +42,7 @@ def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
         suite: it.
         runs: that have ended.
         digest: of its ``config.yaml``.
+        version: of the package with which it began.
     """
     own = own_results(suite, runs)
     scores = scores_of(own)
@@ -48,7 +51,7 @@ def results_of(suite: Suite, runs: Runs, digest: str) -> dict[str, Any]:
     return {
         "suite": suite.name,
         "dataset": suite.dataset,
-        "version": __version__,
+        "version": version,
         "models": [entry.name for entry in suite.entries],
         "seeds": list(suite.seeds),
         "planned_runs": len(suite.seeds) * len(suite.entries),
@@ -152,6 +155,7 @@ def read_report(folder: Path) -> dict[str, Any]:
         raise CheckpointError(f"{error}; {advice}") from error
     runs = told.get("runs")
     usable = isinstance(runs, dict) and all(isinstance(r, dict) for r in runs.values())
-    if not usable or not isinstance(told.get("config"), str):
+    texts = (told.get("config"), told.get("version"))
+    if not usable or not all(isinstance(text, str) for text in texts):
         raise CheckpointError(f"{file} is not what a suite writes; {advice}")
     return told

@@ -67,7 +67,10 @@ def test_another_version_has_other_defaults(folder, tmp_path, undisturbed):
     with pytest.raises(ConfigError, match=r"begun by version 0\.0\.9.*start anew"):
         run(config_dict={"resume": str(run_dir), **QUIET})
     again = run(config_dict={"resume": str(ended), **QUIET})  # nothing is run any more
-    assert again["results"] == undisturbed[0]["results"]
+    assert again["results"] == undisturbed[0]["results"] | {"version": "0.0.9"}
+    shutil.rmtree(ended / "PeterRec" / "seed-2")
+    with pytest.raises(ConfigError, match=r"begun by version 0\.0\.9.*start anew"):
+        run(config_dict={"resume": str(ended), **QUIET})
 
 
 def test_a_suite_that_has_ended_is_told_again(undisturbed):
