@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -209,15 +210,19 @@ class SourceStage:
         return dataset
 
     def _require_rerankers(self, items: int) -> None:
-        """RecBole's CPR models rank so many items anew, or, of several, each so many."""
+        """RecBole's CPR models rank so many items anew; of several rerankers, each some of those
+        of the one before it, whose scores a larger one would replace."""
         if "reranker_CAN_NUM" not in self.config:
             return
         given = self.config["reranker_CAN_NUM"]
-        numbers = [re.fullmatch(r"\s*[0-9]{1,9}\s*", n) for n in str(given).split(",")]
-        if not all(n and 0 < int(n[0]) <= items for n in numbers):
+        sizes = [
+            int(size) if re.fullmatch(r"\s*[0-9]{1,9}\s*", size) else 0
+            for size in str(given).split(",")
+        ]
+        if not all(a > b for a, b in pairwise([items + 1, *sizes, 0])):
             raise ConfigError(
-                f"reranker_CAN_NUM must be a number of items or several such as '100,20', of at "
-                f"most {items} each, got {given!r}"
+                f"reranker_CAN_NUM must be a number of items of at most {items}, or several that "
+                f"fall, such as '100,20', got {given!r}"
             )
 
     def _require_names_of_lists(self, dataset, fields: list[str]) -> None:

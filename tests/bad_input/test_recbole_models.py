@@ -12,7 +12,8 @@ NONE_OF_OURS = {"tasks": None, "patch_reduction": 8}
     [
         ("SASRec", {"benchmark_filename": ["a", "b", "c"]}, ["benchmark_filename"]),
         ("GRU4RecCPR", {}, ["reranker_CAN_NUM", "at most 30", "100"]),
-        ("GRU4RecCPR", {"reranker_CAN_NUM": "5,31"}, ["reranker_CAN_NUM", "'5,31'"]),
+        ("GRU4RecCPR", {"reranker_CAN_NUM": "31,5"}, ["reranker_CAN_NUM", "'31,5'"]),
+        ("GRU4RecCPR", {"reranker_CAN_NUM": "5,20"}, ["reranker_CAN_NUM", "'5,20'"]),
         ("GRU4RecCPR", {"reranker_CAN_NUM": "²"}, ["reranker_CAN_NUM", "'²'"]),
         ("SASRecCPR", {"reranker_CAN_NUM": None}, ["reranker_CAN_NUM must", "None"]),
         ("TransRec", {"loss_type": "CE"}, ["TransRec has no loss_type"]),
