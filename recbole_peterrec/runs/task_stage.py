@@ -189,7 +189,7 @@ class TaskStage:
             "unmatched_users": self.dataset.unmatched_users,
             **outcome.record(),
             "judged_by": self.judged_by(),
-            "trainable_parameters": model.network.trainable_parameters + beside,
+            "trainable_parameters": trained,
             "total_parameters": model.network.full_parameters + beside,
         }
         if self.task.kind == PROFILE:

@@ -9,7 +9,15 @@ import pytest
 
 from recbole_peterrec import run
 from recbole_peterrec.errors import ConfigError
-from tests.toy import TASKS, settings, write_toy
+from tests.toy import (
+    ROOT,
+    TASKS,
+    python,
+    settings,
+    toy_flags,
+    write_config,
+    write_toy,
+)
 
 
 class Refused(Exception):
@@ -53,6 +61,44 @@ def test_all_stages_of_a_run_log_to_one_in_its_directory(tmp_path, wandb):
     assert call.kwargs["config"]["embedding_size"] == 8
     assert wandb.log.called
     wandb.finish.assert_called_once_with()
+
+
+def test_a_run_that_is_broken_off_is_not_told_as_one_that_ended(tmp_path, wandb):
+    wandb.log.side_effect = KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        start(tmp_path)
+    wandb.finish.assert_called_once_with(exit_code=1)
+
+
+PRETENDED = """
+from types import SimpleNamespace
+
+errors, run = SimpleNamespace(Error=OSError), None
+
+def init(**keys):
+    global run
+    run = SimpleNamespace(summary={})
+    with open("begun", "a") as file:
+        print("a run", file=file)
+
+def log(*values, **keys):
+    assert run
+
+define_metric = finish = log
+"""
+
+
+def test_several_processes_log_to_one_run(tmp_path):
+    (tmp_path / "wandb.py").write_text(PRETENDED)
+    data = write_toy(tmp_path / "data")
+    config = write_config(
+        tmp_path / "toy.yaml", data, tasks=None, log_wandb=True, pretrain_epochs=1
+    )
+    flags = [*toy_flags(config, "NextItNetAR"), "--nproc=2", "--state=ERROR"]
+    command = [ROOT / "run_recbole_peterrec.py", *flags]
+    done = python(command, tmp_path, path=tmp_path)
+    assert done.status == 0, done.stderr
+    assert (tmp_path / "begun").read_text() == "a run\n"
 
 
 def test_what_it_refuses_is_told(tmp_path, wandb):
