@@ -2,4 +2,5 @@
 
 from recbole_peterrec.cli import command
 
-command()
+if __name__ == "__main__":  # and not where somebody looks through the package's modules
+    command()

@@ -254,7 +254,8 @@ def check_values(config: Mapping[str, Any], ours: bool) -> None:
         1, config["eval_step"]
     ):
         raise ConfigError(
-            "select_epoch last needs epochs to be a multiple of eval_step"
+            f"select_epoch last needs epochs to be a multiple of eval_step "
+            f"{config['eval_step']}, got {config['epochs']}"
         )
     fields = config.get("val_interval")
     if fields is not None and not isinstance(fields, dict):

@@ -22,7 +22,7 @@ NONE_OF_OURS = {"tasks": None, "patch_reduction": 8}
         (
             "SASRec",
             {"epochs": 4, "eval_step": 2, "select_epoch": "last", "pretrain_epochs": 1},
-            ["select_epoch"],
+            ["select_epoch last", "multiple of eval_step 2, got 1"],
         ),
         ("sasrec", {}, ["unknown model", "'SASRec'"]),
     ],
