@@ -27,7 +27,7 @@ from recbole_peterrec.settings.keys import (
     UNLISTED,
 )
 from recbole_peterrec.settings.literals import Loader, parse_literal, plain, read_yaml
-from recbole_peterrec.settings.losses import check_loss
+from recbole_peterrec.settings.losses import LOSSES, LOSSES_OF, check_loss
 
 MAIN_JOB = {"model": "PeterRec", "dataset": "ml-100k"}
 
@@ -224,13 +224,19 @@ class Config(RecBoleConfig):
         values["device"] = device_of(values)
 
     def _settle_training_negatives(self) -> None:
-        """Cross entropy has no sampled negatives, BPR must; RecBole's default fits neither."""
+        """Cross entropy has no sampled negatives, BPR must, and so must RecBole's models that know
+        no other loss than their own; RecBole's default fits neither."""
         values = self.final_config_dict
         negatives = values.get("train_neg_sample_args")
         absent = not negatives or negatives.get("distribution") in (None, "none")
         if values.get("loss_type") == "CE":
             if absent or "train_neg_sample_args" not in self.given:
                 values["train_neg_sample_args"] = None
+        elif absent and not LOSSES_OF.get(self.model, LOSSES):
+            raise ConfigError(
+                f"{self.model} needs train_neg_sample_args, such as "
+                f"{{distribution: uniform, sample_num: 1}}"
+            )
         elif values.get("loss_type") == "BPR" and absent:
             raise ConfigError(
                 "loss_type BPR needs train_neg_sample_args, such as "

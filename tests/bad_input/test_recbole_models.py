@@ -17,6 +17,7 @@ NONE_OF_OURS = {"tasks": None, "patch_reduction": 8}
         ("GRU4RecCPR", {"reranker_CAN_NUM": "²"}, ["reranker_CAN_NUM", "'²'"]),
         ("SASRecCPR", {"reranker_CAN_NUM": None}, ["reranker_CAN_NUM must", "None"]),
         ("TransRec", {"loss_type": "CE"}, ["TransRec has no loss_type"]),
+        ("DIN", {"train_neg_sample_args": None}, ["DIN needs train_neg_sample_args"]),
         ("NARM", {"dropout_probs": [0.1]}, ["NARM cannot be built", "index"]),
         ("FPMC", {"loss_type": "CE"}, ["loss_type of FPMC", "BPR"]),
         (
