@@ -50,8 +50,7 @@ def ranks_by_states(
         candidates: as in :func:`ranks_by_scores`.
     """
     if candidates is None:
-        greater, equal = ranks(states, weight, bias, targets - 1)
-        return greater + equal
+        return ranks(states, weight, bias, targets - 1)
     ranked = torch.cat([targets.unsqueeze(1), candidates], dim=1) - 1
     found = [
         _place(scores[:, :1], scores)

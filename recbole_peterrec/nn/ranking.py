@@ -7,7 +7,7 @@ from itertools import chain
 import torch
 
 ROWS = 256
-COLUMNS = 512  # two tiles of scores, and the items, stay in a level-2 cache of 2 MiB
+COLUMNS = 512  # a tile of scores, and its items, stay in a level-2 cache
 COLUMNS_ELSEWHERE = 2**15  # a GPU needs larger products
 GROUP = 64
 
@@ -18,8 +18,8 @@ def ranks(
     weight: torch.Tensor,
     bias: torch.Tensor,
     targets: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """How many items score above each row's target, and how many score the same.
+) -> torch.Tensor:
+    """How many items score at least what each row's target scores, the target among them.
 
     A score is what a tile's matrix product gives, the target's too. Another product for
     the target may differ in the last bit, and so would many ranks. The targets' scores
@@ -32,9 +32,8 @@ def ranks(
         targets: ``[N]`` rows of `weight`.
 
     Returns:
-        ``greater`` and ``equal``, each ``[N]``; a target counts as equal to itself. The
-        rank with ties against the target is ``greater + equal``, and without
-        ``greater + 1``. A target whose score is not a number is equal to all.
+        ``[N]`` ranks, 1 the best: ties count against the target, and one whose score is
+        not a number is last.
 
     Raises:
         ValueError: more than ``2 ** 24`` items, which float32 does not count.
@@ -43,12 +42,11 @@ def ranks(
         raise ValueError(f"at most {2**24} items can be ranked, got {len(weight)}")
     score = _guess(hidden, weight, bias, targets)
     for _ in range(2):
-        reached, equal, found = _count(hidden, weight, bias, targets, score)
+        reached, found = _count(hidden, weight, bias, targets, score)
         if torch.equal(found, score):
             break
         score = found
-    greater, lost = reached - equal, score.isnan()
-    return greater.masked_fill(lost, 0), equal.masked_fill(lost, len(weight))
+    return reached.masked_fill(score.isnan(), len(weight))
 
 
 def _guess(
@@ -73,8 +71,8 @@ def _count(
     bias: torch.Tensor,
     targets: torch.Tensor,
     score: torch.Tensor,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Items that score at least `score`, just `score`, and the targets' scores."""
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The numbers of items that score at least `score`, and the targets' scores."""
     columns = COLUMNS if hidden.device.type == "cpu" else COLUMNS_ELSEWHERE
     owners: dict[tuple[int, int], list[int]] = {}
     for row, target in enumerate(targets.tolist()):
@@ -84,22 +82,17 @@ def _count(
     numbers = [len(rows) for rows in owners.values()]
     owned = dict(zip(owners, all_rows.split(numbers), strict=True))
     reached = torch.zeros_like(score, dtype=torch.float)
-    equal, found = reached.clone(), torch.full_like(score, torch.nan)
-    parts = [tuple(x.split(ROWS)) for x in (hidden, score.unsqueeze(1), reached, equal)]
-    size = min(ROWS, len(hidden)) * min(columns, len(weight))
-    scores, marks = hidden.new_empty(size), hidden.new_empty(size, dtype=torch.float)
+    found = torch.full_like(score, torch.nan)
+    parts = [tuple(x.split(ROWS)) for x in (hidden, score.unsqueeze(1), reached)]
+    scores = hidden.new_empty(min(ROWS, len(hidden)) * min(columns, len(weight)))
     for left in range(0, len(weight), columns):
         items, offset = weight[left : left + columns].t(), bias[left : left + columns]
-        for number, (states, threshold, above, same) in enumerate(
-            zip(*parts, strict=True)
-        ):
+        for number, (states, threshold, above) in enumerate(zip(*parts, strict=True)):
             shape = len(states), len(offset)
             tile = scores[: shape[0] * shape[1]].view(shape)
-            mark = marks[: shape[0] * shape[1]].view(shape)
             torch.addmm(offset, states, items, out=tile)
             rows = owned.get((left // columns, number))
             if rows is not None:
                 found[rows] = tile[rows - number * ROWS, targets[rows] - left]
-            above += torch.ge(tile, threshold, out=mark).sum(1)
-            same += tile.eq_(threshold).sum(1, dtype=torch.float)
-    return reached.long(), equal.long(), found
+            above += tile.ge_(threshold).sum(1, dtype=torch.float)
+    return reached.long(), found
