@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import traceback
 from typing import NoReturn
 
 from recbole_peterrec.errors import ConfigError, PeerError, UserError
+from recbole_peterrec.process import bound_spinning, keep_memory
 
 USAGE = """\
 usage: run_recbole_peterrec.py [--model=NAME] [--dataset=NAME] [--config_files="A.yaml B.yaml"]
@@ -47,7 +47,8 @@ def command() -> NoReturn:
 
     A process of torchrun's ends at once, see :func:`recbole_peterrec.distributed.group.leave`.
     """
-    _bound_spinning()
+    bound_spinning()
+    keep_memory()
     from recbole_peterrec.distributed import group
 
     try:
@@ -60,17 +61,6 @@ def command() -> NoReturn:
     if group.started_by_launcher():
         group.leave(status)
     sys.exit(status)
-
-
-def _bound_spinning() -> None:
-    """Tell OpenMP, which reads it when torch is imported, to spin only shortly.
-
-    Threads that spin while they wait for each other keep the one that they wait for from its CPU
-    when another job wants that too: a run then takes up to nine times as long. Some microseconds of
-    it cost nothing either way; threads that sleep at once take a sixth longer on a quiet machine.
-    """
-    if "OMP_WAIT_POLICY" not in os.environ:
-        os.environ.setdefault("GOMP_SPINCOUNT", "3000")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,9 +14,11 @@ from typing import Any
 
 import torch
 
+from recbole_peterrec.process import MALLOC
+
 CPU = torch.device("cpu")
-M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's mallopt
-DEFAULT_TRIM, DEFAULT_MMAPS = 2**17, 2**16
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4  # of glibc's mallopt
+MALLOC_DEFAULTS = {M_TRIM_THRESHOLD: 2**17, M_MMAP_THRESHOLD: 2**17, M_MMAP_MAX: 2**16}
 
 
 @dataclass(frozen=True)
@@ -114,12 +116,25 @@ def kept_memory() -> Iterator[None]:
     By default it maps and clears large tensors anew each time, which is half of what a
     naive loss costs on a CPU.
     """
+    with _mallopt({M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1}):
+        yield
+
+
+@contextlib.contextmanager
+def command_memory() -> Iterator[None]:
+    """glibc keeps what our command tells it to keep."""
+    with _mallopt({parameter: value for parameter, _, value in MALLOC}):
+        yield
+
+
+@contextlib.contextmanager
+def _mallopt(values: dict[int, int]) -> Iterator[None]:
     libc = ctypes.CDLL(None)
-    libc.mallopt(M_MMAP_MAX, 0)
-    libc.mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+    for parameter, value in values.items():
+        libc.mallopt(parameter, value)
     try:
         yield
     finally:
-        libc.mallopt(M_MMAP_MAX, DEFAULT_MMAPS)
-        libc.mallopt(M_TRIM_THRESHOLD, DEFAULT_TRIM)
+        for parameter in values:
+            libc.mallopt(parameter, MALLOC_DEFAULTS[parameter])
         libc.malloc_trim(0)

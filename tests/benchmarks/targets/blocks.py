@@ -137,7 +137,7 @@ def last_position() -> list[Row]:
             def last(net=net, items=items, full=full, values=values) -> None:
                 values["last"] = net.last_states(items, full)
 
-            times = medians(7, whole=whole, last=last)
+            times = medians(25, whole=whole, last=last)
             same = torch.equal(values["whole"], values["last"])
             note = f"{milliseconds(times)}; {'bit-equal' if same else 'not bit-equal'}"
             case = f"last position only, L {length}, k {width}"
