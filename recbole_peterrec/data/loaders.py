@@ -9,6 +9,7 @@ import torch
 from recbole.config import Config
 from recbole.data.dataloader import TrainDataLoader
 from recbole.data.utils import create_samplers
+from torch.utils.data import DataLoader
 
 from recbole_peterrec.data.samplers import CandidateSampler, RankSampler
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
@@ -83,13 +84,31 @@ def _negative_sampler(config: Config, dataset, datasets):
         raise DataError(" ".join(str(error).split())) from error
 
 
-def _training_loader(config: Config, dataset, sampler) -> TrainDataLoader:
+def training_loader(config: Config, dataset, sampler=None) -> TrainDataLoader:
+    """A loader of a training split, whose batches the processes of a run share.
+
+    Args:
+        config: RecBole config.
+        dataset: the split.
+        sampler: RecBole's, of negatives; None for a loss that needs none.
+    """
     shuffle = config["shuffle"]
     if group.size() == 1:
-        return TrainLoader(config, dataset, sampler, shuffle=shuffle)
-    return SharedTrainDataLoader(
-        config, dataset, sampler, shuffle, group.rank(), group.size()
-    )
+        loader = TrainLoader(config, dataset, sampler, shuffle=shuffle)
+    else:
+        loader = SharedTrainDataLoader(
+            config, dataset, sampler, shuffle, group.rank(), group.size()
+        )
+    _fork_workers(config, loader)
+    return loader
+
+
+def _fork_workers(config: Config, *loaders: DataLoader) -> None:
+    """As Linux starts them by itself, but not in the processes of a run of several, which were
+    spawned: what spawning hands over, a generator of random numbers among it, fails there."""
+    if config["worker"] and sys.platform == "linux":
+        for loader in loaders:
+            loader.multiprocessing_context = "fork"
 
 
 def make_loaders(
@@ -120,13 +139,9 @@ def make_loaders(
     if isinstance(train, TaskDataset):
         train = train.learned()
     loaders = (
-        _training_loader(config, train, sampler),
+        training_loader(config, train, sampler),
         _evaluation_loader(config, datasets[1], "valid", positives),
         _evaluation_loader(config, datasets[2], "test", positives),
     )
-    if config["worker"] and sys.platform == "linux":
-        # As Linux starts them by itself, but not in the processes of a run of several, which were
-        # spawned: what spawning hands over, a generator of random numbers among it, fails there.
-        for loader in loaders:
-            loader.multiprocessing_context = "fork"
+    _fork_workers(config, *loaders[1:])
     return loaders

@@ -230,6 +230,11 @@ class SequenceDataset(WholeSource, SequentialDataset):
         rows = [self._rows(ends) for ends in (targets.valid, targets.test)]
         return [self.copy(part) for part in (windows, *rows)]
 
+    def of_users(self, users: torch.Tensor) -> SequenceDataset:
+        """Of this split, the rows of users with these ids."""
+        kept = torch.isin(self.inter_feat[self.uid_field], users)
+        return self.copy(self.inter_feat[kept])
+
     def _held_out_users(self) -> Targets:
         """Random users by ratio."""
         split = self.config["eval_args"]["split"]

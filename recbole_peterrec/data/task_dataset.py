@@ -307,6 +307,10 @@ class TaskDataset(Dataset):
         longest = self.config["MAX_ITEM_LIST_LENGTH"]
         return self.source.histories(self.source_user[users], longest)
 
+    def source_users(self) -> torch.Tensor:
+        """Ids, in the source, of the users that this split has instances of."""
+        return self.source_user[self.inter_feat[self.uid_field].unique()]
+
     def lengths(self) -> np.ndarray:
         """``[rows]`` numbers of items in the histories of this split's rows, however many count."""
         users = self.inter_feat[self.uid_field].numpy()

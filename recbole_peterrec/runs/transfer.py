@@ -7,9 +7,12 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from recbole.data.dataloader import TrainDataLoader
+
 from recbole_peterrec.config import Config
+from recbole_peterrec.data.loaders import training_loader
 from recbole_peterrec.data.vocabulary import describe
-from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.errors import ConfigError, DataError
 from recbole_peterrec.nn.digest import tensors_digest
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runs.log import RunLog
@@ -72,6 +75,11 @@ class TransferRun:
             TaskStage(task, self.source.dataset, self.encoder.architecture)
             for task in tasks
         ]
+        self.joined: dict[str, TrainDataLoader] = {}
+        if config["joint_coefficient"]:
+            self.joined = {
+                stage.task.name: self._windows(stage) for stage in self.tasks
+            }
         without = tuned_without(task.config for task in tasks)
         tell_unread(config, [*PRUNING_KEYS, *without])
         tell_kept_by_tasks(config, tasks)
@@ -113,7 +121,7 @@ class TransferRun:
         encoder = self.encoder
         for stage in self.tasks:
             model = stage.build(encoder)
-            outcome = stage.train(model, log, self._joined())
+            outcome = stage.train(model, log, self._beside(stage))
             record = stage.record(model, outcome)
             if self.config["carry_encoder"]:
                 encoder = model.network.encoder
@@ -125,15 +133,25 @@ class TransferRun:
             stage.let_go()
             write_results(run_dir, results, histories)
 
-    def _joined(self) -> JoinedSource | None:
+    def _windows(self, stage: TaskStage) -> TrainDataLoader:
+        """For MTL, the source's windows of the users whose labels are learned: of others it cannot
+        use any (Conure, section 6.2)."""
+        windows = self.source.loaders[0]._dataset.of_users(
+            stage.train_data.source_users()
+        )
+        if not len(windows):
+            raise DataError(
+                f"task {stage.task.name!r}: joint_coefficient learns the source from the users of "
+                f"the task's training instances, and the source trains on none of them"
+            )
+        return training_loader(self.source.config, windows)
+
+    def _beside(self, stage: TaskStage) -> JoinedSource | None:
         """For MTL, an untrained backbone whose loss on the source is learned beside the task."""
-        if not self.config["joint_coefficient"]:
+        if stage.task.name not in self.joined:
             return None
         model = copy.deepcopy(self.source.model).requires_grad_(True)
-        windows = self.source.loaders[0]
-        # Of an earlier task nothing is left, its place in the shuffling neither.
-        windows.generator.manual_seed(self.source.config["seed"])
-        return model, windows
+        return model, self.joined[stage.task.name]
 
 
 def _require_whole_tuning(key: str, tasks: list[Task]) -> None:

@@ -28,7 +28,8 @@ class MultiTaskTrainer(TransferTrainer):
         config: the task's config.
         model: the task's model; all of its encoder is trained.
         source: a backbone whose loss is joined; it takes over the model's encoder.
-        source_data: loader of the source's windows.
+        source_data: loader of the source's windows, of the users who have a label of the task: of
+            others the paper's cannot use any (section 6.2).
     """
 
     def __init__(
