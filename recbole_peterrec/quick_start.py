@@ -86,11 +86,14 @@ def _run(config: Config) -> dict[str, Any]:
     _join_processes(config)
     with RunLog(config["state"]).active() as log:
         prepared = run_class(config)(config)
+        stages = prepared.source, *prepared.tasks
         with out_of_memory(config["dataset"], "leave out data by filters"):
-            data = prepared.data()
+            data = {stage.name: stage.data_digest() for stage in stages}
+            data |= prepared.starts_from()
         directory.require_same_data_everywhere(data)
         with _opened(config, log) as run_dir:
-            prepared.use(run_dir)
+            for stage in stages:
+                stage.config["run_dir"] = str(run_dir)
             with log.quiet_console():
                 logging.getLogger().info(config)
             results = _nothing_yet(config)
@@ -102,7 +105,7 @@ def _run(config: Config) -> dict[str, Any]:
                 if group.is_first():
                     directory.require_same_data(run_dir, data)
                 prepared.source.tell_size()
-                prepared.execute(run_dir, log, results, histories={})
+                prepared.execute(run_dir, log, results)
             exchange.barrier()  # nobody reads there any more
             if group.is_first():
                 directory.end(run_dir)

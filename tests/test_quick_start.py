@@ -443,11 +443,11 @@ def test_threads_may_share_a_served_model(first, round_):
 def test_a_tasks_network_is_let_go_before_the_next_is_saved(run, monkeypatch, model):
     save, made, alive = TaskStage.save, [], []
 
-    def watched(self, run_dir, network, *args):
+    def watched(self, *args):
         gc.collect()
         alive.append(sum(reference() is not None for reference in made))
-        made.append(weakref.ref(network))
-        save(self, run_dir, network, *args)
+        made.append(weakref.ref(self.model))
+        save(self, *args)
 
     monkeypatch.setattr(TaskStage, "save", watched)
     run(model, tasks=[GENDER, AGE, {**AGE, "name": "again"}])

@@ -17,7 +17,6 @@ from recbole_peterrec.stored.header import (
     require_record,
 )
 from recbole_peterrec.stored.learner import open_learner, open_network
-from recbole_peterrec.stored.networks import load_backbone
 
 
 @dataclass(frozen=True)
@@ -37,45 +36,35 @@ class Beginning:
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def begin(config: Config, source: SourceStage, vocabulary: dict[str, Any]) -> Beginning:
+def begin(config: Config, source: SourceStage) -> Beginning:
     """What a config asks for: ``continue_from``, or a learner without tasks.
 
     Args:
         config: of the run. What a saved learner was begun with is written into it.
         source: the run's.
-        vocabulary: description of the source's items.
 
     Raises:
         UserError: a saved learner or backbone that cannot be used for this run.
     """
     if config["continue_from"]:
-        return _saved(config, source, vocabulary)
-    return _new(config, source, vocabulary)
+        return _saved(config, source)
+    return _new(config, source)
 
 
-def _new(config: Config, source: SourceStage, vocabulary: dict[str, Any]) -> Beginning:
+def _new(config: Config, source: SourceStage) -> Beginning:
     """On random weights, or on a backbone of this run's source."""
-    model = source.model
     if config["pretrained_path"]:
-        load_backbone(
-            config["pretrained_path"],
-            config["backbone"],
-            model.encoder,
-            vocabulary,
-            model.output,
-        )
+        source.load(config["pretrained_path"])
     kinds = ("convolution", "embedding")
     learner = Learner(
-        model.encoder,
+        source.model.encoder,
         kinds if config["prune_embeddings"] else kinds[:1],
         bool(config["layernorm_per_task"]),
     )
     return Beginning(learner, source.config.longest_history)
 
 
-def _saved(
-    config: Config, source: SourceStage, vocabulary: dict[str, Any]
-) -> Beginning:
+def _saved(config: Config, source: SourceStage) -> Beginning:
     """Checked against this run's source."""
     if config["pretrained_path"]:
         raise ConfigError(
@@ -89,7 +78,7 @@ def _saved(
         header,
         source.config["model"],
         source.model.encoder.architecture,
-        vocabulary,
+        source.vocabulary,
     )
     for name, told in tasks.items():
         open_network(learner, name, told, Path(run_dir))

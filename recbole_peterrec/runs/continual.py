@@ -8,25 +8,19 @@ from typing import Any
 
 from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
-from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.distributed.exchange import require_agreement
 from recbole_peterrec.errors import ConfigError, TrainingError
 from recbole_peterrec.nn.digest import tensors_digest
 from recbole_peterrec.out_of_memory import SMALLER_MODEL, out_of_memory
-from recbole_peterrec.results import write_results
+from recbole_peterrec.results import History, write_results
 from recbole_peterrec.runs.beginning import begin
 from recbole_peterrec.runs.capacity import capacity_table, plan_capacity
-from recbole_peterrec.runs.lessons import (
-    Learned,
-    Lesson,
-    rows_digest,
-    source_lesson,
-    task_lesson,
-)
+from recbole_peterrec.runs.learned import Learned, rows_digest
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.prune_ratios import AUTO, require_retraining
 from recbole_peterrec.runs.pruning import prune_and_retrain
 from recbole_peterrec.runs.source_stage import SourceStage
+from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.task_stage import TaskStage
 from recbole_peterrec.runs.training import Outcome
 from recbole_peterrec.runs.unread import (
@@ -67,50 +61,42 @@ class ContinualRun:
             config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
             trained=not config["continue_from"],
         )
-        self.vocabulary = describe(self.source.dataset)
-        self.beginning = begin(config, self.source, self.vocabulary)
+        self.beginning = begin(config, self.source)
         self.learner = self.beginning.learner
         with out_of_memory(config["model"], SMALLER_MODEL):
             for module in (self.learner.encoder, *self.learner.heads.values()):
                 module.to(config["device"])
         self.tasks = [self._stage(task) for task in tasks]
-        self._require_retraining()
-        self.scarce = self._short_of_weights()
+        ahead = self.tasks if self.learner.tasks else [self.source, *self.tasks]
+        for stage in ahead:
+            validated = len(stage.loaders[1])
+            require_retraining(stage.name, stage.config, validated)
+        lessons = [(stage.name, stage.config) for stage in ahead]
+        self.scarce = plan_capacity(self.learner, lessons)
         tell_unread(config, [*TUNING_KEYS, *self._unread_pruning(tasks)])
         tell_kept_by_tasks(config, tasks)
 
-    def data(self) -> dict[str, str]:
-        """What each stage reads, by name, and the network that the run starts from: digests."""
-        tasks = {stage.task.name: stage.data_digest() for stage in self.tasks}
-        start = {}
+    def starts_from(self) -> dict[str, str]:
+        """Digest of the network that the run starts from, by the key that names it; if one does."""
         if self.config["continue_from"]:
-            start = {"continue_from": self.learner.life_fingerprint()}
-        elif self.config["pretrained_path"]:
-            start = {"pretrained_path": tensors_digest(self.source.model.state_dict())}
-        return {PRETRAINING: self.source.data_digest()} | tasks | start
+            return {"continue_from": self.learner.life_fingerprint()}
+        if self.config["pretrained_path"]:
+            return {"pretrained_path": tensors_digest(self.source.model.state_dict())}
+        return {}
 
-    def use(self, run_dir: Path) -> None:
-        """Let every stage write into a run directory."""
-        for stage in (self.source, *self.tasks):
-            stage.config["run_dir"] = str(run_dir)
-
-    def execute(
-        self, run_dir: Path, log: RunLog, results: dict, histories: dict
-    ) -> None:
+    def execute(self, run_dir: Path, log: RunLog, results: dict) -> None:
         """Learn, save after each task, and at the end test every task again.
 
         Raises:
             TrainingError: an earlier task computes something else than when it was kept.
         """
-        self.histories = histories
+        self.log = log
+        self.histories: dict[str, History] = {}
         for line in self.scarce:
             logging.getLogger().warning(line)
         self.learned: dict[str, Learned] = {}
         if not self.learner.tasks:
-            first = source_lesson(
-                self.source, log, loaded=bool(self.config["pretrained_path"])
-            )
-            results["pretrain"] = self._learn(first).record
+            results["pretrain"] = self._learn(self.source).record
         else:
             results["pretrain"] = self.beginning.pretrain
         for name, header in self.beginning.tasks.items():
@@ -118,13 +104,14 @@ class ContinualRun:
             save_learned_task(run_dir, name, self.learner, header)
         self._write(run_dir, results)
         for stage in self.tasks:
-            learned = self._learn(task_lesson(stage, self.learner.encoder, log))
-            results["tasks"][stage.task.name] = learned.record
+            stage.build(self.learner.encoder)
+            learned = self._learn(stage)
+            results["tasks"][stage.name] = learned.record
             self._write_task(run_dir, learned)
             self._write(run_dir, results)
         for name, learned in self.learned.items():
             self.learner.view(name)
-            again = learned.lesson.stage.test()
+            again = learned.stage.test()
             if again != learned.record["test"]:
                 raise TrainingError(
                     f"task {name!r}: its test metrics were {learned.record['test']} when it was "
@@ -136,19 +123,24 @@ class ContinualRun:
 
     # --- one task
 
-    def _learn(self, lesson: Lesson) -> Learned:
+    def _learn(self, stage: Stage) -> Learned:
         """Train, prune, retrain and freeze; then look whether every earlier task is the same."""
-        name = lesson.name
+        name = stage.name
         self.learner.begin(name)
-        before = lesson.train(stage_name=name)
+        if stage is self.source and self.config["pretrained_path"]:
+            before = self.source.judge()  # it was trained elsewhere
+        else:
+            before = stage.train(self.log)
         self.histories[name] = before.history
-        trained = lesson.record(before)  # counts what training before pruning trains
-        after, ratio = prune_and_retrain(self.learner, lesson, before, self.histories)
-        self.learner.keep(lesson.head)
+        trained = stage.record(before)  # counts what training before pruning trains
+        after, ratio = prune_and_retrain(
+            self.learner, stage, before, self.histories, self.log
+        )
+        self.learner.keep(stage.head)
         require_agreement(f"{name}: the learner", self.learner.life_fingerprint)
         self._check(self.learner.tasks[:-1])
         record = trained | self._continual_record(name, before, after, ratio)
-        self.learned[name] = Learned(lesson, rows_digest(lesson), record)
+        self.learned[name] = Learned(stage, rows_digest(stage), record)
         logging.getLogger().info(capacity_table(self.learner, name))
         return self.learned[name]
 
@@ -180,7 +172,7 @@ class ContinualRun:
             if not changed and task in self.learned:
                 learned = self.learned[task]
                 with self.learner.viewing(task):
-                    changed = rows_digest(learned.lesson) != learned.digest
+                    changed = rows_digest(learned.stage) != learned.digest
             if changed:
                 raise TrainingError(
                     f"task {task!r} has changed while {self.learner.tasks[-1]!r} was learned; "
@@ -199,20 +191,6 @@ class ContinualRun:
         return TaskStage(
             task, self.source.dataset, self.source.model.encoder.architecture
         )
-
-    def _ahead(self) -> dict[str, SourceStage | TaskStage]:
-        """All that is to be learned, in its order."""
-        tasks = {stage.task.name: stage for stage in self.tasks}
-        return tasks if self.learner.tasks else {PRETRAINING: self.source} | tasks
-
-    def _require_retraining(self) -> None:
-        for name, stage in self._ahead().items():
-            require_retraining(name, stage.config, validated=len(stage.loaders[1]))
-
-    def _short_of_weights(self) -> list[str]:
-        """What to say of weights that will run short."""
-        plan = [(name, stage.config) for name, stage in self._ahead().items()]
-        return plan_capacity(self.learner, plan)
 
     def _unread_pruning(self, tasks: list[Task]) -> list[str]:
         """Keys of pruning that the other settings leave without use."""
@@ -233,20 +211,18 @@ class ContinualRun:
             run_dir,
             self.config["backbone"],
             self.learner,
-            self.vocabulary,
+            self.source.vocabulary,
             results["pretrain"],
             self.beginning.max_length,
         )
-        save_json(
-            run_dir / "vocabulary.json", {"items": item_tokens(self.source.dataset)}
-        )
+        self.source.save_vocabulary(run_dir)
         save_json(run_dir / "capacity.json", self.learner.shares())
         write_results(run_dir, results, self.histories)
 
     def _write_task(self, run_dir: Path, learned: Learned) -> None:
         """A later task's own files; the first task's are the learner's."""
-        stage = learned.lesson.stage
-        if isinstance(stage, SourceStage):
+        stage = learned.stage
+        if stage is self.source:
             return
         told = {
             "kind": stage.task.kind,
@@ -255,4 +231,4 @@ class ContinualRun:
             "max_length": stage.config.longest_history,
             "record": learned.record,
         }
-        save_learned_task(run_dir, stage.task.name, self.learner, told)
+        save_learned_task(run_dir, stage.name, self.learner, told)

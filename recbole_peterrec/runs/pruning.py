@@ -5,21 +5,27 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
+from collections.abc import Callable
 from typing import Any
 
 from recbole_peterrec.model.learner import Learner
-from recbole_peterrec.runs.lessons import Lesson
+from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.prune_ratios import (
     AUTO,
     AUTO_RATIOS,
     ratios,
     retraining_epochs,
 )
+from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.training import Outcome
 
 
 def prune_and_retrain(
-    learner: Learner, lesson: Lesson, before: Outcome, histories: dict[str, list]
+    learner: Learner,
+    stage: Stage,
+    before: Outcome,
+    histories: dict[str, list],
+    log: RunLog,
 ) -> tuple[Outcome, float]:
     """Free a share of what a task has trained, and train the rest again.
 
@@ -28,32 +34,43 @@ def prune_and_retrain(
 
     Args:
         learner: in which the task was begun and trained.
-        lesson: the task.
+        stage: the task.
         before: its training.
         histories: of the run, to which those of the retrainings are added.
+        log: the run's.
 
     Returns:
         What retraining gave, its epochs and seconds those of all that were tried, and the share
         that was freed.
     """
-    ratio = lesson.config["prune_ratio"]
+
+    def retrain(ratio: float, what: str) -> Outcome:
+        learner.prune(ratios(stage.config, ratio))
+        name, epochs = f"{stage.name}@{what}", retraining_epochs(stage.config)
+        after = stage.train(log, stage=name, epochs=epochs)
+        histories[name] = after.history
+        return after
+
+    ratio = stage.config["prune_ratio"]
     if ratio != AUTO:
-        stage_name = f"{lesson.name}@retrained"
-        return _retrain(learner, lesson, ratio, stage_name, histories), ratio
-    return _largest_tolerable(learner, lesson, before, histories)
+        return retrain(ratio, "retrained"), ratio
+    return _largest_tolerable(learner, stage, before, retrain)
 
 
 def _largest_tolerable(
-    learner: Learner, lesson: Lesson, before: Outcome, histories: dict[str, list]
+    learner: Learner,
+    stage: Stage,
+    before: Outcome,
+    retrain: Callable[[float, str], Outcome],
 ) -> tuple[Outcome, float]:
     """Prune ever less, until retraining comes near enough to what was before pruning."""
-    config, name = lesson.config, lesson.name
+    config, name = stage.config, stage.name
     metric = config["valid_metric"].lower()
     floor = before.valid[metric] * (1 - config["prune_tolerance"])
-    head_state: dict[str, Any] = copy.deepcopy(lesson.head.state_dict())
+    head_state: dict[str, Any] = copy.deepcopy(stage.head.state_dict())
     epochs, seconds = 0, 0.0
     for ratio in AUTO_RATIOS:
-        after = _retrain(learner, lesson, ratio, f"{name}@{ratio:g}", histories)
+        after = retrain(ratio, f"{ratio:g}")
         epochs, seconds = epochs + after.epochs, seconds + after.seconds
         after = dataclasses.replace(after, epochs=epochs, seconds=seconds)
         reached = after.valid[metric]
@@ -64,22 +81,8 @@ def _largest_tolerable(
             return after, ratio
         if ratio != AUTO_RATIOS[-1]:
             learner.unprune()
-            lesson.head.load_state_dict(head_state)
+            stage.head.load_state_dict(head_state)
     logging.getLogger().warning(
         f"{name}: no pruning ratio keeps valid {metric} at {floor:.4f}; {ratio:g} is used"
     )
     return after, ratio
-
-
-def _retrain(
-    learner: Learner,
-    lesson: Lesson,
-    ratio: float,
-    stage_name: str,
-    histories: dict[str, list],
-) -> Outcome:
-    learner.prune(ratios(lesson.config, ratio))
-    epochs = retraining_epochs(lesson.config)
-    after = lesson.train(stage_name=stage_name, epochs=epochs)
-    histories[stage_name] = after.history
-    return after

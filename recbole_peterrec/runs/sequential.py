@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from recbole_peterrec.checkpoint import save_json, save_tensors
+from recbole_peterrec.checkpoint import save_tensors
 from recbole_peterrec.config import Config
-from recbole_peterrec.data.sequence_dataset import SequenceDataset
-from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.results import write_results
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.unread import refuse_origins, tell_unread
-from recbole_peterrec.stored.networks import PRETRAINING, save_backbone
 
 # Keys of tasks, and of what this runner never writes.
 UNREAD = (
@@ -47,62 +43,24 @@ class SequentialRun:
         bound = config["pretrain_epochs"]  # this is the stage that it is for
         config = config.derive(epochs=bound) if bound else config
         self.source = SourceStage(config)
+        self.tasks = ()
         ours = issubclass(config.model_class, Backbone)
         unread = UNREAD if ours else UNREAD + UNREAD_BY_RECBOLE
         if config["train_neg_sample_args"]["distribution"] == "none":
             unread += ("rank_rho",)
         tell_unread(config, unread)
 
-    def data(self) -> dict[str, str]:
-        """What each stage reads, by name: a digest."""
-        return {PRETRAINING: self.source.data_digest()}
+    def starts_from(self) -> dict[str, str]:
+        """Nothing, on random weights."""
+        return {}
 
-    def use(self, run_dir: Path) -> None:
-        """Write into a run directory."""
-        self.source.config["run_dir"] = str(run_dir)
-
-    def execute(
-        self, run_dir: Path, log: RunLog, results: dict, histories: dict
-    ) -> None:
+    def execute(self, run_dir: Path, log: RunLog, results: dict) -> None:
         """Train, test and save."""
         model, config = self.source.model, self.source.config
         outcome = self.source.train(log)
         results["pretrain"] = self.source.record(outcome)
-        histories[config["model"]] = outcome.history
         if isinstance(model, Backbone):
-            write_backbone(
-                run_dir,
-                config["model"],
-                model,
-                self.source.dataset,
-                results["pretrain"],
-                config.longest_history,
-            )
+            self.source.save(run_dir, results["pretrain"], config.longest_history)
         else:
             save_tensors(run_dir / "model.safetensors", model.state_dict())
-        write_results(run_dir, results, histories)
-
-
-def write_backbone(
-    run_dir: Path,
-    name: str,
-    model: Backbone,
-    source: SequenceDataset,
-    pretrain: dict[str, Any],
-    max_length: int,
-) -> str:
-    """Save a backbone with what a later run and serving need to know of its source.
-
-    Args:
-        run_dir: where.
-        name: its model name.
-        model: the backbone.
-        source: what it was trained on.
-        pretrain: the record of its pretraining.
-        max_length: longest history that it was trained on, in items.
-
-    Returns:
-        Digest of its weights, of which tasks tell that they build on them.
-    """
-    save_json(run_dir / "vocabulary.json", {"items": item_tokens(source)})
-    return save_backbone(run_dir, name, model, describe(source), pretrain, max_length)
+        write_results(run_dir, results, {config["model"]: outcome.history})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from itertools import pairwise
@@ -12,6 +13,7 @@ import recbole.data.dataset as recbole_datasets
 from recbole.utils import ModelType, get_trainer, init_seed
 from torch import nn
 
+from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.atomic import (
     check_interval,
@@ -19,7 +21,6 @@ from recbole_peterrec.data.atomic import (
     require_aligned,
     require_columns,
 )
-from recbole_peterrec.data.identity import data_digest, judged_by
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import (
     SequenceDataset,
@@ -27,6 +28,7 @@ from recbole_peterrec.data.sequence_dataset import (
     require_names,
 )
 from recbole_peterrec.data.times import tell_times
+from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.nn.encoder import Encoder
@@ -42,13 +44,15 @@ from recbole_peterrec.runs.memory import (
     table_needs,
     trained_copies,
 )
+from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.training import Outcome, fit_and_test, largest_splits
+from recbole_peterrec.stored.networks import PRETRAINING, load_backbone, save_backbone
 from recbole_peterrec.trainer.base import BackboneTrainer, RunMixin, runnable
 
 TWO_RUNS = ("S3Rec",)  # models of RecBole that have a trainer for each of two runs
 
 
-class SourceStage:
+class SourceStage(Stage):
     """A sequential model on a source: a backbone of ours, or a baseline of RecBole's.
 
     Everything that can be wrong with the data or the model shows in the constructor.
@@ -64,6 +68,8 @@ class SourceStage:
     Raises:
         UserError: a dataset or value that cannot be used.
     """
+
+    name = PRETRAINING
 
     def __init__(self, config: Config, trained: bool = True) -> None:
         if config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
@@ -103,13 +109,57 @@ class SourceStage:
             f"{self.interactions:,} interactions; train/valid/test rows {rows}"
         )
 
-    def data_digest(self) -> str:
-        """Of all that it reads; see :func:`recbole_peterrec.data.identity.data_digest`."""
-        return data_digest(self.dataset, self.loaders)
+    @property
+    def head(self) -> nn.Module:
+        """As of :class:`Stage`, of a backbone of ours."""
+        return self.model.output
 
-    def judged_by(self) -> str:
-        """What it is tested on; see :func:`recbole_peterrec.data.identity.judged_by`."""
-        return judged_by(self.dataset, self.loaders[2])
+    @functools.cached_property
+    def vocabulary(self) -> dict[str, Any]:
+        """Description of its items."""
+        return describe(self.dataset)
+
+    def load(self, run_dir: str | Path) -> dict[str, Any]:
+        """Take over the backbone that a run has saved.
+
+        Returns:
+            Its header, with the record of its pretraining.
+
+        Raises:
+            CheckpointError: files missing or damaged, another architecture or item vocabulary.
+        """
+        return load_backbone(
+            run_dir,
+            self.config["model"],
+            self.model.encoder,
+            self.vocabulary,
+            self.model.output,
+        )
+
+    def save(self, run_dir: Path, pretrain: dict[str, Any], max_length: int) -> str:
+        """Save a backbone with what a later run and serving need to know of its source.
+
+        Args:
+            run_dir: where.
+            pretrain: the record of its pretraining.
+            max_length: longest history that it was trained on, in items.
+
+        Returns:
+            Digest of its weights, of which tasks tell that they build on them.
+        """
+        self.save_vocabulary(run_dir)
+        return save_backbone(
+            run_dir,
+            self.config["model"],
+            self.model,
+            self.vocabulary,
+            pretrain,
+            max_length,
+        )
+
+    def save_vocabulary(self, run_dir: Path) -> None:
+        """Write the tokens of its items."""
+        save_json(run_dir / "vocabulary.json", {"items": item_tokens(self.dataset)})
 
     def _require_memory(self, trained: bool) -> None:
         config, items = self.config, self.dataset.item_num
@@ -235,20 +285,14 @@ class SourceStage:
         require_names(self.config, columns | lists)
 
     def train(self, log: RunLog, **overrides: Any) -> Outcome:
-        """Train the model and test the epoch that ``select_epoch`` keeps, whose weights it then has.
-
-        Args:
-            log: the run's.
-            overrides: keys of the config that differ in this training: ``stage``, ``epochs``.
-        """
-        config = self.config.derive(**overrides) if overrides else self.config
-        init_seed(config["seed"], config["reproducibility"])
+        """As of :class:`Stage`."""
+        config = self._beginning(overrides)
         with out_of_memory(config["stage"] or config["model"]):
             self.trainer = self._make_trainer(config)
             return fit_and_test(self.trainer, self.loaders, log)
 
     def record(self, outcome: Outcome) -> dict[str, Any]:
-        """Its part of results.json."""
+        """As of :class:`Stage`."""
         own = {"trainable_parameters": self.parameters, "judged_by": self.judged_by()}
         return outcome.record() | own
 

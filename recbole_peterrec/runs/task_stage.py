@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from recbole.data.dataloader import TrainDataLoader
 from recbole.utils import init_seed
+from torch import nn
 
-from recbole_peterrec.data.identity import data_digest, judged_by
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
@@ -31,6 +31,7 @@ from recbole_peterrec.runs.memory import (
     trained_copies,
     vector_needs,
 )
+from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.training import Outcome, fit_and_test, largest_splits
 from recbole_peterrec.stored.networks import save_task
 from recbole_peterrec.tasks import Task
@@ -50,8 +51,8 @@ def items_read(architecture: Architecture, pooling: str, length: int) -> int:
     return min(length, 2 * read if pooling == "tcl_both" else read)
 
 
-class TaskStage:
-    """One downstream task on a source.
+class TaskStage(Stage):
+    """One downstream task on a source; its model is there when it is built.
 
     Args:
         task: its name and config.
@@ -67,6 +68,7 @@ class TaskStage:
         self, task: Task, source: SequenceDataset, architecture: Architecture
     ) -> None:
         self.task = task
+        self.name = task.name
         self.config = task.config
         where = f"task {task.name!r}"
         with out_of_memory(where, "leave out some of its data by filters"):
@@ -82,14 +84,6 @@ class TaskStage:
                 self._tell_what_is_not_read(architecture)
             except UserError as error:
                 raise type(error)(f"{where}: {error}") from error
-
-    def data_digest(self) -> str:
-        """Of all that it reads; see :func:`recbole_peterrec.data.identity.data_digest`."""
-        return data_digest(self.dataset, self.loaders)
-
-    def judged_by(self) -> str:
-        """What it is tested on; see :func:`recbole_peterrec.data.identity.judged_by`."""
-        return judged_by(self.dataset, self.loaders[2])
 
     def _require_memory(self, network: TaskNetwork) -> None:
         config, encoder = self.config, network.encoder
@@ -126,7 +120,7 @@ class TaskStage:
         if read < longest:
             ends = "first and last" if pooling == "tcl_both" else "last"
             logging.getLogger().warning(
-                f"task {self.task.name!r}: pooling {pooling} reads the {ends} {read} items of "
+                f"task {self.name!r}: pooling {pooling} reads the {ends} {read} items of "
                 f"histories of up to {longest}; more dilations or blocks read more, pooling mean "
                 f"all of them"
             )
@@ -137,51 +131,52 @@ class TaskStage:
         return self.loaders[0]._dataset
 
     def build(self, encoder: Encoder) -> TaskRecommender:
-        """The task's model on an encoder, with a head drawn anew."""
+        """Make the model on an encoder, with a head drawn anew."""
         init_seed(self.config["seed"], self.config["reproducibility"])
-        with out_of_memory(self.task.name, SMALLER_MODEL):
+        with out_of_memory(self.name, SMALLER_MODEL):
             model = self.config.model_class(self.config, self.train_data, encoder)
-            return model.to(self.config["device"])
+            self.model = model.to(self.config["device"])
+        return self.model
+
+    @property
+    def head(self) -> nn.Module:
+        """As of :class:`Stage`."""
+        return self.model.network.head
 
     def train(
-        self,
-        model: TaskRecommender,
-        log: RunLog,
-        joined: JoinedSource | None = None,
-        **overrides: Any,
+        self, log: RunLog, joined: JoinedSource | None = None, **overrides: Any
     ) -> Outcome:
-        """Fine-tune what is trainable and test the epoch that ``select_epoch`` keeps.
+        """As of :class:`Stage`: fine-tune what is trainable.
 
         Args:
-            model: from :meth:`build`.
             log: the run's.
             joined: a source that is learned beside the task (MTL).
-            overrides: keys of the config that differ in this training: ``stage``, ``epochs``.
+            overrides: as of :class:`Stage`.
         """
-        config = self.config.derive(**overrides) if overrides else self.config
-        init_seed(config["seed"], config["reproducibility"])
+        config = self._beginning(overrides)
         with (
-            out_of_memory(self.task.name),
-            kept_vectors(model, self.loaders) as seconds,
+            out_of_memory(self.name),
+            kept_vectors(self.model, self.loaders) as seconds,
         ):
             if joined is None:
-                self.trainer = TransferTrainer(config, model)
+                self.trainer = TransferTrainer(config, self.model)
             else:
-                self.trainer = MultiTaskTrainer(config, model, *joined)
+                self.trainer = MultiTaskTrainer(config, self.model, *joined)
             outcome = fit_and_test(self.trainer, self.loaders, log)
         outcome.seconds += seconds
         return outcome
 
     def test(self) -> dict[str, float]:
-        """Metrics of the model as it is now on the test instances, after :meth:`train`."""
+        """As of :class:`Stage`, after :meth:`train`."""
         return self.trainer.evaluate(self.loaders[2], load_best_model=False)
 
-    def record(self, model: TaskRecommender, outcome: Outcome) -> dict[str, Any]:
-        """The task's part of results.json."""
+    def record(self, outcome: Outcome) -> dict[str, Any]:
+        """As of :class:`Stage`."""
+        network = self.model.network
         sizes = (len(loader._dataset) for loader in self.loaders)
         # MTL trains the source's layer, too.
-        trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
-        beside = trained - model.network.trainable_parameters
+        trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        beside = trained - network.trainable_parameters
         record = {
             "kind": self.task.kind,
             "labels": len(self.dataset.labels),
@@ -190,24 +185,17 @@ class TaskStage:
             **outcome.record(),
             "judged_by": self.judged_by(),
             "trainable_parameters": trained,
-            "total_parameters": model.network.full_parameters + beside,
+            "total_parameters": network.full_parameters + beside,
         }
         if self.task.kind == PROFILE:
             record["label_cs"] = self._label_cs()
         return record
 
-    def save(
-        self,
-        run_dir: Path,
-        model: TaskRecommender,
-        record: dict[str, Any],
-        backbone: str,
-    ) -> None:
+    def save(self, run_dir: Path, record: dict[str, Any], backbone: str) -> None:
         """Write the task's own small files.
 
         Args:
             run_dir: where.
-            model: trained.
             record: its part of results.json.
             backbone: digest of the weights that it builds on.
         """
@@ -218,11 +206,12 @@ class TaskStage:
             "backbone": backbone,
             "metrics": {"valid": record["valid"], "test": record["test"]},
         }
-        save_task(run_dir, self.task.name, model.network, Tuning.of(self.config), told)
+        tuning = Tuning.of(self.config)
+        save_task(run_dir, self.name, self.model.network, tuning, told)
 
     def let_go(self) -> None:
         """Forget the trained network, once the task is saved: a run may have many tasks."""
-        del self.trainer
+        del self.model, self.trainer
 
     def _label_cs(self) -> dict[str, dict[str, float]]:
         """Metrics of giving everybody the majority label, through the same evaluator."""

@@ -11,12 +11,10 @@ from recbole.data.dataloader import TrainDataLoader
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.loaders import training_loader
-from recbole_peterrec.data.vocabulary import describe
 from recbole_peterrec.errors import ConfigError, DataError
 from recbole_peterrec.nn.digest import tensors_digest
-from recbole_peterrec.results import write_results
+from recbole_peterrec.results import History, write_results
 from recbole_peterrec.runs.log import RunLog
-from recbole_peterrec.runs.sequential import write_backbone
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.task_stage import JoinedSource, TaskStage
 from recbole_peterrec.runs.unread import (
@@ -26,7 +24,7 @@ from recbole_peterrec.runs.unread import (
     tell_unread,
     tuned_without,
 )
-from recbole_peterrec.stored.networks import PRETRAINING, load_backbone
+from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.tasks import Task, read_tasks
 
 
@@ -64,13 +62,7 @@ class TransferRun:
         self.encoder = self.source.model.encoder
         self.loaded: dict[str, Any] = {}  # header of the backbone that is named
         if config["pretrained"] and config["pretrained_path"]:
-            self.loaded = load_backbone(
-                config["pretrained_path"],
-                config["backbone"],
-                self.encoder,
-                describe(self.source.dataset),
-                self.source.model.output,
-            )
+            self.loaded = self.source.load(config["pretrained_path"])
         self.tasks = [
             TaskStage(task, self.source.dataset, self.encoder.architecture)
             for task in tasks
@@ -78,30 +70,21 @@ class TransferRun:
         self.joined: dict[str, TrainDataLoader] = {}
         if config["joint_coefficient"]:
             self.joined = {
-                stage.task.name: self._windows(stage) for stage in self.tasks
+                stage.name: self._windows(stage) for stage in self.tasks
             }
         without = tuned_without(task.config for task in tasks)
         tell_unread(config, [*PRUNING_KEYS, *without])
         tell_kept_by_tasks(config, tasks)
 
-    def data(self) -> dict[str, str]:
-        """What each stage reads, by name, and the network that the run starts from: digests."""
-        tasks = {stage.task.name: stage.data_digest() for stage in self.tasks}
-        start = {}
+    def starts_from(self) -> dict[str, str]:
+        """Digest of the network that the run starts from, by the key that names it; if one does."""
         if self.loaded:
-            state = self.source.model.state_dict()
-            start = {"pretrained_path": tensors_digest(state)}
-        return {PRETRAINING: self.source.data_digest()} | tasks | start
+            return {"pretrained_path": tensors_digest(self.source.model.state_dict())}
+        return {}
 
-    def use(self, run_dir: Path) -> None:
-        """Let every stage write into a run directory."""
-        for stage in (self.source, *self.tasks):
-            stage.config["run_dir"] = str(run_dir)
-
-    def execute(
-        self, run_dir: Path, log: RunLog, results: dict, histories: dict
-    ) -> None:
+    def execute(self, run_dir: Path, log: RunLog, results: dict) -> None:
         """Pretrain or load, then learn task after task."""
+        histories: dict[str, History] = {}
         if self.loaded:
             saved = self.loaded["pretrain"]  # its own metrics, by its own eval_args
             results["pretrain"] = saved | {"epochs": 0, "seconds": 0.0}
@@ -110,26 +93,23 @@ class TransferRun:
             results["pretrain"] = self.source.record(outcome)
             histories[PRETRAINING] = outcome.history
         longest = self.source.config.longest_history
-        weights = write_backbone(
+        weights = self.source.save(
             run_dir,
-            self.config["backbone"],
-            self.source.model,
-            self.source.dataset,
             self.loaded.get("pretrain", results["pretrain"]),
             self.loaded.get("max_length", longest),
         )
         encoder = self.encoder
         for stage in self.tasks:
-            model = stage.build(encoder)
-            outcome = stage.train(model, log, self._beside(stage))
-            record = stage.record(model, outcome)
+            stage.build(encoder)
+            outcome = stage.train(log, self._beside(stage))
+            record = stage.record(outcome)
             if self.config["carry_encoder"]:
-                encoder = model.network.encoder
+                encoder = stage.model.network.encoder
                 record["pretrain_test"] = self.source.test(encoder)
                 record["pretrain_judged_by"] = self.source.judged_by()
-            results["tasks"][stage.task.name] = record
-            histories[stage.task.name] = outcome.history
-            stage.save(run_dir, model, record, weights)
+            results["tasks"][stage.name] = record
+            histories[stage.name] = outcome.history
+            stage.save(run_dir, record, weights)
             stage.let_go()
             write_results(run_dir, results, histories)
 
@@ -141,17 +121,17 @@ class TransferRun:
         )
         if not len(windows):
             raise DataError(
-                f"task {stage.task.name!r}: joint_coefficient learns the source from the users of "
+                f"task {stage.name!r}: joint_coefficient learns the source from the users of "
                 f"the task's training instances, and the source trains on none of them"
             )
         return training_loader(self.source.config, windows)
 
     def _beside(self, stage: TaskStage) -> JoinedSource | None:
         """For MTL, an untrained backbone whose loss on the source is learned beside the task."""
-        if stage.task.name not in self.joined:
+        if stage.name not in self.joined:
             return None
         model = copy.deepcopy(self.source.model).requires_grad_(True)
-        return model, self.joined[stage.task.name]
+        return model, self.joined[stage.name]
 
 
 def _require_whole_tuning(key: str, tasks: list[Task]) -> None:

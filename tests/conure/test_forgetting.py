@@ -274,7 +274,7 @@ def test_rows_that_change_behind_the_learner_stop_the_run(
 ):
     """Something that no fingerprint of weights tells of."""
     digests = map(str, itertools.count())
-    monkeypatch.setattr(continual, "rows_digest", lambda lesson: next(digests))
+    monkeypatch.setattr(continual, "rows_digest", lambda stage: next(digests))
     with pytest.raises(TrainingError, match="task 'pretraining' has changed"):
         learn(folder, tmp_path / "run", tasks=[GENDER])
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_peterrec.runs.lessons import Lesson, rows_digest
+from recbole_peterrec.runs.learned import rows_digest
 
 ROWS, WIDTH = 5000, 3
 
@@ -29,11 +29,11 @@ class Reader(nn.Module):
         return self.head.weight, self.head.bias
 
 
-def lesson(states, checked_rows, model=None):
+def stage(states, checked_rows, model=None):
     batches = [(batch,) for batch in states.split(700)]
     config = {"device": "cpu", "checked_rows": checked_rows}
-    stage = SimpleNamespace(loaders=(None, None, batches), config=config)
-    return Lesson("task", stage, model or Reader(), None, None, None)
+    loaders = None, None, batches
+    return SimpleNamespace(loaders=loaders, config=config, model=model or Reader())
 
 
 @pytest.fixture
@@ -48,10 +48,10 @@ def states():
 def test_a_changed_bit_is_seen_in_the_rows_that_are_checked(
     states, checked_rows, changed, seen
 ):
-    before = rows_digest(lesson(states, checked_rows))
-    assert rows_digest(lesson(states.clone(), checked_rows)) == before
+    before = rows_digest(stage(states, checked_rows))
+    assert rows_digest(stage(states.clone(), checked_rows)) == before
     states[changed, -1] = torch.nextafter(states[changed, -1], torch.tensor(9.0))
-    assert (rows_digest(lesson(states, checked_rows)) != before) == seen
+    assert (rows_digest(stage(states, checked_rows)) != before) == seen
 
 
 @pytest.mark.parametrize("part", ["weight", "bias"])
@@ -59,5 +59,5 @@ def test_a_changed_bit_of_the_classification_layer_is_seen(states, part):
     changed = Reader()
     with torch.no_grad():
         getattr(changed.head, part).view(-1)[0] += 1e-6
-    before = rows_digest(lesson(states, 10))
-    assert rows_digest(lesson(states, 10, changed)) != before
+    before = rows_digest(stage(states, 10))
+    assert rows_digest(stage(states, 10, changed)) != before

@@ -22,11 +22,11 @@ def test_of_equally_frequent_labels_the_first_is_said():
 def test_the_majority_is_that_of_the_training_split(toy_config):
     run = TransferRun(toy_config("FineCLS", tasks=TASKS[:1]))
     (stage,) = run.tasks
-    model = stage.build(run.encoder)
-    outcome = stage.train(model, RunLog("ERROR"))
+    stage.build(run.encoder)
+    outcome = stage.train(RunLog("ERROR"))
     rare = stage.dataset.token2id("gender", "F")
     stage.train_data.inter_feat["gender"][:] = rare
-    told = stage.record(model, outcome)["label_cs"]
+    told = stage.record(outcome)["label_cs"]
     for split, loader in zip(("valid", "test"), stage.loaders[1:], strict=True):
         right = (loader._dataset.inter_feat["gender"] == rare).float().mean().item()
         assert told[split] == {"hit@1": pytest.approx(right, abs=5e-5)}

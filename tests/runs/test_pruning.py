@@ -8,7 +8,6 @@ from torch import nn
 
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.runs.capacity import plan_capacity
-from recbole_peterrec.runs.lessons import Lesson
 from recbole_peterrec.runs.pruning import prune_and_retrain
 from recbole_peterrec.runs.training import Outcome
 from tests.model.lives import encoder
@@ -37,14 +36,14 @@ def test_the_largest_ratio_within_the_tolerance_is_taken(reached, taken):
     learner.begin("task")
     given, started, histories = head.weight.clone(), [], {}
 
-    def train(*, stage_name, epochs):
+    def train(log, *, stage, epochs):
         assert epochs == 3
         started.append(head.weight.clone())
         head.weight.add_(1)
         return outcome(next(values))
 
-    lesson = Lesson("task", SimpleNamespace(config=KEYS), None, head, train, None)
-    after, ratio = prune_and_retrain(learner, lesson, outcome(1.0), histories)
+    stage = SimpleNamespace(name="task", config=KEYS, head=head, train=train)
+    after, ratio = prune_and_retrain(learner, stage, outcome(1.0), histories, None)
     assert (after.valid["hit@1"], ratio) == (reached[-1], taken)
     assert (after.epochs, after.seconds) == (len(reached), 0.5 * len(reached))
     assert all(torch.equal(weight, given) for weight in started)

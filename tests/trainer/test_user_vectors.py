@@ -81,15 +81,15 @@ def test_seconds_that_vectors_took_are_of_the_training(built, monkeypatch):
             yield 1000.0
 
     monkeypatch.setattr(task_stage, "kept_vectors", slowly)
-    stage, model = built()
-    assert stage.train(model, RunLog("ERROR")).seconds > 1000
+    stage, _ = built()
+    assert stage.train(RunLog("ERROR")).seconds > 1000
 
 
 def test_training_encodes_each_user_once_and_ends_where_it_ended(built, monkeypatch):
     monkeypatch.setattr(user_vectors, "USERS_AT_ONCE", 25)
     stage, model = built()
     sizes = encoded_batches(model)
-    kept = stage.train(model, RunLog("ERROR"))
+    kept = stage.train(RunLog("ERROR"))
     assert sizes == [25, 25, 10]  # the toy has 60 users
 
     monkeypatch.setattr(
@@ -97,7 +97,7 @@ def test_training_encodes_each_user_once_and_ends_where_it_ended(built, monkeypa
     )
     stage, other = built()
     sizes = encoded_batches(other)
-    encoded = stage.train(other, RunLog("ERROR"))
+    encoded = stage.train(RunLog("ERROR"))
     train, valid, test = (len(loader._dataset) for loader in stage.loaders)
     assert sum(sizes) == 3 * (train + valid) + test
     assert kept.test == encoded.test
