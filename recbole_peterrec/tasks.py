@@ -119,7 +119,7 @@ def read_tasks(config: Config) -> list[Task]:
     """
     definitions = config["tasks"]
     if definitions is None:  # a misspelt dataset has none
-        require_folder(config["data_path"], config["dataset"], "inter", "source")
+        require_folder(config, "inter", "source")
     if not isinstance(definitions, list):
         raise ConfigError(
             f"tasks must be a list of tasks, got {definitions!r}; give them in a yaml file: "

@@ -21,12 +21,18 @@ NO_NUMBERS = ("Unable to convert column", "could not convert string to float")
 LARGEST_COUNTED = 64 * 2**20  # bytes of a file whose every row's values are counted
 
 
-def require_folder(folder: str, dataset: str, suffix: str, where: str) -> None:
+def path_of(config, suffix: str = "inter") -> str:
+    """Path of one of a dataset's files."""
+    return os.path.join(config["data_path"], f"{config['dataset']}.{suffix}")
+
+
+def require_folder(config, suffix: str, where: str) -> None:
     """Check that a dataset has a folder; arguments as of :func:`require_columns`.
 
     Raises:
         DataError: it has none.
     """
+    folder, dataset = config["data_path"], config["dataset"]
     if not os.path.isdir(folder):
         raise DataError(
             f"{where}: dataset {dataset!r} not found: no folder {folder}; "
@@ -35,27 +41,21 @@ def require_folder(folder: str, dataset: str, suffix: str, where: str) -> None:
 
 
 def require_columns(
-    folder: str,
-    dataset: str,
+    config,
     suffix: str,
     fields: Iterable[str],
-    separator: str,
     where: str,
-    encoding: str | None = None,
-    tokens: Collection[str] = (),
-    times: Collection[str] = (),
+    tokens: Collection[str],
+    times: Collection[str],
     intervals: Mapping[str, Any] | None = None,
 ) -> None:
-    """Check that ``folder/dataset.suffix`` exists and has the fields, each with one value a row.
+    """Check that a dataset's file exists and has the fields, each with one value a row.
 
     Args:
-        folder: path of the dataset.
-        dataset: its name.
-        suffix: ``inter`` or ``user``.
+        config: of the dataset.
+        suffix: of the file, ``inter`` or ``user``.
         fields: names of columns that must be there.
-        separator: RecBole's ``field_separator``.
         where: who asks, for the message, such as ``task 'gender'``.
-        encoding: of the file; UTF-8 if None.
         tokens: those of the fields that must be tokens.
         times: columns that must be numbers, if they are there: RecBole orders tokens as texts.
         intervals: RecBole's ``val_interval``; its columns must be there too, and fit.
@@ -65,12 +65,12 @@ def require_columns(
             or rows with more values than it names (of a large file only the first are looked at).
         ConfigError: an interval of a token column, or a list of values of a number's.
     """
-    require_folder(folder, dataset, suffix, where)
-    path = os.path.join(folder, f"{dataset}.{suffix}")
+    require_folder(config, suffix, where)
+    path = path_of(config, suffix)
     if not os.path.isfile(path):
         raise DataError(f"{where}: file {path} not found")
-    kinds = dict(read_header(path, separator, encoding, where))
-    require_aligned(path, separator, encoding, where)
+    kinds = dict(read_header(config, suffix, where))
+    require_aligned(config, suffix, where)
     intervals = intervals or {}
     for field in (*fields, *intervals, *kinds.keys() & set(times)):
         if field not in kinds:
@@ -115,16 +115,16 @@ def check_interval(where: str, field: str, kind: str, interval: Any) -> None:
     )
 
 
-def read_header(
-    path: str, separator: str, encoding: str | None, where: str
-) -> list[tuple[str, str]]:
-    """Names and types of the columns of an atomic file, in their order.
+def read_header(config, suffix: str, where: str) -> list[tuple[str, str]]:
+    """Names and types of the columns of an atomic file, in their order; arguments as of
+    :func:`require_columns`.
 
     Raises:
         DataError: not text, or a first line that is not RecBole's.
     """
+    path, separator = path_of(config, suffix), config["field_separator"]
     try:
-        with open(path, encoding=encoding or "utf-8") as file:
+        with open(path, encoding=config["encoding"] or "utf-8") as file:
             header = file.readline().rstrip("\r\n")
         if header.startswith(BYTE_ORDER_MARK):
             raise DataError(
@@ -154,26 +154,21 @@ def read_header(
     return columns
 
 
-def require_aligned(
-    path: str, separator: str, encoding: str | None, where: str
-) -> None:
+def require_aligned(config, suffix: str, where: str) -> None:
     """Refuse a file with rows of more values than its header. RecBole's reader takes what is too
     much in the first rows for an index, and shifts every column by it; in others it drops it.
-
-    Args:
-        path: of an atomic file.
-        separator: RecBole's ``field_separator``.
-        encoding: of the file; UTF-8 if None.
-        where: who asks, for the message.
+    Arguments as of :func:`require_columns`.
 
     Raises:
         DataError: it is such a file.
     """
+    path, separator = path_of(config, suffix), config["field_separator"]
+    encoding = config["encoding"] or "utf-8"
     try:
         table = pd.read_csv(
             path,
             delimiter=separator,
-            encoding=encoding or "utf-8",
+            encoding=encoding,
             engine="python",
             dtype=str,
             nrows=2,
@@ -189,7 +184,7 @@ def require_aligned(
     if os.path.getsize(path) > LARGEST_COUNTED:
         return
     names = len(table.columns)
-    with open(path, encoding=encoding or "utf-8", errors="replace", newline="") as file:
+    with open(path, encoding=encoding, errors="replace", newline="") as file:
         for number, values in _rows(file, separator):
             if any(value.strip() for value in values[names:]):
                 raise DataError(
@@ -242,6 +237,25 @@ def tell_gaps(
         )
 
 
+def drop_gaps(
+    dataset, suffix: str = "inter", where: str = "source", what: str = "item"
+) -> None:
+    """Drop the rows that :func:`tell_gaps` tells of from a dataset of RecBole's.
+
+    Args:
+        dataset: whose ``inter_feat`` is a table yet.
+        suffix: of its file.
+        where: who asks, for the message.
+        what: as of :func:`tell_gaps`.
+    """
+    rows = dataset.inter_feat
+    user, item = (rows[f].isnull() for f in (dataset.uid_field, dataset.iid_field))
+    missing = user.sum(), (item & ~user).sum()
+    path = path_of(dataset.config, suffix)
+    tell_gaps(path, *missing, dataset.logger.warning, where, what)
+    rows.drop(rows.index[user | item], inplace=True)
+
+
 @contextlib.contextmanager
 def reading(where: str, config, suffix: str = "inter") -> Iterator[None]:
     """Turn what RecBole raises while it reads and filters a dataset into one clear line.
@@ -270,5 +284,4 @@ def reading(where: str, config, suffix: str = "inter") -> Iterator[None]:
             reason += f"; {OTHER_ENCODING}"
         elif reason.startswith(NO_NUMBERS):
             reason += "; a float column holds numbers, such as seconds since 1970"
-        path = os.path.join(config["data_path"], f"{config['dataset']}.{suffix}")
-        raise DataError(f"{where}: {path}: {reason}") from error
+        raise DataError(f"{where}: {path_of(config, suffix)}: {reason}") from error

@@ -6,7 +6,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from recbole_peterrec.data.atomic import read_header
+from recbole_peterrec.data.atomic import path_of, read_header
 
 Interval = tuple[
     str, float, float, str
@@ -83,9 +83,8 @@ def select(dataset) -> tuple[Selection | None, str]:
 
 def _selection(dataset) -> Selection:
     config = dataset.config
-    path = os.path.join(config["data_path"], f"{config['dataset']}.inter")
-    _require_interactions_alone(dataset, path)
-    columns = _loaded_columns(dataset, path)
+    _require_interactions_alone(dataset)
+    columns = _loaded_columns(dataset)
     fields = (dataset.uid_field, dataset.iid_field, dataset.time_field)
     for field, kind in zip(fields, ("token", "token", "float"), strict=True):
         if field not in columns or _kind(columns[field]) != kind:
@@ -98,7 +97,7 @@ def _selection(dataset) -> Selection:
         for key in ("user_inter_num_interval", "item_inter_num_interval")
     ]
     return Selection(
-        os.path.realpath(path),
+        os.path.realpath(path_of(config)),
         *(columns[field] for field in fields),
         config["field_separator"],
         config["encoding"] or "utf-8",
@@ -110,7 +109,7 @@ def _selection(dataset) -> Selection:
     )
 
 
-def _require_interactions_alone(dataset, path: str) -> None:
+def _require_interactions_alone(dataset) -> None:
     """Refuse what RecBole makes of more than one plain file of interactions."""
     config = dataset.config
     separator = config["field_separator"]
@@ -120,17 +119,15 @@ def _require_interactions_alone(dataset, path: str) -> None:
         if config[key]:
             raise _RecBoleOnly(key)
     for source in ("user", "item"):
-        file = path.removesuffix("inter") + source
+        file = path_of(config, source)
         loads = dataset._get_load_and_unload_col(source)[0] != set()
         if loads and os.path.isfile(file):
             raise _RecBoleOnly(f"load_col, which takes columns of {file}")
 
 
-def _loaded_columns(dataset, path: str) -> dict[str, str]:
+def _loaded_columns(dataset) -> dict[str, str]:
     """The columns that RecBole would load: field to name in the header, all of single values."""
-    config = dataset.config
-    encoding = config["encoding"] or "utf-8"
-    columns = read_header(path, config["field_separator"], encoding, "source")
+    columns = read_header(dataset.config, "inter", "source")
     if len(dict(columns)) != len(columns):
         raise _RecBoleOnly("two columns of one name")
     wanted, unwanted = dataset._get_load_and_unload_col("inter")

@@ -12,7 +12,12 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.utils.enum_type import FeatureSource, FeatureType
 
-from recbole_peterrec.data.atomic import reading, require_columns, tell_gaps
+from recbole_peterrec.data.atomic import (
+    drop_gaps,
+    path_of,
+    reading,
+    require_columns,
+)
 from recbole_peterrec.data.cache import cached_sequences
 from recbole_peterrec.data.selection import select
 from recbole_peterrec.data.sequences import (
@@ -36,7 +41,7 @@ def is_large(config) -> bool:
     least = config["source_cache"]
     if least is None:
         return False
-    file = os.path.join(config["data_path"], f"{config['dataset']}.inter")
+    file = path_of(config)
     return os.path.isfile(file) and os.path.getsize(file) >= least * MIB
 
 
@@ -101,13 +106,10 @@ class SequenceDataset(WholeSource, SequentialDataset):
             config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
         ]
         require_columns(
-            config["data_path"],
-            config["dataset"],
+            config,
             "inter",
             fields,
-            config["field_separator"],
             "source",
-            config["encoding"],
             tokens=fields[:2],
             times=fields[2:],
             intervals=config["val_interval"],
@@ -147,9 +149,9 @@ class SequenceDataset(WholeSource, SequentialDataset):
         """The mapped arrays of a file that is as large as ``source_cache`` says."""
         if not is_large(self.config):
             return None
-        file = Path(self.dataset_path, f"{self.dataset_name}.inter")
         selection, reason = select(self)
         if selection is None:
+            file = Path(path_of(self.config))
             self.logger.warning(
                 f"source: {file} is loaded by RecBole, in memory, because of {reason}"
             )
@@ -157,13 +159,7 @@ class SequenceDataset(WholeSource, SequentialDataset):
         return cached_sequences(Path(self.config["checkpoint_dir"], "cache"), selection)
 
     def _filter_nan_user_or_item(self) -> None:
-        user, item = (
-            self.inter_feat[f].isnull() for f in (self.uid_field, self.iid_field)
-        )
-        path = os.path.join(self.dataset_path, f"{self.dataset_name}.inter")
-        missing = user.sum(), (item & ~user).sum()
-        tell_gaps(path, *missing, self.logger.warning)
-        self.inter_feat.drop(self.inter_feat.index[user | item], inplace=True)
+        drop_gaps(self)
         super()._filter_nan_user_or_item()
 
     def _drop_unused_col(self) -> None:

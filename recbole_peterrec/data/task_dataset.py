@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -14,7 +13,7 @@ from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
 from recbole.utils.enum_type import FeatureSource, FeatureType
 
-from recbole_peterrec.data.atomic import reading, require_columns, tell_gaps
+from recbole_peterrec.data.atomic import drop_gaps, reading, require_columns
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.train_share import learned_rows
 from recbole_peterrec.errors import ConfigError, DataError
@@ -51,7 +50,7 @@ class TaskDataset(Dataset):
         self.kind = config["kind"]
         self.unmatched_users = 0
         self.with_histories = True
-        suffix = "user" if self.kind == PROFILE else "inter"
+        self.suffix = "user" if self.kind == PROFILE else "inter"
         fields = [config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]]
         of_rows = source.item_list_field, source.item_list_length_field
         if taken := set(fields).intersection(of_rows):
@@ -60,27 +59,22 @@ class TaskDataset(Dataset):
                 f"column, or set LIST_SUFFIX or ITEM_LIST_LENGTH_FIELD"
             )
         by_time = config["eval_args"]["order"] == "TO"
-        folder, name = config["data_path"], config["dataset"]
         require_columns(
-            folder,
-            name,
-            suffix,
+            config,
+            self.suffix,
             [*fields, config["TIME_FIELD"]] if by_time else fields,
-            config["field_separator"],
             self.where,
-            config["encoding"],
             tokens=fields[: 1 if self.kind == PROFILE else 2],
             times=[config["TIME_FIELD"]] if by_time or config["rm_dup_inter"] else (),
             intervals=config["val_interval"],
         )
-        with reading(self.where, config, suffix):
+        with reading(self.where, config, self.suffix):
             super().__init__(config)
 
     def _load_data(self, token: str, dataset_path: str) -> None:
         """Load the one file that the task needs, as the interactions of this dataset."""
-        suffix = "user" if self.kind == PROFILE else "inter"
         self.user_feat = self.item_feat = None
-        path = f"{dataset_path}/{token}.{suffix}"
+        path = f"{dataset_path}/{token}.{self.suffix}"
         self.inter_feat = self._load_feat(path, FeatureSource.INTERACTION)
         self.field2source[self.uid_field] = FeatureSource.USER_ID
         self.field2source[self.iid_field] = FeatureSource.ITEM_ID
@@ -93,15 +87,7 @@ class TaskDataset(Dataset):
         return fields, None
 
     def _filter_nan_user_or_item(self) -> None:
-        user, label = (
-            self.inter_feat[f].isnull() for f in (self.uid_field, self.iid_field)
-        )
-        suffix = "user" if self.kind == PROFILE else "inter"
-        path = os.path.join(self.dataset_path, f"{self.dataset_name}.{suffix}")
-        missing = user.sum(), (label & ~user).sum()
-        tell = self.logger.warning
-        tell_gaps(path, *missing, tell, self.where, self.iid_field)
-        self.inter_feat.drop(self.inter_feat.index[user | label], inplace=True)
+        drop_gaps(self, self.suffix, self.where, self.iid_field)
 
     def _data_filtering(self) -> None:
         """RecBole's filters, then brackets, then users that the source knows; numbers of

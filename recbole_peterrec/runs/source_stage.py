@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import re
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.atomic import (
     check_interval,
+    path_of,
     reading,
     require_aligned,
     require_columns,
@@ -223,26 +225,18 @@ class SourceStage(Stage):
             self.config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
         ]
         require_columns(
-            self.config["data_path"],
-            self.config["dataset"],
+            self.config,
             "inter",
             columns,
-            self.config["field_separator"],
             "source",
-            self.config["encoding"],
             tokens=columns[:2],
             times=columns[2:],
         )
         require_names(self.config)
         for suffix in ("user", "item"):
-            file = Path(self.config["data_path"], f"{self.config['dataset']}.{suffix}")
-            if suffix in (self.config["load_col"] or (suffix,)) and file.is_file():
-                require_aligned(
-                    str(file),
-                    self.config["field_separator"],
-                    self.config["encoding"],
-                    "source",
-                )
+            loaded = suffix in (self.config["load_col"] or (suffix,))
+            if loaded and os.path.isfile(path_of(self.config, suffix)):
+                require_aligned(self.config, suffix, "source")
         name = f"{self.config['model']}Dataset"
         default = recbole_datasets.SequentialDataset
         with reading("source", self.config):
