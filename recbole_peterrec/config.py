@@ -140,8 +140,7 @@ class Config(RecBoleConfig):
         backbone = given.get("backbone") or _last(ours, "backbone")
         if backbone:  # its keys are defaults below those of the model on top of it
             registry.require_backbone(backbone)
-            path = registry.properties_folder() / "model" / f"{backbone}.yaml"
-            ours.insert(1, read_yaml(path))
+            ours.insert(1, registry.model_keys(backbone))
         for content in ours:
             if (
                 "task_defaults" in content

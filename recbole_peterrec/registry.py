@@ -6,16 +6,15 @@ import functools
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from recbole.utils import get_model
 
 from recbole_peterrec.errors import ConfigError, did_you_mean
-from recbole_peterrec.settings.literals import Loader, parse_literal, read_yaml
+from recbole_peterrec.settings.literals import parse_literal, read_yaml
 
 MODELS = {
     "NextItNetAR": "recbole_peterrec.model.nextitnet_ar",
@@ -36,13 +35,21 @@ def properties_folder() -> Path:
     return installed if installed.is_dir() else package.parent / "properties"
 
 
+def _names(kind: str) -> list[str]:
+    """Names of our property files of a kind, which is their folder."""
+    return sorted(path.stem for path in (properties_folder() / kind).glob("*.yaml"))
+
+
+def model_keys(name: str) -> dict[str, Any]:
+    """What the property file of a model of ours holds."""
+    return read_yaml(properties_folder() / "model" / f"{name}.yaml")
+
+
 def _extended(name: str) -> str | None:
     """The model that a property file is a variant of (its key ``extends``), or None."""
-    if name in MODELS or name not in _our_models():
+    if name in MODELS or name not in _names("model"):
         return None
-    path = properties_folder() / "model" / f"{name}.yaml"
-    with open(path, encoding="utf-8") as file:
-        return (yaml.load(file, Loader=Loader) or {}).get("extends")
+    return model_keys(name).get("extends")
 
 
 def is_ours(name: str) -> bool:
@@ -50,23 +57,16 @@ def is_ours(name: str) -> bool:
     return (_extended(name) or name) in MODELS
 
 
-def _our_models() -> list[str]:
-    """Names of the models that have a property file of ours."""
-    return sorted(path.stem for path in (properties_folder() / "model").glob("*.yaml"))
-
-
-def _recbole_models() -> list[str]:
-    """Class names of RecBole's models, without importing the modules that need extra libraries."""
-    files = [path.stem for path in _recbole_properties("model")]
-    return sorted(files)
-
-
-def _recbole_properties(folder: str) -> list[Path]:
+def _recbole_files() -> list[Path]:
+    """Property files of RecBole's models, named as their classes: modules that need extra libraries
+    are not imported."""
     import recbole
 
-    return sorted(
-        (Path(recbole.__file__).parent / "properties" / folder).glob("*.yaml")
-    )
+    return sorted(Path(recbole.__file__).parent.glob("properties/model/*.yaml"))
+
+
+def _known_models() -> list[str]:
+    return [*_names("model"), *(path.stem for path in _recbole_files())]
 
 
 def model_class(name: str) -> type:
@@ -81,7 +81,7 @@ def model_class(name: str) -> type:
     name = _extended(name) or name
     if name in MODELS:
         return getattr(importlib.import_module(MODELS[name]), name)
-    known = _our_models() + _recbole_models()
+    known = _known_models()
     if name not in known:
         raise ConfigError(f"unknown model {name!r}{did_you_mean(name, known)}")
     anomalies = torch.is_anomaly_enabled()
@@ -104,11 +104,7 @@ def require_strategy(name: str, given: Mapping[str, Any]) -> None:
     extended = _extended(name)
     if extended is None:
         return
-    own: dict[str, Any] = {}
-    for variant in (extended, name):
-        path = properties_folder() / "model" / f"{variant}.yaml"
-        with open(path, encoding="utf-8") as file:
-            own.update(yaml.load(file, Loader=Loader) or {})
+    own = model_keys(extended) | model_keys(name)
     for key in STRATEGY:
         if key not in given or key not in own or given[key] == own[key]:
             continue
@@ -122,11 +118,7 @@ def require_strategy(name: str, given: Mapping[str, Any]) -> None:
 
 def require_backbone(name: str) -> None:
     """Raise :class:`ConfigError` unless a name is a backbone of ours."""
-    if name not in BACKBONES:
-        raise ConfigError(
-            f"backbone must be one of {', '.join(BACKBONES)}, got {name!r}"
-            f"{did_you_mean(name, BACKBONES)}"
-        )
+    _require_one_of("backbone", BACKBONES, name)
 
 
 def property_files(model: str, dataset: str, protocol: str | None = None) -> list[Path]:
@@ -149,11 +141,13 @@ def property_files(model: str, dataset: str, protocol: str | None = None) -> lis
 
 def require_protocol(name: str) -> None:
     """Raise :class:`ConfigError` unless there is a file of the protocol."""
-    known = sorted(p.stem for p in (properties_folder() / "protocol").glob("*.yaml"))
+    _require_one_of("protocol", _names("protocol"), name)
+
+
+def _require_one_of(key: str, known: Sequence[str], name: str) -> None:
     if name not in known:
         raise ConfigError(
-            f"protocol must be one of {', '.join(known)}, got {name!r}"
-            f"{did_you_mean(str(name), known)}"
+            f"{key} must be one of {', '.join(known)}, got {name!r}{did_you_mean(name, known)}"
         )
 
 
@@ -170,8 +164,7 @@ def described_suite(value: Any) -> tuple[str, Any, dict[str, Any]]:
         value = parse_literal(value.strip())
     if not isinstance(value, str):
         return LIST, value, {}
-    folder = properties_folder() / "suite"
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    known = _names("suite")
     if value not in known:
         meant = did_you_mean(value, known)
         if "," in value and not value.startswith("["):
@@ -180,7 +173,7 @@ def described_suite(value: Any) -> tuple[str, Any, dict[str, Any]]:
             f"suite must be one of {', '.join(known)}, or a list of models such as [PeterRec, "
             f"FineAll], got {value!r}{meant}"
         )
-    defaults = read_yaml(folder / f"{value}.yaml")
+    defaults = read_yaml(properties_folder() / "suite" / f"{value}.yaml")
     return value, defaults.pop("suite"), defaults
 
 
@@ -191,8 +184,7 @@ def first_of_suite(value: Any) -> str | None:
     _, models, _ = described_suite(value)
     first = models[0] if isinstance(models, (list, tuple)) and models else None
     first = first.get("model") if isinstance(first, dict) else first
-    known = isinstance(first, str) and first in [*_our_models(), *_recbole_models()]
-    return first if known else None
+    return first if isinstance(first, str) and first in _known_models() else None
 
 
 def all_property_keys() -> set[str]:
@@ -204,9 +196,8 @@ def all_property_keys() -> set[str]:
 def _keys_with(ours: Path) -> frozenset[str]:
     """Keys of RecBole's files and of those below a folder: a hundred files, read once."""
     keys: set[str] = set()
-    for path in [*_recbole_properties("model"), *ours.glob("*/*.yaml")]:
-        with open(path, encoding="utf-8") as file:
-            keys.update(yaml.load(file, Loader=Loader) or {})
+    for path in [*_recbole_files(), *ours.glob("*/*.yaml")]:
+        keys.update(read_yaml(path))
     return frozenset(keys)
 
 
