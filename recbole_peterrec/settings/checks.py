@@ -27,33 +27,26 @@ _NUMBER = r"\s*[-+]?(?:inf|\d+(?:\.\d*)?(?:[eE][-+]?\d+)?)\s*"
 _INTERVAL = re.compile(rf"[\[(]{_NUMBER},{_NUMBER}[\])]")
 
 
-LEARNERS = ("adam", "adamw", "sgd", "adagrad", "rmsprop")
-SWITCHES = (
-    "pretrained",
-    "carry_encoder",
-    "prune_embeddings",
-    "layernorm_per_task",
-    "tune_layernorm",
-    "reproducibility",
-    "show_progress",
-    "use_gpu",
-)
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
-Rule = tuple[Callable[[Any], bool], str]
+Rule = tuple[Callable[[Any], bool], str]  # of a value, and what it must be
+
+
+def _or_empty(rule: Rule) -> Rule:
+    valid, wanted = rule
+    return (lambda value: value is None or valid(value), f"empty or {wanted}")
+
+
+def _one_of(*names: str) -> Rule:
+    wanted = f"{', '.join(names[:-1])} or {names[-1]}"
+    return (lambda value: value in names, wanted)
+
+
 COUNT: Rule = (lambda value: whole(value, 1), "a whole number of at least 1")
 NATURAL: Rule = (lambda value: whole(value, 0), "a whole number of at least 0")
-COUNT_OR_NONE: Rule = (
-    lambda value: value is None or whole(value, 1),
-    "empty or a whole number of at least 1",
-)
 NOT_NEGATIVE: Rule = (lambda value: number(value, 0), "a number of at least 0")
 POSITIVE: Rule = (lambda value: number(value, 0) and value > 0, "above 0")
-POSITIVE_OR_NONE: Rule = (
-    lambda value: value is None or number(value, 0) and value > 0,
-    "empty or above 0",
-)
 DECIMALS: Rule = (
     lambda value: whole(value, 0) and value <= 15,
     "a whole number from 0 to 15",
@@ -64,17 +57,20 @@ PATH_OR_NONE: Rule = (
     "empty or a path (in quotes, if it looks like a number)",
 )
 PROBABILITY: Rule = (is_probability, "a number of at least 0 and below 1")
+SHARE: Rule = (is_share, "above 0 and below 1")
+SWITCH: Rule = (lambda value: isinstance(value, bool), "True or False")
+NAME: Rule = (lambda value: isinstance(value, str) and value, "a text (in quotes)")
 
 RULES: dict[str, Rule] = {
     "learning_rate": POSITIVE,
-    "head_learning_rate": POSITIVE_OR_NONE,
+    "head_learning_rate": _or_empty(POSITIVE),
     "weight_decay": NOT_NEGATIVE,
     "head_weight_decay": NOT_NEGATIVE,
     "weight_average": PROBABILITY,
     "patch_weight_decay": NOT_NEGATIVE,
     "epochs": COUNT,
-    "pretrain_epochs": COUNT_OR_NONE,
-    "finetune_epochs": COUNT_OR_NONE,
+    "pretrain_epochs": _or_empty(COUNT),
+    "finetune_epochs": _or_empty(COUNT),
     "stopping_step": NATURAL,
     "eval_step": NATURAL,
     "state": (
@@ -89,46 +85,45 @@ RULES: dict[str, Rule] = {
     "train_batch_size": COUNT,
     "eval_batch_size": COUNT,
     "MAX_ITEM_LIST_LENGTH": COUNT,
-    "select_epoch": (lambda value: value in ("best", "last"), "best or last"),
+    "select_epoch": _one_of("best", "last"),
     "amp": (lambda value: value in (None, "bf16"), "bf16 or empty"),
-    "compile": (lambda value: isinstance(value, bool), "True or False"),
-    "task_order": (
-        lambda value: (
-            value is None
-            or isinstance(value, list)
-            and all(isinstance(name, str) for name in value)
-        ),
-        "empty or a list of tasks' names",
+    "compile": SWITCH,
+    "task_order": _or_empty(
+        (
+            lambda value: (
+                isinstance(value, list) and all(isinstance(name, str) for name in value)
+            ),
+            "a list of tasks' names",
+        )
     ),
     "train_share": (
         lambda value: number(value, 0, 1) and value > 0,
         "above 0 and at most 1",
     ),
-    "table_updates": (lambda value: value in ("dense", "rows"), "dense or rows"),
+    "table_updates": _one_of("dense", "rows"),
     "window_overlap": PROBABILITY,
-    "recent_interactions": COUNT_OR_NONE,
+    "recent_interactions": _or_empty(COUNT),
     "source_cache": (
         lambda value: value in (None, math.inf) or number(value, 0),
         "empty or a number of MiB of at least 0",
     ),
-    "rank_rho": POSITIVE_OR_NONE,
-    "retrain_epochs": COUNT_OR_NONE,
-    "checked_rows": COUNT_OR_NONE,
+    "rank_rho": _or_empty(POSITIVE),
+    "retrain_epochs": _or_empty(COUNT),
+    "checked_rows": _or_empty(COUNT),
     "prune_ratio": (
         lambda value: value == "auto" or is_share(value),
         "above 0 and below 1, or auto",
     ),
-    "embedding_prune_ratio": (is_share, "above 0 and below 1"),
+    "embedding_prune_ratio": SHARE,
     "joint_coefficient": NOT_NEGATIVE,
     "prune_tolerance": PROBABILITY,
-    "train_neg_sample_args": (
-        lambda value: value is None or are_negatives(value),
-        "empty or {distribution: uniform, sample_num: 1}; with dynamic, candidate_num too",
+    "train_neg_sample_args": _or_empty(
+        (
+            are_negatives,
+            "{distribution: uniform, sample_num: 1}; with dynamic, candidate_num too",
+        )
     ),
-    "clip_grad_norm": (
-        lambda value: value is None or is_clipping(value),
-        "empty or a mapping such as {max_norm: 5}",
-    ),
+    "clip_grad_norm": _or_empty((is_clipping, "a mapping such as {max_norm: 5}")),
     "worker": NATURAL,
     "metric_decimal_place": DECIMALS,
     "loss_decimal_place": DECIMALS,
@@ -143,10 +138,7 @@ RULES: dict[str, Rule] = {
         lambda value: not value or importlib.util.find_spec("wandb") is not None,
         "False where the package wandb is not installed (pip install wandb)",
     ),
-    **dict.fromkeys(
-        ("LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD"),
-        (lambda value: isinstance(value, str) and bool(value), "a text (in quotes)"),
-    ),
+    **dict.fromkeys(("LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD"), NAME),
     "load_col": (
         lambda value: value is None or isinstance(value, dict),
         "empty or a mapping of file suffixes to lists of columns",
@@ -158,14 +150,14 @@ RULES: dict[str, Rule] = {
             "False: this runner saves no data (source_cache keeps large sources converted)",
         ),
     ),
-    "learner": (
-        lambda value: value in LEARNERS,
-        "adam, adamw, sgd, adagrad or rmsprop",
+    "learner": _one_of("adam", "adamw", "sgd", "adagrad", "rmsprop"),
+    **dict.fromkeys(
+        (
+            *("pretrained", "carry_encoder", "prune_embeddings", "layernorm_per_task"),
+            *("tune_layernorm", "reproducibility", "show_progress", "use_gpu"),
+        ),
+        SWITCH,
     ),
-    **{
-        key: (lambda value: isinstance(value, bool), "True or False")
-        for key in SWITCHES
-    },
     "head_dropout": PROBABILITY,
     "softmax_samples": NOT_NEGATIVE,
     "nproc": COUNT,
