@@ -22,22 +22,31 @@ def barrier() -> None:
 
 
 def gather(values: torch.Tensor) -> list[torch.Tensor]:
-    """What each process has, in the order of their ranks.
+    """What each process has, in the order of their ranks; as :func:`gather_rows`."""
+    return gather_rows(values)[0]
+
+
+def gather_rows(*tables: torch.Tensor) -> list[list[torch.Tensor]]:
+    """Of each table, what each process has, in the order of their ranks.
 
     Args:
-        values: ``[N]`` on the CPU; N may differ between processes, the type may not.
+        tables: ``[N, ...]``; N, the same for all, may differ between processes, all else may not.
     """
     if size() == 1:
-        return [values]
+        return [[table] for table in tables]
     with exchanging():
+        # On the CPU, so by gloo: it finds a process that has gone, which nccl would wait for.
         lengths = [torch.zeros(1, dtype=torch.long) for _ in range(size())]
-        dist.all_gather(lengths, torch.tensor([len(values)]))
+        dist.all_gather(lengths, torch.tensor([len(tables[0])]))
         longest = int(max(lengths))
-        padded = values.new_zeros(longest)
-        padded[: len(values)] = values
-        found = [torch.empty_like(padded) for _ in lengths]
-        dist.all_gather(found, padded)
-    return [some[:length] for some, length in zip(found, lengths, strict=True)]
+        gathered = []
+        for table in tables:
+            padded = table.new_zeros(longest, *table.shape[1:])
+            padded[: len(table)] = table
+            found = [torch.empty_like(padded) for _ in lengths]
+            dist.all_gather(found, padded)
+            gathered.append([f[:n] for f, n in zip(found, lengths, strict=True)])
+    return gathered
 
 
 def gather_bytes(content: bytes) -> list[bytes]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 import torch
 import torch.distributed as dist
 
-from recbole_peterrec.distributed.group import exchanging, size
+from recbole_peterrec.distributed.exchange import gather_rows
+from recbole_peterrec.distributed.group import exchanging
 
 Buffers = dict[tuple[torch.device, torch.dtype], torch.Tensor]
 
@@ -73,25 +74,7 @@ class GradientSum:
 def _sum_of_sparse(grad: torch.Tensor) -> torch.Tensor:
     """Entries of all processes in one tensor, in which equal places stand for their sum."""
     grad = grad.coalesce()
-    places, values = grad.indices(), grad.values()
-    with exchanging():
-        # On the CPU, so by gloo: it finds a process that has gone.
-        found = [torch.zeros(1, dtype=torch.long) for _ in range(size())]
-        dist.all_gather(found, torch.tensor([len(values)]))
-        counts = [int(count) for count in found]
-        longest = max(counts)
-        found_places = _gather_padded(places.t(), longest)
-        found_values = _gather_padded(values, longest)
-    places = [some[:n] for some, n in zip(found_places, counts, strict=True)]
-    values = [some[:n] for some, n in zip(found_values, counts, strict=True)]
+    places, values = gather_rows(grad.indices().t(), grad.values())
     return torch.sparse_coo_tensor(
         torch.cat(places).t(), torch.cat(values), grad.shape, check_invariants=False
     ).coalesce()
-
-
-def _gather_padded(rows: torch.Tensor, longest: int) -> list[torch.Tensor]:
-    padded = rows.new_zeros(longest, *rows.shape[1:])
-    padded[: len(rows)] = rows
-    found = [torch.empty_like(padded) for _ in range(size())]
-    dist.all_gather(found, padded)
-    return found

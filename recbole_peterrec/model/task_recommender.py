@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 import torch
 from torch import nn
 
@@ -9,6 +11,7 @@ from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.scorer import StateScorer
 from recbole_peterrec.model.task_network import TaskNetwork
+from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.nn.losses import bpr_loss
 from recbole_peterrec.nn.table_rows import rows_of
 
@@ -16,24 +19,24 @@ LOSSES = ("CE", "BPR")
 
 
 class TaskRecommender(StateScorer):
-    """Instances (u, y) of one task, by a network that a subclass makes and sets.
+    """Instances (u, y) of one task, by a network that a subclass makes.
 
     Args:
         config: the task's config; ``loss_type`` is CE or BPR.
         dataset: its instances.
+        encoder: which the network is made on.
 
     Attributes:
         vectors: ``[users, k]`` of all users by their ids in the task, where a training keeps them
             (:mod:`recbole_peterrec.trainer.user_vectors`); batches then need no sequences.
 
     Raises:
-        ConfigError: another loss.
+        ConfigError: another loss, or a network that cannot be.
     """
 
-    network: TaskNetwork
     vectors: torch.Tensor | None
 
-    def __init__(self, config, dataset: TaskDataset) -> None:
+    def __init__(self, config, dataset: TaskDataset, encoder: Encoder) -> None:
         super().__init__(config, dataset)
         self.ITEM_SEQ = dataset.source.item_list_field
         if config["loss_type"] not in LOSSES:
@@ -42,6 +45,18 @@ class TaskRecommender(StateScorer):
             )
         self.loss_type = config["loss_type"]
         self.vectors = None
+        try:
+            self.network = self._network(config, encoder)
+        except ValueError as error:
+            raise ConfigError(str(error)) from error
+
+    @abc.abstractmethod
+    def _network(self, config, encoder: Encoder) -> TaskNetwork:
+        """The task's network.
+
+        Raises:
+            ValueError: a value or combination that cannot be.
+        """
 
     def calculate_loss(self, interaction) -> torch.Tensor:
         """Cross entropy or BPR of a batch of instances (Eq. 8). Label ids start at 1."""

@@ -14,10 +14,7 @@ import torch
 from recbole.trainer import Trainer
 from tqdm import tqdm
 
-from recbole_peterrec.checkpoint import (
-    TRAINING,
-    save_state,
-)
+from recbole_peterrec.checkpoint import TRAINING, save_state
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.evaluation.collector import RankCollector
 from recbole_peterrec.nn.encoder import Encoder
@@ -26,7 +23,7 @@ from recbole_peterrec.trainer.event_file import EventFile
 from recbole_peterrec.trainer.one_pass import in_one_pass
 from recbole_peterrec.trainer.progress import ProgressMixin
 from recbole_peterrec.trainer.ranking import RankingMixin
-from recbole_peterrec.trainer.rate import RateBar, bf16_gain, told_limit
+from recbole_peterrec.trainer.rate import bf16_gain, told_limit, with_rate
 from recbole_peterrec.trainer.row_updates import update_rows
 from recbole_peterrec.trainer.sharing import SharingMixin, draw_apart, total_loss
 from recbole_peterrec.writing import writing
@@ -160,14 +157,14 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         self._bar.update()
         return total_loss(loss)
 
-    def _with_rate(self, train_data) -> RateBar:
+    def _with_rate(self, train_data) -> Iterator[Any]:
         flops = getattr(self.model, "training_flops", None)
         limit = 0.0
         if flops is not None:
             dtype = torch.bfloat16 if self.amp else torch.float32
             limit = told_limit(self.device, self.config["embedding_size"], dtype)
         lengths = self.config["ITEM_LIST_LENGTH_FIELD"]
-        return RateBar(train_data, lengths, flops, limit)
+        return with_rate(train_data, lengths, flops, limit)
 
     def _valid_epoch(self, valid_data, show_progress=False):
         score, result = super()._valid_epoch(valid_data, show_progress=False)

@@ -10,7 +10,7 @@ import torch
 from recbole.data.dataloader import TrainDataLoader
 
 from recbole_peterrec.model.backbone import Backbone
-from recbole_peterrec.trainer.rate import RateBar
+from recbole_peterrec.trainer.rate import with_rate
 from recbole_peterrec.trainer.transfer import TransferTrainer
 
 T = TypeVar("T")
@@ -62,9 +62,9 @@ class MultiTaskTrainer(TransferTrainer):
             others = spread(train_data, len(train_data), len(steps))
         return super()._train_epoch(steps, epoch_idx, joint_loss, show_progress)
 
-    def _with_rate(self, train_data) -> RateBar:
+    def _with_rate(self, train_data) -> Iterator[Any]:
         # No share of the machine's limit: a step is the work of two networks.
-        return RateBar(train_data, self.config["ITEM_LIST_LENGTH_FIELD"], None, 0.0)
+        return with_rate(train_data, self.config["ITEM_LIST_LENGTH_FIELD"], None, 0.0)
 
     def _progress(self, epoch: int, train_data) -> dict[str, Any]:
         return super()._progress(epoch, train_data) | {

@@ -68,7 +68,12 @@ def bf16_gain(device: torch.device, width: int) -> float:
     return in_bf16 / in_float
 
 
-class RateBar:
+def with_rate(
+    loader: Iterable[Any],
+    lengths: str,
+    flops: Callable[[Any], float] | None,
+    limit: float,
+) -> Iterator[Any]:
     """An epoch's batches under a bar: rows, the time left, items a second, share of the limit.
 
     Args:
@@ -77,32 +82,19 @@ class RateBar:
         flops: FLOP of a step on a batch; None leaves out the share.
         limit: FLOP a second that the machine reaches.
     """
-
-    def __init__(
-        self,
-        loader: Iterable[Any],
-        lengths: str,
-        flops: Callable[[Any], float] | None,
-        limit: float,
-    ) -> None:
-        self.loader, self.lengths = loader, lengths
-        self.flops, self.limit = flops, limit
-
-    def __iter__(self) -> Iterator[Any]:
-        """The loader's batches."""
-        items, work, start = 0, 0.0, time.perf_counter()
-        rows = len(self.loader.dataset) // group.size()
-        times = getattr(self.loader, "times", 1)  # a row is there for each negative
-        with tqdm(total=rows, desc="rows", unit="row", leave=False) as bar:
-            for batch in self.loader:
-                yield batch
-                bar.update(len(batch) // times)
-                if self.lengths not in batch:  # made once a user, not gathered any more
-                    continue
-                items += int(batch[self.lengths].sum())
-                seconds = time.perf_counter() - start
-                told = f"{items / seconds:,.0f} items/s"
-                if self.flops is not None:
-                    work += self.flops(batch)
-                    told += f", {work / seconds / self.limit:.0%} of GEMM"
-                bar.set_postfix_str(told, refresh=False)
+    items, work, start = 0, 0.0, time.perf_counter()
+    rows = len(loader.dataset) // group.size()
+    times = getattr(loader, "times", 1)  # a row is there for each negative
+    with tqdm(total=rows, desc="rows", unit="row", leave=False) as bar:
+        for batch in loader:
+            yield batch
+            bar.update(len(batch) // times)
+            if lengths not in batch:  # made once a user, not gathered any more
+                continue
+            items += int(batch[lengths].sum())
+            seconds = time.perf_counter() - start
+            told = f"{items / seconds:,.0f} items/s"
+            if flops is not None:
+                work += flops(batch)
+                told += f", {work / seconds / limit:.0%} of GEMM"
+            bar.set_postfix_str(told, refresh=False)

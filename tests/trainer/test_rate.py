@@ -11,10 +11,10 @@ from recbole_peterrec.model.nextitnet_ar import NextItNetAR
 from recbole_peterrec.trainer import rate
 from recbole_peterrec.trainer.base import BackboneTrainer
 from recbole_peterrec.trainer.rate import (
-    RateBar,
     bf16_gain,
     product_rate,
     told_limit,
+    with_rate,
 )
 
 
@@ -54,7 +54,7 @@ def test_a_bar_tells_items_a_second_and_the_share_of_the_limit(told, monkeypatch
     seconds = iter([0.0, 1.0, 4.0])
     monkeypatch.setattr(rate.time, "perf_counter", lambda: next(seconds))
     batches = Loader(Interaction({"n": torch.tensor(n)}) for n in ([7, 3], [1, 2, 7]))
-    assert list(RateBar(batches, "n", lambda batch: 10.0, 20.0)) == list(batches)
+    assert list(with_rate(batches, "n", lambda batch: 10.0, 20.0)) == list(batches)
     (bar,) = told
     assert (bar.total, bar.moved) == (5, 5)
     assert bar.text == "5 items/s, 25% of GEMM"  # 20 items and 20 FLOP in 4 seconds
@@ -62,7 +62,7 @@ def test_a_bar_tells_items_a_second_and_the_share_of_the_limit(told, monkeypatch
 
 def test_rows_without_their_items_are_counted_all_the_same(told):
     batches = Loader([Interaction({"user": torch.arange(5)})])
-    list(RateBar(batches, "n", None, 0.0))
+    list(with_rate(batches, "n", None, 0.0))
     assert (told[0].moved, told[0].text) == (5, "")
 
 
