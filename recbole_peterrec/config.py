@@ -269,16 +269,9 @@ class Config(RecBoleConfig):
             ConfigError: a value that RecBole does not accept.
         """
         new = copy.copy(self)
-        new.final_config_dict = copy.deepcopy(
-            {
-                key: value
-                for key, value in self.final_config_dict.items()
-                if key != "device"
-            }
-        )
-        new.final_config_dict.update(
-            copy.deepcopy(overrides), data_path=self._data_root
-        )
+        new.final_config_dict = copy.deepcopy(self.final_config_dict)
+        new.final_config_dict.update(copy.deepcopy(overrides))
+        new.final_config_dict["data_path"] = self._data_root
         # A task's is False, for its sampler; RecBole refuses that of sequential models.
         repeatable = new.final_config_dict["repeatable"]
         new.final_config_dict["repeatable"] = True
@@ -287,7 +280,6 @@ class Config(RecBoleConfig):
         new.model_class = registry.model_class(new.model)
         with _recbole_refusals():
             new._set_default_parameters()
-            new.final_config_dict["device"] = self.final_config_dict["device"]
             new._set_train_neg_sample_args()
             new._set_eval_neg_sample_args("valid")
             new._set_eval_neg_sample_args("test")

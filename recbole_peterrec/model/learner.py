@@ -59,7 +59,7 @@ class Learner:
         for kind in kinds:
             for name in prunable[kind]:
                 module = encoder.get_submodule(name)
-                own(module, "weight")
+                own(module)
                 self._modules[name], self._kind[name] = module, kind
         self._norms = [
             name

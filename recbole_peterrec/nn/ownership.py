@@ -138,18 +138,12 @@ def pruned_entries(entries: int, ratio: float) -> int:
     return pruned
 
 
-def own(module: nn.Module, name: str) -> OwnedWeight:
+def own(module: nn.Module) -> OwnedWeight:
     """Put a module's weight under ownership; the stored tensor itself is frozen for good.
-
-    Args:
-        module: it has the parameter.
-        name: of the parameter, ``"weight"``.
 
     Returns:
         The parametrisation, with all entries free.
     """
-    weight = getattr(module, name)
-    weight.requires_grad_(False)
-    owned = OwnedWeight(weight)
-    parametrize.register_parametrization(module, name, owned)
+    owned = OwnedWeight(module.weight.requires_grad_(False))
+    parametrize.register_parametrization(module, "weight", owned)
     return owned

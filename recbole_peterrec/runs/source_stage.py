@@ -4,32 +4,17 @@ from __future__ import annotations
 
 import functools
 import logging
-import os
-import re
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import recbole.data.dataset as recbole_datasets
 from recbole.utils import ModelType, get_trainer, init_seed
 from torch import nn
 
 from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
-from recbole_peterrec.data.atomic import (
-    check_interval,
-    path_of,
-    reading,
-    require_aligned,
-    require_columns,
-)
 from recbole_peterrec.data.loaders import make_loaders
-from recbole_peterrec.data.sequence_dataset import (
-    SequenceDataset,
-    is_large,
-    require_names,
-)
-from recbole_peterrec.data.times import tell_times
+from recbole_peterrec.data.recbole_source import recbole_source
+from recbole_peterrec.data.sequence_dataset import SequenceDataset, is_large
 from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.model.backbone import Backbone
@@ -86,7 +71,8 @@ class SourceStage(Stage):
         if not self.ours:  # DIEN draws while it reads
             init_seed(config["seed"], config["reproducibility"])
         with out_of_memory("source", self._smaller_data()):
-            self.dataset = self._load()
+            make = SequenceDataset if self.ours else recbole_source
+            self.dataset = make(config)
             self.interactions = self.dataset.inter_num
             self.loaders = make_loaders(config, self.dataset)
         if self.ours:  # RecBole's, once split, are its rows
@@ -202,81 +188,6 @@ class SourceStage(Stage):
         if not is_large(self.config):
             advice = f"set source_cache to 0, or {advice}"
         return advice
-
-    def _load(self):
-        if self.ours:
-            return SequenceDataset(self.config)
-        if self.config["eval_args"]["order"] != "TO":
-            raise ConfigError(
-                f"eval_args: order RO (held-out users) needs a backbone of ours, "
-                f"not {self.config['model']}"
-            )
-        if self.config["recent_interactions"] is not None:
-            raise ConfigError(
-                f"recent_interactions needs a backbone of ours, not {self.config['model']}; "
-                f"set it to ~"
-            )
-        if self.config["benchmark_filename"] is not None:
-            raise ConfigError(
-                "benchmark_filename (files split beforehand) is not for this runner: give one "
-                ".inter file, and eval_args to split it"
-            )
-        columns = [
-            self.config[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")
-        ]
-        require_columns(
-            self.config,
-            "inter",
-            columns,
-            "source",
-            tokens=columns[:2],
-            times=columns[2:],
-        )
-        require_names(self.config)
-        for suffix in ("user", "item"):
-            loaded = suffix in (self.config["load_col"] or (suffix,))
-            if loaded and os.path.isfile(path_of(self.config, suffix)):
-                require_aligned(self.config, suffix, "source")
-        name = f"{self.config['model']}Dataset"
-        default = recbole_datasets.SequentialDataset
-        with reading("source", self.config):
-            dataset = getattr(recbole_datasets, name, default)(self.config)
-        tell_times(dataset, logging.getLogger().warning)
-        for field, interval in (self.config["val_interval"] or {}).items():
-            # of any file: RecBole's models filter by columns of users and items too
-            kind = dataset.field2type[field].value
-            check_interval("source", field, kind, interval)
-        self._require_names_of_lists(dataset, columns)
-        # KSR takes them as they are, beside its own weights of float32.
-        for name, matrix in dataset._preloaded_weight.items():
-            dataset._preloaded_weight[name] = matrix.astype("float32")
-        self._require_rerankers(dataset.item_num - 1)
-        return dataset
-
-    def _require_rerankers(self, items: int) -> None:
-        """RecBole's CPR models rank so many items anew; of several rerankers, each some of those
-        of the one before it, whose scores a larger one would replace."""
-        if "reranker_CAN_NUM" not in self.config:
-            return
-        given = self.config["reranker_CAN_NUM"]
-        sizes = [
-            int(size) if re.fullmatch(r"\s*[0-9]{1,9}\s*", size) else 0
-            for size in str(given).split(",")
-        ]
-        if not all(a > b for a, b in pairwise([items + 1, *sizes, 0])):
-            raise ConfigError(
-                f"reranker_CAN_NUM must be a number of items of at most {items}, or several that "
-                f"fall, such as '100,20', got {given!r}"
-            )
-
-    def _require_names_of_lists(self, dataset, fields: list[str]) -> None:
-        """Rows of RecBole's models have a list of each column but the user's."""
-        *_, time = fields
-        others = [field for field in dataset.inter_feat if field not in fields]
-        suffix = self.config["LIST_SUFFIX"]
-        lists = {f"the list of {field}": field + suffix for field in (time, *others)}
-        columns = {f"the column {field}": field for field in others}
-        require_names(self.config, columns | lists)
 
     def train(self, log: RunLog, **overrides: Any) -> Outcome:
         """As of :class:`Stage`."""

@@ -34,21 +34,26 @@ class ProgressMixin:
     seconds = 0.0
     finished = False
 
-    def _progress(self, epoch: int, train_data) -> dict[str, Any]:
-        """The state after an epoch; random states, of each process, as they are now."""
-        ended = epoch + 1 >= self.epochs or self.cur_step > self.stopping_step
+    def _state(self, epoch: int) -> dict[str, Any]:
+        """What is trained, after an epoch, and how far it has come."""
         return {
             "model": str(self.config["model"]),
             "stage": self.stage,
             "epoch": epoch,
-            "finished": ended,
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
+            "state_dict": self._trained_state(),
+        }
+
+    def _progress(self, epoch: int, train_data) -> dict[str, Any]:
+        """The state after an epoch; random states, of each process, as they are now."""
+        ended = epoch + 1 >= self.epochs or self.cur_step > self.stopping_step
+        return self._state(epoch) | {
+            "finished": ended,
             "best_valid_result": _plain(self.best_valid_result or {}),
             "history": [_plain(entry) for entry in self.history],
             "losses": _plain(self.train_loss_dict),
             "seconds": self.seconds,
-            "state_dict": self._trained_state(),
             "optimizer": self.optimizer.state_dict(),
             "random": [
                 unpack(states)
@@ -110,14 +115,7 @@ class ProgressMixin:
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         path = kwargs.pop("saved_model_file", self.saved_model_file)
-        state = {
-            "model": str(self.config["model"]),
-            "stage": self.stage,
-            "epoch": epoch,
-            "cur_step": self.cur_step,
-            "best_valid_score": float(self.best_valid_score),
-            "state_dict": self._trained_state(),
-        }
+        state = self._state(epoch)
         if self.run_dir is None:  # what RecBole's own way to go on needs
             state["optimizer"] = self.optimizer.state_dict()
         save_state(path, state)

@@ -30,7 +30,7 @@ def shake(owned, optimiser_class=torch.optim.AdamW, steps: int = 3, **settings) 
 
 def test_pruning_keeps_the_largest_by_magnitude_and_zeroes_the_rest():
     layer = linear()
-    owned = own(layer, "weight")
+    owned = own(layer)
     owned.train_free(stored(layer))
     trained = layer.weight.detach().numpy().copy()
     owned.prune(stored(layer), 1, 0.7)
@@ -44,7 +44,7 @@ def test_pruning_keeps_the_largest_by_magnitude_and_zeroes_the_rest():
 
 def test_the_next_task_starts_from_condensed_and_pruned_values_alike():
     layer = linear()
-    owned = own(layer, "weight")
+    owned = own(layer)
     owned.train_free(stored(layer))
     shake(owned)
     trained = layer.weight.detach().clone()
@@ -56,7 +56,7 @@ def test_the_next_task_starts_from_condensed_and_pruned_values_alike():
 
 def test_gradients_reach_free_entries_only_and_are_those_of_the_plain_weight():
     layer = linear()
-    owned = own(layer, "weight")
+    owned = own(layer)
     owned.train_free(stored(layer))
     owned.prune(stored(layer), 1, 0.5)
     owned.keep(stored(layer))
@@ -81,7 +81,7 @@ OPTIMISERS = (torch.optim.AdamW, torch.optim.Adam, torch.optim.SGD)
 )
 def test_every_task_computes_with_the_same_bytes_for_ever(ratios, optimisers, seed):
     layer = linear(seed, 8)
-    owned = own(layer, "weight")
+    owned = own(layer)
     seen: dict[int, bytes] = {}
     owners_then = torch.zeros(8, 8, dtype=torch.uint8)
     for task, ratio in enumerate(ratios, 1):
@@ -109,7 +109,7 @@ def test_every_task_computes_with_the_same_bytes_for_ever(ratios, optimisers, se
 
 def test_a_viewed_weight_has_nothing_to_train():
     layer = linear()
-    owned = own(layer, "weight")
+    owned = own(layer)
     owned.train_free(stored(layer))
     owned.prune(stored(layer), 1, 0.5)
     owned.keep(stored(layer))
@@ -120,7 +120,7 @@ def test_a_viewed_weight_has_nothing_to_train():
 
 def test_released_entries_are_free_with_the_values_before_pruning():
     layer = linear()
-    owned = own(layer, "weight")
+    owned = own(layer)
     owned.train_free(stored(layer))
     shake(owned)
     before = layer.weight.detach().clone()
@@ -134,7 +134,7 @@ def test_released_entries_are_free_with_the_values_before_pruning():
 
 def test_running_out_of_weights_is_an_error():
     layer = linear(size=1)
-    owned = own(layer, "weight")
+    owned = own(layer)
     owned.train_free(stored(layer))
     owned.prune(stored(layer), 1, 0.5)
     owned.keep(stored(layer))
@@ -151,7 +151,7 @@ def test_a_ratio_outside_of_zero_and_one_is_an_error(ratio):
 def test_pruning_what_is_not_trained_is_an_error():
     layer = linear()
     with pytest.raises(OwnershipError, match="being trained"):
-        own(layer, "weight").prune(stored(layer), 1, 0.5)
+        own(layer).prune(stored(layer), 1, 0.5)
 
 
 def test_a_ratio_s_part_of_an_entry_is_kept():
