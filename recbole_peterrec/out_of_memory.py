@@ -34,10 +34,6 @@ def is_out_of_memory(error: BaseException) -> bool:
 def out_of_memory(where: str, advice: str = SMALLER_BATCHES) -> Iterator[None]:
     """Turn running out of memory into one clear line.
 
-    Args:
-        where: the stage.
-        advice: what to do.
-
     Raises:
         TrainingError: instead of torch's and Python's errors.
     """

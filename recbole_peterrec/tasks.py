@@ -190,13 +190,7 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
 
 
 def keys_given_to(config: Config, kind: str, name: str) -> set[str]:
-    """Keys (see :func:`keys_in`) that a user gave a task, or its kind, apart from the run.
-
-    Args:
-        config: of the run.
-        kind: of the task.
-        name: of the task.
-    """
+    """Keys (see :func:`keys_in`) that a user gave a task, or its kind, apart from the run."""
     keys = keys_in((config.given.get("task_defaults") or {}).get(kind) or {})
     for task in config.given.get("tasks") or ():
         if isinstance(task, dict) and task.get("name") == name:

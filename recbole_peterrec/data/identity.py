@@ -45,10 +45,6 @@ def data_digest(dataset, loaders: Iterable) -> str:
 def judged_by(dataset, loader) -> str:
     """What a stage is judged by: the start of a SHA-256 of users and targets of its test rows in
     their order, all labels, and the candidates of each row where not all labels are ranked.
-
-    Args:
-        dataset: as in :func:`data_digest`.
-        loader: of its test rows.
     """
     digest = hashlib.sha256()
     labels = [str(token) for token in dataset.field2id_token[dataset.iid_field]]

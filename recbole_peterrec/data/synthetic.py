@@ -73,12 +73,7 @@ TRUE_TOPIC, TRUE_TASTE = 0.7, 0.75  # of a click or like; otherwise drawn at ran
 
 
 class _World:
-    """What all users share: how topics and tastes lead to items and labels.
-
-    Args:
-        shape: sizes.
-        seed: of the set.
-    """
+    """What all users share: how topics and tastes lead to items and labels."""
 
     def __init__(self, shape: Shape, seed: int) -> None:
         self.shape = shape

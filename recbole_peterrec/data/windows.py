@@ -21,9 +21,6 @@ class Windows:
     stop: np.ndarray
     targets: np.ndarray
 
-    def __len__(self) -> int:
-        return len(self.start)
-
 
 def cut_windows(
     begin: np.ndarray,

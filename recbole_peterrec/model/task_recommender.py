@@ -15,8 +15,6 @@ from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.nn.losses import bpr_loss
 from recbole_peterrec.nn.table_rows import rows_of
 
-LOSSES = ("CE", "BPR")
-
 
 class TaskRecommender(StateScorer):
     """Instances (u, y) of one task, by a network that a subclass makes.
@@ -31,7 +29,7 @@ class TaskRecommender(StateScorer):
             (:mod:`recbole_peterrec.trainer.user_vectors`); batches then need no sequences.
 
     Raises:
-        ConfigError: another loss, or a network that cannot be.
+        ConfigError: a network that cannot be.
     """
 
     vectors: torch.Tensor | None
@@ -39,10 +37,6 @@ class TaskRecommender(StateScorer):
     def __init__(self, config, dataset: TaskDataset, encoder: Encoder) -> None:
         super().__init__(config, dataset)
         self.ITEM_SEQ = dataset.source.item_list_field
-        if config["loss_type"] not in LOSSES:
-            raise ConfigError(
-                f"loss_type of a task must be {' or '.join(LOSSES)}, got {config['loss_type']!r}"
-            )
         self.loss_type = config["loss_type"]
         self.vectors = None
         try:

@@ -14,7 +14,7 @@ from recbole_peterrec.nn.ownership import (
     OwnershipError,
     pruned_entries,
 )
-from recbole_peterrec.runs.prune_ratios import AUTO, AUTO_RATIOS, ratios
+from recbole_peterrec.runs.pruning import AUTO, AUTO_RATIOS, ratios
 
 SCARCE = 0.05  # share of free weights below which a run warns
 

@@ -17,8 +17,7 @@ from recbole_peterrec.runs.beginning import begin
 from recbole_peterrec.runs.capacity import capacity_table, plan_capacity
 from recbole_peterrec.runs.learned import Learned, rows_digest
 from recbole_peterrec.runs.log import RunLog
-from recbole_peterrec.runs.prune_ratios import AUTO, require_retraining
-from recbole_peterrec.runs.pruning import prune_and_retrain
+from recbole_peterrec.runs.pruning import AUTO, prune_and_retrain, require_retraining
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.task_stage import TaskStage
@@ -39,9 +38,6 @@ class ContinualRun:
 
     Without tasks it learns the source alone, for runs that continue from it. Everything that can
     be wrong shows in the constructor, before anything is trained.
-
-    Args:
-        config: of the run.
 
     Raises:
         UserError: data, settings, ratios or a saved learner that cannot be used.

@@ -61,10 +61,6 @@ def require_unused(run_dir: Path, config: bytes) -> None:
 
     The same ``config.yaml`` alone is of this very run, which got no further before.
 
-    Args:
-        run_dir: where the run will be.
-        config: what its ``config.yaml`` will hold.
-
     Raises:
         ConfigError: one has, or another ``config.yaml`` is there.
     """
@@ -159,9 +155,6 @@ def require_same_data(run_dir: Path, data: dict[str, str]) -> None:
 
 def require_same_data_everywhere(data: dict[str, str]) -> None:
     """Stop unless all processes of the run read the same, and start from the same network.
-
-    Args:
-        data: as in :func:`require_same_data`.
 
     Raises:
         TrainingError: they do not.

@@ -71,9 +71,9 @@ def trained_copies(config: Mapping[str, Any]) -> int:
     return 1 + dense + moments
 
 
-def table_needs(
+def table_need(
     architecture: Architecture, labels: int, label_copies: int, encoder_copies: int
-) -> list[Need]:
+) -> Need:
     """Embeddings and classification layer, which grow with the number of items.
 
     Args:
@@ -88,10 +88,10 @@ def table_needs(
         f"embeddings of {architecture.items:,} items and the layer of {labels:,} labels, "
         f"with what training keeps of them,"
     )
-    return [Need(what, FLOAT * rows * k, {"embedding_size": k})]
+    return Need(what, FLOAT * rows * k, {"embedding_size": k})
 
 
-def kernel_needs(architecture: Architecture, copies: int) -> list[Need]:
+def kernel_need(architecture: Architecture, copies: int) -> Need:
     """The layers' kernels, of which ``copies`` are held; see :func:`trained_copies`."""
     k = architecture.embedding_size
     what = (
@@ -99,19 +99,19 @@ def kernel_needs(architecture: Architecture, copies: int) -> list[Need]:
         f"keeps of them,"
     )
     size = FLOAT * architecture.kernel_weights * copies
-    return [Need(what, size, {"embedding_size": k}, power=2)]
+    return Need(what, size, {"embedding_size": k}, power=2)
 
 
-def vector_needs(architecture: Architecture, users: int) -> list[Need]:
+def vector_need(architecture: Architecture, users: int) -> Need:
     """The kept vectors of :mod:`recbole_peterrec.trainer.user_vectors`."""
     k = architecture.embedding_size
     what = f"vectors of {users:,} users"
-    return [Need(what, FLOAT * users * k, {"embedding_size": k})]
+    return Need(what, FLOAT * users * k, {"embedding_size": k})
 
 
-def training_needs(
+def training_need(
     architecture: Architecture, lengths: np.ndarray, rows: int, last: bool
-) -> list[Need]:
+) -> Need:
     """What a float32 step keeps for its backward pass through the whole encoder.
 
     Args:
@@ -129,18 +129,18 @@ def training_needs(
         f"{architecture.layers} layers of {k} channels"
     )
     batch = rows * group.size()
-    return [Need(what, size, {"train_batch_size": batch, "embedding_size": k})]
+    return Need(what, size, {"train_batch_size": batch, "embedding_size": k})
 
 
-def evaluation_needs(
+def evaluation_need(
     architecture: Architecture, lengths: np.ndarray, rows: int, last: bool
-) -> list[Need]:
-    """What evaluation holds beside the weights; arguments as in :func:`training_needs`."""
+) -> Need:
+    """What evaluation holds beside the weights; arguments as in :func:`training_need`."""
     k = architecture.embedding_size
     length = 1 if last and architecture.causal else lengths.mean()
     size = int(FLOAT * FORWARD * rows * length * k)
     what = f"activations of {rows:,} evaluated rows of {length:.0f} items"
-    return [Need(what, size, {"eval_batch_size": rows, "embedding_size": k})]
+    return Need(what, size, {"eval_batch_size": rows, "embedding_size": k})
 
 
 def available_memory(device: torch.device) -> int:
@@ -186,11 +186,11 @@ def require_stage(
     steps = []
     if at_once:
         lengths = np.minimum(evaluated, longest)
-        steps.append(evaluation_needs(architecture, lengths, at_once, last[1]))
+        steps.append(evaluation_need(architecture, lengths, at_once, last[1]))
     if passed and config["amp"] is None:  # half of it, or less, with amp
         lengths = np.minimum(trained, longest)
-        steps.append(training_needs(architecture, lengths, in_step, last[0]))
-    needs = [[*held, *step] for step in steps or [[]]]
+        steps.append(training_need(architecture, lengths, in_step, last[0]))
+    needs = [[*held, step] for step in steps] or [held]
     require_memory(where, needs, available_memory(device), device)
 
 

@@ -8,16 +8,43 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from recbole_peterrec.model.learner import Learner
+from recbole_peterrec.config import Config
+from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.model.learner import Learner, Ratios
 from recbole_peterrec.runs.log import RunLog
-from recbole_peterrec.runs.prune_ratios import (
-    AUTO,
-    AUTO_RATIOS,
-    ratios,
-    retraining_epochs,
-)
 from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.training import Outcome
+
+AUTO = "auto"  # a prune_ratio that is searched for
+AUTO_RATIOS = tuple(percent / 100 for percent in range(95, 45, -5))  # largest first
+
+
+def ratios(config: Config, ratio: float) -> Ratios:
+    """The pruning ratio of each kind of weight: `ratio` is the kernels'."""
+    return {"convolution": ratio, "embedding": config["embedding_prune_ratio"]}
+
+
+def retraining_epochs(config: Config) -> int:
+    """Bound of retraining after pruning."""
+    return config["retrain_epochs"] or config["epochs"]
+
+
+def require_retraining(task: str, config: Config, validated: int) -> None:
+    """Refuse before the run what would stop it after a task's first training.
+
+    Raises:
+        ConfigError: a bound of retraining that its other keys do not allow, or ``auto`` without
+            validation.
+    """
+    try:
+        config.derive(epochs=retraining_epochs(config))
+    except ConfigError as error:
+        raise ConfigError(f"task {task!r}: retrain_epochs: {error}") from error
+    if config["prune_ratio"] == AUTO and not (config["eval_step"] and validated):
+        raise ConfigError(
+            f"task {task!r}: prune_ratio auto compares validation metrics; it needs validation "
+            f"rows (eval_args) and an eval_step above 0"
+        )
 
 
 def prune_and_retrain(

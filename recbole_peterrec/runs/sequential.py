@@ -27,9 +27,6 @@ UNREAD_BY_RECBOLE = (
 class SequentialRun:
     """Trains and tests it; what can be wrong shows in the constructor.
 
-    Args:
-        config: of the run.
-
     Raises:
         UserError: data or settings that cannot be used.
     """

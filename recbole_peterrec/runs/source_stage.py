@@ -26,9 +26,9 @@ from recbole_peterrec.out_of_memory import (
 )
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.memory import (
-    kernel_needs,
+    kernel_need,
     require_stage,
-    table_needs,
+    table_need,
     trained_copies,
 )
 from recbole_peterrec.runs.stage import Stage
@@ -161,8 +161,10 @@ class SourceStage(Stage):
             config["stage"] or "training",
             config,
             architecture,
-            table_needs(architecture, items, copies, copies)
-            + kernel_needs(architecture, copies),
+            [
+                table_need(architecture, items, copies, copies),
+                kernel_need(architecture, copies),
+            ],
             *lengths,
             passed=trained,
             last=(False, True),

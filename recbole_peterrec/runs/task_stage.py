@@ -27,9 +27,9 @@ from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.memory import (
     OWNED_COPIES,
     require_stage,
-    table_needs,
+    table_need,
     trained_copies,
-    vector_needs,
+    vector_need,
 )
 from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.training import Outcome, fit_and_test, largest_splits
@@ -93,12 +93,12 @@ class TaskStage(Stage):
         encoder_copies = copies if moves else 0
         if config["tuning"] is None:  # Conure's learner chooses later what is trained
             encoder_copies = OWNED_COPIES if config["prune_embeddings"] else 0
-        held = table_needs(architecture, labels, copies, encoder_copies)
+        held = [table_need(architecture, labels, copies, encoder_copies)]
         if config["joint_coefficient"]:  # the source's layer is trained beside
-            held += table_needs(architecture, architecture.items, copies, 0)
+            held.append(table_need(architecture, architecture.items, copies, 0))
         trained, evaluated = (split.lengths() for split in largest_splits(self.loaders))
         if network.has_fixed_encoder:
-            held += vector_needs(architecture, self.dataset.user_num)
+            held.append(vector_need(architecture, self.dataset.user_num))
             evaluated = evaluated[:USERS_AT_ONCE]
         require_stage(
             "fine-tuning",

@@ -34,9 +34,6 @@ class TransferRun:
     Keys: ``pretrained``, ``pretrained_path``, ``carry_encoder`` (each task starts from the one
     before, and nothing protects what that had learned), ``joint_coefficient`` (MTL).
 
-    Args:
-        config: of the run.
-
     Raises:
         UserError: data, settings or a saved backbone that cannot be used.
     """

@@ -50,10 +50,6 @@ PRUNING_KEYS = (
 def refuse_origins(config: Config, keys: Collection[str]) -> None:
     """Refuse the weights that a user names, where they would not be used.
 
-    Args:
-        config: of the run.
-        keys: of :data:`ORIGINS`, that it does not read.
-
     Raises:
         ConfigError: one is given.
     """
@@ -86,10 +82,6 @@ def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
     """Warn of how a user has the run measured, and its tasks are not.
 
     What a user gave a task, or its kind, for the same key is known to differ.
-
-    Args:
-        config: of the run.
-        tasks: as they were read.
     """
     kept: dict[str, list[str]] = {}
     for task in tasks:
@@ -110,11 +102,7 @@ def _measure(config: Config, key: str) -> Any:
 
 
 def tuned_without(tasks: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Keys that none of the tasks' tunings reads.
-
-    Args:
-        tasks: their configs.
-    """
+    """Keys that none of the tasks' tunings reads."""
     used = {task["tuning"] for task in tasks}
     return [
         key for tuning, keys in BY_TUNING.items() if tuning not in used for key in keys

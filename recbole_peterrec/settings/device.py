@@ -42,11 +42,6 @@ def device_of(
     Numbers are those of the GPUs that this process sees, so ``CUDA_VISIBLE_DEVICES``, which CUDA
     reads once and a scheduler may have set, is left alone (RecBole overwrites it).
 
-    Args:
-        config: has ``use_gpu`` and ``gpu_id``.
-        local_rank: number of the process on its machine.
-        local_size: how many processes the machine has.
-
     Raises:
         ConfigError: a GPU that is not there, or fewer than processes.
     """

@@ -25,11 +25,6 @@ def product_rate(device: torch.device, width: int, dtype: torch.dtype) -> float:
     """FLOP a second of a matrix product ``[rows, k] x [k, k]``, the work of a convolution's tap.
 
     Measured once a process, by the fastest of some repetitions.
-
-    Args:
-        device: where.
-        width: ``k``.
-        dtype: of the matrices.
     """
     rows = ROWS.get(device.type, ROWS_ELSEWHERE)
     left = torch.ones(rows, width, device=device, dtype=dtype)

@@ -17,11 +17,11 @@ from recbole_peterrec.runs.continual import ContinualRun
 from recbole_peterrec.runs.memory import (
     Need,
     available_memory,
-    evaluation_needs,
+    evaluation_need,
     require_memory,
     require_stage,
     trained_copies,
-    training_needs,
+    training_need,
 )
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.training import largest_splits
@@ -58,17 +58,17 @@ def kept_bytes(architecture, last):
 @pytest.mark.parametrize("last", [True, False])
 def test_activations_are_estimated_from_below_and_nearly(norm, causal, last):
     architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2, 1), causal, norm)
-    (need,) = training_needs(architecture, np.full(ROWS, LENGTH), ROWS, last)
+    need = training_need(architecture, np.full(ROWS, LENGTH), ROWS, last)
     kept = kept_bytes(architecture, last)
     assert 0.6 * kept < need.bytes <= kept
 
 
 def test_histories_count_with_their_own_lengths():
     architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), False, "pre")
-    (mixed,) = training_needs(architecture, np.array([2, 2, 2, 26]), ROWS, False)
-    (alike,) = training_needs(architecture, np.full(4, 8), ROWS, False)
+    mixed = training_need(architecture, np.array([2, 2, 2, 26]), ROWS, False)
+    alike = training_need(architecture, np.full(4, 8), ROWS, False)
     assert mixed.bytes == alike.bytes
-    (evaluated,) = evaluation_needs(architecture, np.array([2, 14]), ROWS, False)
+    evaluated = evaluation_need(architecture, np.array([2, 14]), ROWS, False)
     assert evaluated.bytes == 2 * 4 * ROWS * 8 * WIDTH
 
 
@@ -77,7 +77,7 @@ def test_evaluation_of_last_states_counts_no_others(causal):
     """Those of a causal network are made from the few positions that they see."""
     architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), causal, "pre")
     needs = [
-        evaluation_needs(architecture, np.full(9, length), ROWS, True)[0].bytes
+        evaluation_need(architecture, np.full(9, length), ROWS, True).bytes
         for length in (10, 1000)
     ]
     assert (needs[0] == needs[1]) == causal
@@ -162,7 +162,7 @@ def test_a_run_that_follows_the_advice_is_accepted(tmp_path, monkeypatch, free):
 
 def test_kernels_grow_with_the_square_of_the_channels():
     narrow, wide = (
-        memory.kernel_needs(DilatedArchitecture(20, k, 3, (1, 2), True, "pre"), 1)[0]
+        memory.kernel_need(DilatedArchitecture(20, k, 3, (1, 2), True, "pre"), 1)
         for k in (8, 16)
     )
     assert narrow.with_setting("embedding_size", 16) == wide.bytes
