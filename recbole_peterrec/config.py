@@ -130,28 +130,11 @@ class Config(RecBoleConfig):
     def _load_internal_config_dict(self, model, model_class, dataset):
         super()._load_internal_config_dict(model, model_class, dataset)
         given = self.external_config_dict
-        files = registry.property_files(model, dataset)
-        ours = [read_yaml(path) for path in files]
-        protocol = given.get("protocol") or _last(ours, "protocol")
-        if protocol:
-            registry.require_protocol(protocol)
-            files = registry.property_files(model, dataset, protocol)
-            ours = [read_yaml(path) for path in files]
-        backbone = given.get("backbone") or _last(ours, "backbone")
-        if backbone:  # its keys are defaults below those of the model on top of it
-            registry.require_backbone(backbone)
-            ours.insert(1, registry.model_keys(backbone))
+        ours, choice = self._our_defaults(model, dataset)
         for content in ours:
-            if (
-                "task_defaults" in content
-                and "task_defaults" in self.internal_config_dict
-            ):
-                content["task_defaults"] = self._over_task_defaults(
-                    content["task_defaults"]
-                )
+            self._put_over_task_defaults(content)
             self.internal_config_dict.update(content)
         self.internal_config_dict.pop("extends", None)
-        choice = (model, dataset, protocol, backbone)
         for content in self._sources:
             edited = edited_keys(content, self.internal_config_dict, choice)
             self.given = {
@@ -164,13 +147,33 @@ class Config(RecBoleConfig):
             given["eval_args"] = merged_eval_args(
                 self.internal_config_dict["eval_args"], given["eval_args"]
             )
-        if "task_defaults" in given and "task_defaults" in self.internal_config_dict:
-            given["task_defaults"] = self._over_task_defaults(given["task_defaults"])
+        self._put_over_task_defaults(given)
         registry.require_strategy(model, given)
 
-    def _over_task_defaults(self, given: Any) -> dict[str, dict[str, Any]]:
-        defaults = self.internal_config_dict["task_defaults"]
-        return merged_task_defaults(defaults, given, self.reject_unknown)
+    def _our_defaults(
+        self, model: str, dataset: str
+    ) -> tuple[list[dict[str, Any]], tuple[str | None, ...]]:
+        """Contents of our property files, later ones win; and what chose them."""
+        given = self.external_config_dict
+        ours = [read_yaml(path) for path in registry.property_files(model, dataset)]
+        protocol = given.get("protocol") or _last(ours, "protocol")
+        if protocol:
+            registry.require_protocol(protocol)
+            files = registry.property_files(model, dataset, protocol)
+            ours = [read_yaml(path) for path in files]
+        backbone = given.get("backbone") or _last(ours, "backbone")
+        if backbone:  # its keys are defaults below those of the model on top of it
+            registry.require_backbone(backbone)
+            ours.insert(1, registry.model_keys(backbone))
+        return ours, (model, dataset, protocol, backbone)
+
+    def _put_over_task_defaults(self, keys: dict[str, Any]) -> None:
+        """Complete the ``task_defaults`` of a file or of a user by those that there are."""
+        defaults = self.internal_config_dict.get("task_defaults")
+        if "task_defaults" in keys and defaults is not None:
+            keys["task_defaults"] = merged_task_defaults(
+                defaults, keys["task_defaults"], self.reject_unknown
+            )
 
     def reject_unknown(
         self,

@@ -219,13 +219,39 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
     Raises:
         ConfigError: keys that would change it, or no run there.
     """
+    given = config.external_config_dict
     run_dir = Path(config["resume"]).absolute()
-    changed = sorted(set(config.external_config_dict) - FREE_TO_RESUME)
+    changed = sorted(set(given) - FREE_TO_RESUME)
     if changed:
         raise ConfigError(
             f"resume goes on with the configuration of {run_dir}; leave out {', '.join(changed)}"
         )
     file = run_dir / directory.CONFIG_FILE
+    content = _begun(run_dir, file)
+    for key, value in arguments.items():
+        asked = value or given.get(key)
+        if asked and str(asked) != content[key]:
+            raise ConfigError(
+                f"resume: the run in {run_dir} has {key} {content[key]}, not {asked}"
+            )
+    for key in directory.STARTS_FROM:
+        asked = given.get(key, content.get(key))
+        if bool(asked) != bool(content.get(key)):
+            raise ConfigError(
+                f"resume: {key} tells where a network is now that the run in {run_dir} began with: "
+                f"it has {content.get(key) or 'none'}, got {asked!r}; leave it out"
+            )
+    settings = {key: value for key, value in given.items() if key not in arguments}
+    settings |= {"run_dir": str(run_dir), "resume": str(run_dir)}
+    return Config(content["model"], content["dataset"], [str(file)], settings)
+
+
+def _begun(run_dir: Path, file: Path) -> dict[str, Any]:
+    """What the ``config.yaml`` of a run that has begun holds.
+
+    Raises:
+        ConfigError: none, a suite's, another version's, or one that was changed since.
+    """
     if not os.path.isfile(file):
         raise ConfigError(
             f"resume: {run_dir} has no config.yaml, so there is nothing to go on with; start anew"
@@ -247,31 +273,7 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
             f"resume: {file} was changed since the run began; undo that, or start anew with "
             f"--config_files={file} (where data are, the device and the log may be told by flags)"
         )
-    for key, value in arguments.items():
-        asked = value or config.external_config_dict.get(key)
-        if asked and str(asked) != content[key]:
-            raise ConfigError(
-                f"resume: the run in {run_dir} has {key} {content[key]}, not {asked}"
-            )
-    for key in directory.STARTS_FROM:
-        asked = config.external_config_dict.get(key, content.get(key))
-        if bool(asked) != bool(content.get(key)):
-            raise ConfigError(
-                f"resume: {key} tells where a network is now that the run in {run_dir} began with: "
-                f"it has {content.get(key) or 'none'}, got {asked!r}; leave it out"
-            )
-    settings = {"run_dir": str(run_dir), "resume": str(run_dir)}
-    for key in (
-        "show_progress",
-        "state",
-        "data_path",
-        *directory.STARTS_FROM,
-        *PROCESSES,
-        *DEVICES,
-    ):
-        if key in config.external_config_dict:
-            settings[key] = config.external_config_dict[key]
-    return Config(content["model"], content["dataset"], [str(file)], settings)
+    return content
 
 
 @contextlib.contextmanager

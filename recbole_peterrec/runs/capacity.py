@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from tabulate import tabulate
 
-from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.nn.ownership import (
@@ -15,16 +14,17 @@ from recbole_peterrec.nn.ownership import (
     pruned_entries,
 )
 from recbole_peterrec.runs.pruning import AUTO, AUTO_RATIOS, ratios
+from recbole_peterrec.runs.stage import Stage
 
 SCARCE = 0.05  # share of free weights below which a run warns
 
 
-def plan_capacity(learner: Learner, lessons: Sequence[tuple[str, Config]]) -> list[str]:
+def plan_capacity(learner: Learner, stages: Sequence[Stage]) -> list[str]:
     """Go through all prunings by number only.
 
     Args:
         learner: as it is before the first of the tasks.
-        lessons: name and config of each task that will be learned, in order.
+        stages: the tasks that will be learned, in order.
 
     Returns:
         Warnings of tasks that will find few free weights.
@@ -32,13 +32,14 @@ def plan_capacity(learner: Learner, lessons: Sequence[tuple[str, Config]]) -> li
     Raises:
         ConfigError: a ratio that leaves a task nothing, no weight that is free, or too many tasks.
     """
-    number = len(learner.tasks) + len(lessons)
+    number = len(learner.tasks) + len(stages)
     if number > MOST_TASKS:
         raise ConfigError(f"a learner holds at most {MOST_TASKS} tasks, not {number}")
     free = {name: learner.owned(name).free() for name in learner.weights}
     size = {name: learner.stored(name).numel() for name in learner.weights}
     warnings = []
-    for task, config in lessons:
+    for stage in stages:
+        task, config = stage.name, stage.config
         fullest = min(free, key=lambda name: free[name] / size[name])
         share = free[fullest] / size[fullest]
         if share < SCARCE:

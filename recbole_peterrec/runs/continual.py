@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,11 +66,9 @@ class ContinualRun:
         self.tasks = [self._stage(task) for task in tasks]
         ahead = self.tasks if self.learner.tasks else [self.source, *self.tasks]
         for stage in ahead:
-            validated = len(stage.loaders[1])
-            require_retraining(stage.name, stage.config, validated)
-        lessons = [(stage.name, stage.config) for stage in ahead]
-        self.scarce = plan_capacity(self.learner, lessons)
-        tell_unread(config, [*TUNING_KEYS, *self._unread_pruning(tasks)])
+            require_retraining(stage)
+        self.scarce = plan_capacity(self.learner, ahead)
+        tell_unread(config, [*TUNING_KEYS, *self._unread_pruning(ahead)])
         tell_kept_by_tasks(config, tasks)
 
     def starts_from(self) -> dict[str, str]:
@@ -188,12 +187,9 @@ class ContinualRun:
             task, self.source.dataset, self.source.model.encoder.architecture
         )
 
-    def _unread_pruning(self, tasks: list[Task]) -> list[str]:
+    def _unread_pruning(self, ahead: Sequence[Stage]) -> list[str]:
         """Keys of pruning that the other settings leave without use."""
-        lessons = [task.config for task in tasks]
-        if not self.learner.tasks:
-            lessons.append(self.config)  # the source's
-        automatic = any(lesson["prune_ratio"] == AUTO for lesson in lessons)
+        automatic = any(stage.config["prune_ratio"] == AUTO for stage in ahead)
         unread = [] if automatic else ["prune_tolerance"]
         if "embedding" not in self.learner.kinds:
             unread.append("embedding_prune_ratio")

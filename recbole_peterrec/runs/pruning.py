@@ -29,20 +29,21 @@ def retraining_epochs(config: Config) -> int:
     return config["retrain_epochs"] or config["epochs"]
 
 
-def require_retraining(task: str, config: Config, validated: int) -> None:
+def require_retraining(stage: Stage) -> None:
     """Refuse before the run what would stop it after a task's first training.
 
     Raises:
         ConfigError: a bound of retraining that its other keys do not allow, or ``auto`` without
             validation.
     """
+    config, validated = stage.config, len(stage.loaders[1])
     try:
         config.derive(epochs=retraining_epochs(config))
     except ConfigError as error:
-        raise ConfigError(f"task {task!r}: retrain_epochs: {error}") from error
+        raise ConfigError(f"task {stage.name!r}: retrain_epochs: {error}") from error
     if config["prune_ratio"] == AUTO and not (config["eval_step"] and validated):
         raise ConfigError(
-            f"task {task!r}: prune_ratio auto compares validation metrics; it needs validation "
+            f"task {stage.name!r}: prune_ratio auto compares validation metrics; it needs validation "
             f"rows (eval_args) and an eval_step above 0"
         )
 

@@ -48,7 +48,7 @@ PRUNING_KEYS = (
 
 
 def refuse_origins(config: Config, keys: Collection[str]) -> None:
-    """Refuse the weights that a user names, where they would not be used.
+    """Refuse the weights that a user names by keys of :data:`ORIGINS`, where they are not used.
 
     Raises:
         ConfigError: one is given.

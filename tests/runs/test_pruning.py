@@ -55,6 +55,6 @@ def test_the_largest_ratio_within_the_tolerance_is_taken(reached, taken):
 
 def test_auto_is_planned_by_the_most_that_it_may_keep():
     config = {"prune_ratio": "auto", "embedding_prune_ratio": 0.5}
-    tasks = [(f"t{number}", config) for number in range(6)]
+    tasks = [SimpleNamespace(name=f"t{n}", config=config) for n in range(6)]
     (warning,) = plan_capacity(Learner(encoder()), tasks)
     assert warning.startswith("task 't5' will find 3.1% of")
