@@ -31,14 +31,13 @@ from recbole_peterrec.runs.tracking import tracked
 from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.settings.device import device_of
 from recbole_peterrec.settings.given import GIVEN, is_unchanged
+from recbole_peterrec.settings.keys import DEVICES, PROCESSES
 from recbole_peterrec.settings.kinds import number
 from recbole_peterrec.settings.literals import read_yaml, to_yaml
 from recbole_peterrec.stored.header import require_record
 from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import writing
 
-PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
-DEVICES = ("use_gpu", "gpu_id")
 FREE_TO_RESUME = {
     *("resume", "show_progress", "state", "model", "dataset", "data_path"),
     *directory.STARTS_FROM,

@@ -13,6 +13,7 @@ from recbole_peterrec.data.atomic import require_folder
 from recbole_peterrec.data.task_dataset import KINDS, PROFILE
 from recbole_peterrec.errors import ConfigError, did_you_mean
 from recbole_peterrec.settings.defaults import merged_task
+from recbole_peterrec.settings.keys import DEVICES, PATHS, PROCESSES
 from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.writing import FOLDER_NAME
 
@@ -49,37 +50,27 @@ OF_COLUMNS: dict[str, Any] = {
 # What makes the source and its network, which all tasks share, and the run.
 SOURCE_ONLY = frozenset(
     (
+        *(*PATHS, *PROCESSES, *DEVICES),
         "backbone",
         "block_num",
         "carry_encoder",
-        "checkpoint_dir",
-        "continue_from",
-        "data_path",
         "dilations",
         "embedding_scale",
         "embedding_size",
-        "gpu_id",
-        "group_offset",
         "ITEM_LIST_LENGTH_FIELD",
-        "LIST_SUFFIX",
-        "ip",
         "joint_coefficient",
-        "layernorm_per_task",
-        "load_col",
         "kernel_size",
+        "layernorm_per_task",
+        "LIST_SUFFIX",
+        "load_col",
         "mask_ratio",
         "model",
         "norm",
-        "nproc",
-        "port",
         "pretrain_epochs",
         "pretrained",
-        "pretrained_path",
         "protocol",
         "prune_embeddings",
         "recent_interactions",
-        "resume",
-        "run_dir",
         "seeds",
         "softmax_samples",
         "source_cache",
@@ -89,9 +80,7 @@ SOURCE_ONLY = frozenset(
         "task_defaults",
         "task_order",
         "tasks",
-        "use_gpu",
         "window_overlap",
-        "world_size",
     )
 )
 

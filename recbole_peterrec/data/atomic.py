@@ -240,14 +240,8 @@ def tell_gaps(
 def drop_gaps(
     dataset, suffix: str = "inter", where: str = "source", what: str = "item"
 ) -> None:
-    """Drop the rows that :func:`tell_gaps` tells of from a dataset of RecBole's.
-
-    Args:
-        dataset: whose ``inter_feat`` is a table yet.
-        suffix: of its file.
-        where: who asks, for the message.
-        what: as of :func:`tell_gaps`.
-    """
+    """Drop the rows that :func:`tell_gaps` tells of from a dataset of RecBole's whose
+    ``inter_feat`` is a table yet; `suffix` is its file's."""
     rows = dataset.inter_feat
     user, item = (rows[f].isnull() for f in (dataset.uid_field, dataset.iid_field))
     missing = user.sum(), (item & ~user).sum()
@@ -258,12 +252,8 @@ def drop_gaps(
 
 @contextlib.contextmanager
 def reading(where: str, config, suffix: str = "inter") -> Iterator[None]:
-    """Turn what RecBole raises while it reads and filters a dataset into one clear line.
-
-    Args:
-        where: who asks, for the message.
-        config: of the dataset.
-        suffix: of the file that is read.
+    """Turn what RecBole raises while it reads and filters a dataset into one clear line; arguments
+    as of :func:`require_columns`.
 
     Raises:
         DataError: instead of RecBole's and pandas' errors.

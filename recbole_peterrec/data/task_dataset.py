@@ -270,15 +270,9 @@ class TaskDataset(Dataset):
         rows = Interaction(dict(self.inter_feat[index].interaction))
         if not self.with_histories:
             return rows
-        items, length = self.histories(rows[self.uid_field])
-        rows.update(
-            Interaction(
-                {
-                    self.source.item_list_field: items,
-                    self.source.item_list_length_field: length,
-                }
-            )
-        )
+        fields = self.source.item_list_field, self.source.item_list_length_field
+        histories = self.histories(rows[self.uid_field])
+        rows.update(Interaction(dict(zip(fields, histories, strict=True))))
         return rows
 
     def histories(self, users: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -18,7 +18,6 @@ from recbole_peterrec.data.sequence_dataset import SequenceDataset, is_large
 from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.model.backbone import Backbone
-from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.out_of_memory import (
     SMALLER_MODEL,
     is_out_of_memory,
@@ -212,14 +211,8 @@ class SourceStage(Stage):
         )
         return Outcome(valid, test, epochs=0, seconds=0.0)
 
-    def test(self, encoder: Encoder | None = None) -> dict[str, float]:
-        """Metrics of the model as it is now on the test rows.
-
-        Args:
-            encoder: what a backbone of ours computes with from now on, if not its own.
-        """
-        if encoder is not None:
-            self.model.encoder = encoder
+    def test(self) -> dict[str, float]:
+        """As of :class:`Stage`."""
         trainer = self.trainer or self._make_trainer(self.config)
         return trainer.evaluate(self.loaders[2], load_best_model=False)
 

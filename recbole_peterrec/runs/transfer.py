@@ -101,8 +101,8 @@ class TransferRun:
             outcome = stage.train(log, self._beside(stage))
             record = stage.record(outcome)
             if self.config["carry_encoder"]:
-                encoder = stage.model.network.encoder
-                record["pretrain_test"] = self.source.test(encoder)
+                encoder = self.source.model.encoder = stage.model.network.encoder
+                record["pretrain_test"] = self.source.test()
                 record["pretrain_judged_by"] = self.source.judged_by()
             results["tasks"][stage.name] = record
             histories[stage.name] = outcome.history

@@ -5,6 +5,8 @@ from __future__ import annotations
 FOLDERS = ("checkpoint_dir", "data_path")  # every run has them
 RUNS = ("continue_from", "pretrained_path", "resume", "run_dir")
 PATHS = (*FOLDERS, *RUNS)
+PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
+DEVICES = ("use_gpu", "gpu_id")
 # Keys of RecBole that no property file of it names.
 RECBOLE_EXTRA = (
     "benchmark_filename",
