@@ -152,7 +152,10 @@ def tuned_network(
         ValueError: a value or combination that the paper rules out.
     """
     check_pooling(tuning.pooling, encoder.architecture.causal)
-    copied = _partly_shared_copy(encoder, tuning)
+    choose_trainable(encoder, tuning)
+    frozen = {id(p): p for p in encoder.parameters() if not p.requires_grad}
+    copied = copy.deepcopy(encoder, memo=frozen)  # what stays frozen is shared
+    encoder.requires_grad_(False)
     if tuning.tuning == "patch":
         width = encoder.architecture.embedding_size
         insert_patches(
@@ -167,14 +170,3 @@ def tuned_network(
             tuning.patch_count,
         )
     return TaskNetwork(copied, tuning.pooling, labels, dropout, head_dropout)
-
-
-def _partly_shared_copy(encoder: Encoder, tuning: Tuning) -> Encoder:
-    """A copy in which what stays frozen is the pretrained tensor itself."""
-    choose_trainable(
-        encoder, tuning.tuning, tuning.tune_layers, bool(tuning.tune_layernorm)
-    )
-    frozen = {id(p): p for p in encoder.parameters() if not p.requires_grad}
-    copied = copy.deepcopy(encoder, memo=frozen)
-    encoder.requires_grad_(False)
-    return copied

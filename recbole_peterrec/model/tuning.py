@@ -15,7 +15,14 @@ TUNINGS = ("patch", "all", "last", "head")
 
 @dataclass(frozen=True)
 class Tuning:
-    """What makes a task's network out of a pretrained encoder; names as in the property files."""
+    """What makes a task's network out of a pretrained encoder; names as in the property files.
+
+    Attributes:
+        tuning: ``patch`` and ``head`` train nothing of it (PeterRec; FineCLS), ``last`` its last
+            layers (FineLast), ``all`` everything (FineAll).
+        tune_layers: how many layers ``last`` trains.
+        tune_layernorm: train the LayerNorms as well (the authors' code does; the paper does not).
+    """
 
     tuning: str
     tune_layers: int
@@ -41,33 +48,24 @@ class Tuning:
         return asdict(self)
 
 
-def choose_trainable(
-    encoder: Encoder, tuning: str, tune_layers: int, tune_layernorm: bool
-) -> None:
-    """Freeze the encoder but for what a strategy trains; call it before patches are inserted.
-
-    Args:
-        encoder: the pretrained one.
-        tuning: ``patch`` and ``head`` train nothing of it (PeterRec; FineCLS), ``last`` its last
-            layers (FineLast), ``all`` everything (FineAll).
-        tune_layers: how many layers ``last`` trains.
-        tune_layernorm: train the LayerNorms as well (the authors' code does; the paper does not).
+def choose_trainable(encoder: Encoder, strategy: Tuning) -> None:
+    """Freeze a pretrained encoder but for what a strategy trains; call it before patches are
+    inserted.
 
     Raises:
         ValueError: unknown tuning, or a number of layers that the encoder does not have.
     """
+    tuning, number = strategy.tuning, strategy.tune_layers
     if tuning not in TUNINGS:
         raise ValueError(f"tuning must be one of {', '.join(TUNINGS)}, got {tuning!r}")
     encoder.requires_grad_(tuning == "all")
     if tuning == "last":
         layers = encoder.tunable_layers()
-        if not isinstance(tune_layers, int) or not 1 <= tune_layers <= len(layers):
-            raise ValueError(
-                f"tune_layers must be 1 to {len(layers)}, got {tune_layers!r}"
-            )
-        for layer in layers[-tune_layers:]:
+        if not isinstance(number, int) or not 1 <= number <= len(layers):
+            raise ValueError(f"tune_layers must be 1 to {len(layers)}, got {number!r}")
+        for layer in layers[-number:]:
             layer.requires_grad_(True)
-    if tune_layernorm:
+    if strategy.tune_layernorm:
         for module in encoder.modules():
             if isinstance(module, nn.LayerNorm):
                 module.requires_grad_(True)

@@ -56,20 +56,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
             self.saved_model_file = str(
                 Path(self.run_dir, TRAINING, self.stage, "best.pt")
             )
-        self.amp = config["amp"] is not None
-        if self.amp and not has_bf16(self.device):
-            self.amp = False
-            self.logger.warning(
-                f"amp: {self.device.type} has no bfloat16 here; training in float32"
-            )
-        width = config["embedding_size"] or config["hidden_size"]
-        if self.amp and self.device.type == "cpu" and width:
-            gain = bf16_gain(self.device, width)
-            if gain < CLEARLY_SLOWER:
-                self.logger.warning(
-                    f"amp: this processor takes {1 / gain:.1f} times as long for products in "
-                    f"bfloat16 as in float32; without amp: bf16 training is faster"
-                )
+        self.amp = config["amp"] is not None and self._has_amp()
         if config["compile"]:
             torch.compiler.reset()  # of earlier stages: a function is compiled few times only
             for module in model.modules():
@@ -78,6 +65,23 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         self.eval_collector = RankCollector(config)
         self._bar = tqdm(disable=True)
         self._epoch = self._batch = 0
+
+    def _has_amp(self) -> bool:
+        """Whether training in bfloat16 is possible here; warns where it is not, or is slow."""
+        if not has_bf16(self.device):
+            self.logger.warning(
+                f"amp: {self.device.type} has no bfloat16 here; training in float32"
+            )
+            return False
+        width = self.config["embedding_size"] or self.config["hidden_size"]
+        if self.device.type == "cpu" and width:
+            gain = bf16_gain(self.device, width)
+            if gain < CLEARLY_SLOWER:
+                self.logger.warning(
+                    f"amp: this processor takes {1 / gain:.1f} times as long for products in "
+                    f"bfloat16 as in float32; without amp: bf16 training is faster"
+                )
+        return True
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
         """Only what is trainable reaches the optimiser; Adam steps in one pass, or by rows on
