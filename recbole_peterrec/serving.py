@@ -1,22 +1,26 @@
-"""Use a finished run: one network in memory, any of its tasks by name."""
+"""Use finished runs: one backbone in memory, any of their tasks by name."""
 
 from __future__ import annotations
 
 import contextlib
 import numbers
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from recbole_peterrec.checkpoint import load_json
-from recbole_peterrec.data.vocabulary import tokens_digest
 from recbole_peterrec.errors import CheckpointError, DataError, did_you_mean
+from recbole_peterrec.histories import Histories
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.stored.learner import is_learner, open_learner, open_network
+from recbole_peterrec.stored.listing import (
+    require_same_backbone,
+    saved_tasks,
+    told_tasks,
+)
 from recbole_peterrec.stored.networks import (
     PRETRAINING,
     open_backbone,
@@ -39,9 +43,9 @@ class _Served:
 class UserModel:
     """A saved run, PeterRec's or Conure's; a task is opened when it is first asked for.
 
-    Besides the tasks, ``pretraining`` predicts the next item of the source. Threads may share a
-    model; of a Conure run, whose one encoder is set to the task that is asked for, they wait for
-    each other.
+    Besides the tasks, ``pretraining`` predicts the next item of the source. Tasks of later runs
+    on the same backbone are added by :meth:`add`. Threads may share a model; of a Conure run,
+    whose one encoder is set to the task that is asked for, they wait for each other.
 
     Args:
         run_dir: directory of a finished run.
@@ -61,36 +65,66 @@ class UserModel:
             self._encoder = self._learner.encoder
         else:
             self._encoder, header = open_backbone(run_dir)
+        self._backbone = header
         self._encoder.to(self.device)
-        tokens = load_json(self.run_dir / "vocabulary.json").get("items")
-        told = header["vocabulary"].get("sha256")
-        texts = isinstance(tokens, list) and all(isinstance(t, str) for t in tokens)
-        if (
-            not texts
-            or len(tokens) != self._encoder.architecture.items - 1
-            or tokens_digest(tokens) != told
-        ):
-            raise CheckpointError(
-                f"{self.run_dir}: vocabulary.json does not fit its backbone"
-            )
-        self._ids = {token: i for i, token in enumerate(tokens, 1)}
+        items = self._encoder.architecture.items
+        self._histories = Histories(self.run_dir, header, items)
+        self._added: dict[str, Path] = {}  # where the tasks of other runs are
         self._served: dict[str, _Served] = {}
         self._lock = threading.RLock()
 
+    def add(self, run_dir: str | Path, replace: bool = False) -> None:
+        """Serve the tasks of another run too, which learned them on the same backbone.
+
+        Such a run began with ``pretrained_path``, here or at a run that began so. Its copy of the
+        backbone is neither read nor needed. Other threads may be asking meanwhile.
+
+        Args:
+            run_dir: directory of the run; tasks that it saves later are not served.
+            replace: whether a task whose name there is already takes its place.
+
+        Raises:
+            CheckpointError: another backbone, no tasks, a name that there is already, or files
+                missing or damaged; nothing is added then.
+        """
+        run_dir = Path(run_dir)
+        if self._learner is not None:
+            raise CheckpointError(
+                f"{self.run_dir} holds a Conure learner, to which --continue_from adds tasks; open "
+                f"{run_dir} as a model of its own"
+            )
+        require_same_backbone(run_dir, self._backbone, self.run_dir)
+        names = saved_tasks(run_dir)
+        if not names:
+            raise CheckpointError(f"{run_dir} has no tasks to add")
+        with self._lock:
+            places = self._places()
+            taken = [name for name in names if name in places]
+            if taken and not replace:
+                raise CheckpointError(
+                    f"{run_dir}: there is a task {taken[0]!r} already, of {places[taken[0]]}; "
+                    f"replace=True serves the new one instead"
+                )
+            # Anew: threads may be reading the old one.
+            self._added = self._added | dict.fromkeys(names, run_dir)
+            for name in taken:
+                self._served.pop(name, None)
+
     @property
     def tasks(self) -> list[str]:
-        """Names of the tasks that the run has learned, in the order in which it learned them.
+        """Names of the tasks, in the order in which the run learned them, then those of added runs.
 
         Where results.json does not tell the order, or is missing, it is that of their names.
         """
-        if self._learner is not None:
-            return list(self._headers)
-        saved = {path.parent.name for path in self.run_dir.glob("tasks/*/task.json")}
-        file = self.run_dir / "results.json"
-        order = load_json(file).get("tasks") if file.is_file() else None
-        order = order if isinstance(order, dict) else {}
-        learned = [name for name in order if name in saved]
-        return learned + sorted(saved.difference(learned))
+        return list(self._places())
+
+    def knows(self, history: Sequence[str]) -> bool:
+        """Whether a history has an item that the backbone knows, which :meth:`scores` needs.
+
+        Raises:
+            DataError: something else than a list of texts or whole numbers.
+        """
+        return bool(self._histories.of_user(history, "the history"))
 
     def labels(self, task: str) -> list[str]:
         """Tokens of a task's labels, in the order of the columns of :meth:`scores`."""
@@ -113,27 +147,9 @@ class UserModel:
                 without any known item.
             CheckpointError: no such task, or damaged files.
         """
-        if not _is_list(histories) or not len(histories):
-            raise DataError(
-                f"histories must be lists of item tokens, got {histories!r}"
-            )
+        users = self._histories.of_users(histories)
         served = self._open(task)
-        rows = []
-        for number, history in enumerate(histories):
-            if not _is_list(history):
-                raise DataError(
-                    f"history {number} must be a list of item tokens, got {history!r}"
-                )
-            tokens = history.tolist() if hasattr(history, "tolist") else history
-            for token in tokens:
-                if not isinstance(token, (str, numbers.Integral)):
-                    raise DataError(
-                        f"history {number}: item tokens are texts or whole numbers, got {token!r}"
-                    )
-            ids = [self._ids[str(token)] for token in tokens if str(token) in self._ids]
-            if not ids:
-                raise DataError(f"history {number} has no item that the backbone knows")
-            rows.append(torch.tensor(ids[-served.max_length :]))
+        rows = [torch.tensor(ids[-served.max_length :]) for ids in users]
         scores = torch.cat(
             [
                 self._scores_of(task, served.network, rows[start : start + AT_ONCE])
@@ -192,35 +208,43 @@ class UserModel:
                 self._viewed = task
             yield
 
+    def _places(self) -> dict[str, Path]:
+        """The run directory of each task."""
+        if self._learner is not None:
+            return dict.fromkeys(self._headers, self.run_dir)
+        return dict.fromkeys(saved_tasks(self.run_dir), self.run_dir) | self._added
+
     def _open(self, task: str) -> _Served:
+        served = self._served.get(task) if isinstance(task, str) else None
+        if served is not None:  # whatever another thread loads meanwhile
+            return served
         # A network in the making marks on the shared encoder what it was trained with.
         with self._lock:
             if not isinstance(task, str) or task not in self._served:
-                known = [*self.tasks, PRETRAINING]
-                if task not in known:
-                    raise CheckpointError(
-                        f"{self.run_dir} has no task {task!r}{did_you_mean(str(task), known)}"
-                    )
-                self._served[task] = self._load(task)
+                places = self._places() | {PRETRAINING: self.run_dir}
+                if not isinstance(task, str) or task not in places:
+                    raise CheckpointError(self._missing(task, list(places)))
+                self._served[task] = self._load(task, places[task])
             return self._served[task]
 
-    def _load(self, task: str) -> _Served:
+    def _missing(self, task: object, known: list[str]) -> str:
+        """What to tell who asks for a task that there is not."""
+        if self._learner is None and task in told_tasks(self.run_dir):
+            return (
+                f"{self.run_dir}: results.json tells of task {task!r}, and tasks/{task}/task.json "
+                f"is missing; put its folder back"
+            )
+        return f"{self.run_dir} has no task {task!r}{did_you_mean(str(task), known)}"
+
+    def _load(self, task: str, run_dir: Path) -> _Served:
         if task == PRETRAINING:
             network, header = open_next_item(self.run_dir, self._encoder)
             network.to(self.device).eval()
-            return _Served(network, list(self._ids), header["max_length"])
+            return _Served(network, self._histories.tokens, header["max_length"])
         if self._learner is not None:
             header = self._headers[task]
             network = open_network(self._learner, task, header, self.run_dir)
         else:
-            network, header = open_task(self.run_dir, task, self._encoder)
+            network, header = open_task(run_dir, task, self._encoder)
         network.to(self.device).eval()
         return _Served(network, header["labels"], header["max_length"])
-
-
-def _is_list(value: object) -> bool:
-    """Whether a value has an order and a length; a text, whose letters may be items, is none."""
-    if getattr(value, "ndim", 1) == 0:  # an array of one number
-        return False
-    ordered = hasattr(value, "__getitem__") and hasattr(value, "__len__")
-    return ordered and not isinstance(value, (str, bytes, Mapping))
