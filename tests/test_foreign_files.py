@@ -75,6 +75,34 @@ def test_a_task_of_another_backbone_is_refused(copy, made):
         model.scores("buy", [HISTORY])
 
 
+def test_a_bit_of_a_tasks_weights_that_differs_is_refused(copy):
+    file = copy("one") / "tasks" / "gender" / "weights.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(
+        CheckpointError, match=r"gender.task\.json was not written with"
+    ):
+        UserModel(file.parents[2]).scores("gender", [HISTORY])
+
+
+def test_a_tasks_files_under_anothers_name_are_refused(copy):
+    tasks = copy("one") / "tasks"
+    shutil.rmtree(tasks / "buy")
+    shutil.copytree(tasks / "gender", tasks / "buy")
+    with pytest.raises(
+        CheckpointError, match=r"buy.task\.json is that of task 'gender'"
+    ):
+        UserModel(tasks.parent).scores("buy", [HISTORY])
+
+
+def test_a_task_of_an_earlier_version_tells_no_digest_of_its_weights(copy):
+    folder = copy("one")
+    expected = UserModel(folder).scores("gender", [HISTORY])
+    edit(folder / "tasks" / "gender" / "task.json", lambda told: told.pop("weights"))
+    assert torch.equal(UserModel(folder).scores("gender", [HISTORY]), expected)
+
+
 def test_another_backbone_under_the_same_description_is_refused(copy, made):
     folder = copy("one")
     shutil.copy(made / "two" / "backbone.safetensors", folder)

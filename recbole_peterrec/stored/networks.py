@@ -94,9 +94,10 @@ def save_task(
         record: what else the file tells: kind, tokens of the labels, metrics, longest history,
             ``backbone``, the digest of the weights that it builds on.
     """
-    folder = run_dir / "tasks" / name
-    save_tensors(folder / "weights.safetensors", network.trained_state())
+    folder, trained = run_dir / "tasks" / name, network.trained_state()
+    save_tensors(folder / "weights.safetensors", trained)
     content = {"format": FORMAT, "name": name, "tuning": tuning.as_dict(), **record}
+    content["weights"] = tensors_digest(trained)
     save_json(folder / "task.json", content)
 
 
@@ -207,11 +208,17 @@ def open_task(
         encoder: of :func:`open_backbone`.
 
     Raises:
-        CheckpointError: no such task, or files damaged or not fitting the encoder.
+        CheckpointError: no such task, or files damaged, another task's or not fitting the encoder.
     """
     folder = Path(run_dir) / "tasks" / name
     path = folder / "task.json"
-    header = read_header(path, {"labels": list, "tuning": dict, "max_length": int})
+    needed = {"name": str, "labels": list, "tuning": dict, "max_length": int}
+    header = read_header(path, needed)
+    if header["name"] != name:
+        raise CheckpointError(
+            f"{path} is that of task {header['name']!r}; put that of {name!r} back, or name the "
+            f"folder {header['name']}"
+        )
     learned_on = header.get("backbone")
     beside = Path(run_dir, "backbone.json")
     # Files of earlier versions do not tell. That it has these weights was checked with the encoder.
@@ -231,6 +238,11 @@ def open_task(
     if not alike(weights, network.trained_state()):
         raise CheckpointError(
             f"{folder}: weights.safetensors does not fit its task.json"
+        )
+    if header.get("weights") not in (None, tensors_digest(weights)):
+        raise CheckpointError(
+            f"{path} was not written with the weights in weights.safetensors, which are damaged or "
+            f"another task's; use another copy of this run"
         )
     network.load_state_dict(weights, strict=False)
     return network, header
