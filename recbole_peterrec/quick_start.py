@@ -17,6 +17,7 @@ from recbole_peterrec.checkpoint import (
     write_atomically,
 )
 from recbole_peterrec.config import Config
+from recbole_peterrec.curves import write_curves
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.distributed.launch import launch, plan_of
 from recbole_peterrec.errors import CheckpointError, ConfigError
@@ -104,7 +105,8 @@ def _run(config: Config) -> dict[str, Any]:
                 if group.is_first():
                     directory.require_same_data(run_dir, data)
                 prepared.source.tell_size()
-                prepared.execute(run_dir, log, results)
+                histories = prepared.execute(run_dir, log, results)
+                write_curves(run_dir, histories, ended=True)
             exchange.barrier()  # nobody reads there any more
             if group.is_first():
                 directory.end(run_dir)

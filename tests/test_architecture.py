@@ -179,8 +179,11 @@ def test_checkpoint_imports_the_errors_and_who_writes_only():
     assert ours_allowed(PACKAGE / "writing.py", "errors") == set()
 
 
-def test_results_import_the_checkpoint_and_the_errors_only():
-    assert ours_allowed(PACKAGE / "results.py", "checkpoint", "errors") == set()
+def test_results_and_curves_import_the_checkpoint_and_the_errors_only():
+    assert (
+        ours_allowed(PACKAGE / "results.py", "checkpoint", "curves", "errors") == set()
+    )
+    assert ours_allowed(PACKAGE / "curves.py", "checkpoint") == set()
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=named)

@@ -79,8 +79,13 @@ class ContinualRun:
             return {"pretrained_path": tensors_digest(self.source.model.state_dict())}
         return {}
 
-    def execute(self, run_dir: Path, log: RunLog, results: dict) -> None:
+    def execute(
+        self, run_dir: Path, log: RunLog, results: dict
+    ) -> dict[str, History]:
         """Learn, save after each task, and at the end test every task again.
+
+        Returns:
+            The validated epochs of each training and retraining.
 
         Raises:
             TrainingError: an earlier task computes something else than when it was kept.
@@ -115,6 +120,7 @@ class ContinualRun:
             learned.record["test_after_all"] = again
             self._write_task(run_dir, learned)
         self._write(run_dir, results)
+        return self.histories
 
     # --- one task
 

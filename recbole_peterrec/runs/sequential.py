@@ -8,7 +8,7 @@ from recbole_peterrec.checkpoint import save_tensors
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
-from recbole_peterrec.results import write_results
+from recbole_peterrec.results import History, write_results
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.unread import refuse_origins, tell_unread
@@ -51,8 +51,10 @@ class SequentialRun:
         """Nothing, on random weights."""
         return {}
 
-    def execute(self, run_dir: Path, log: RunLog, results: dict) -> None:
-        """Train, test and save."""
+    def execute(
+        self, run_dir: Path, log: RunLog, results: dict
+    ) -> dict[str, History]:
+        """Train, test and save; returns the validated epochs, as all runs do."""
         model, config = self.source.model, self.source.config
         outcome = self.source.train(log)
         results["pretrain"] = self.source.record(outcome)
@@ -60,4 +62,6 @@ class SequentialRun:
             self.source.save(run_dir, results["pretrain"], config.longest_history)
         else:
             save_tensors(run_dir / "model.safetensors", model.state_dict())
-        write_results(run_dir, results, {config["model"]: outcome.history})
+        histories = {config["model"]: outcome.history}
+        write_results(run_dir, results, histories)
+        return histories

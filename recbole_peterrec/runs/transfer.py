@@ -79,8 +79,10 @@ class TransferRun:
             return {"pretrained_path": tensors_digest(self.source.model.state_dict())}
         return {}
 
-    def execute(self, run_dir: Path, log: RunLog, results: dict) -> None:
-        """Pretrain or load, then learn task after task."""
+    def execute(
+        self, run_dir: Path, log: RunLog, results: dict
+    ) -> dict[str, History]:
+        """Pretrain or load, then learn task after task; returns each stage's validated epochs."""
         histories: dict[str, History] = {}
         if self.loaded:
             saved = self.loaded["pretrain"]  # its own metrics, by its own eval_args
@@ -109,6 +111,7 @@ class TransferRun:
             stage.save(run_dir, record, weights)
             stage.let_go()
             write_results(run_dir, results, histories)
+        return histories
 
     def _windows(self, stage: TaskStage) -> TrainDataLoader:
         """For MTL, the source's windows of the users whose labels are learned: of others it cannot
