@@ -243,6 +243,8 @@ class TaskDataset(Dataset):
         tokens = self.field2id_token[self.uid_field][1:]
         ids = self.source.field2token_id[self.source.uid_field]
         self.source_user = torch.tensor([0] + [ids[token] for token in tokens])
+        # From now on users are ids; of a hundred tasks, these would be the largest part.
+        self.field2token_id.pop(self.uid_field, None)
         if (
             self.kind == RECOMMENDATION
             and self.dataset_name == self.source.dataset_name

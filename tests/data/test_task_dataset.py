@@ -147,6 +147,14 @@ def test_an_instance_carries_its_users_most_recent_items(task):
         assert items[:length].tolist() == expected[0, :length].tolist()
 
 
+def test_of_users_a_task_keeps_ids_and_no_map_of_their_tokens(task):
+    """Of a hundred tasks' users, these were most of what stayed in memory."""
+    dataset = task(DECADES)
+    splits = dataset.build()
+    assert all("user_id" not in part.field2token_id for part in (dataset, *splits))
+    assert dataset.id2token("user_id", 1).startswith("u")
+
+
 def test_repeated_instances_are_left_out(task, tmp_path, toy_config):
     toy_config()
     rows = [(f"u{i % 9}", f"p{i % 4}", 5, i) for i in range(36)]
