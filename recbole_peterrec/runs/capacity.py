@@ -37,6 +37,12 @@ def plan_capacity(learner: Learner, stages: Sequence[Stage]) -> list[str]:
         raise ConfigError(f"a learner holds at most {MOST_TASKS} tasks, not {number}")
     free = {name: learner.owned(name).free() for name in learner.weights}
     size = {name: learner.stored(name).numel() for name in learner.weights}
+    remedy = "raise the prune_ratio of earlier tasks or take a wider network"
+    if learner.tasks:
+        remedy = (
+            "what the learner has kept stays: begin another with a larger prune_ratio or a wider "
+            "network"
+        )
     warnings = []
     for stage in stages:
         task, config = stage.name, stage.config
@@ -44,16 +50,17 @@ def plan_capacity(learner: Learner, stages: Sequence[Stage]) -> list[str]:
         share = free[fullest] / size[fullest]
         if share < SCARCE:
             warnings.append(
-                f"task {task!r} will find {share:.1%} of {fullest} free; raise the prune_ratio "
-                f"of earlier tasks or take a wider network"
+                f"task {task!r} will find {share:.1%} of {fullest} free; {remedy}"
             )
         ratio = config["prune_ratio"]
         # The smallest ratio that auto may take keeps the most.
         by_kind = ratios(config, AUTO_RATIOS[-1] if ratio == AUTO else ratio)
         for name, left in free.items():
+            if not left:
+                raise ConfigError(
+                    f"task {task!r}: {name}: no free weight is left; {remedy}"
+                )
             try:
-                if not left:
-                    raise OwnershipError("no free weight is left")
                 free[name] = pruned_entries(left, by_kind[learner.kind(name)])
             except OwnershipError as error:
                 raise ConfigError(

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
+from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.runs.capacity import plan_capacity
 from recbole_peterrec.runs.pruning import prune_and_retrain
 from recbole_peterrec.runs.training import Outcome
-from tests.model.lives import encoder
+from tests.model.lives import encoder, live
 
 KEYS = {
     "prune_ratio": "auto",
@@ -58,3 +59,17 @@ def test_auto_is_planned_by_the_most_that_it_may_keep():
     tasks = [SimpleNamespace(name=f"t{n}", config=config) for n in range(6)]
     (warning,) = plan_capacity(Learner(encoder()), tasks)
     assert warning.startswith("task 't5' will find 3.1% of")
+
+
+def test_what_to_do_about_scarce_weights_is_what_can_still_be_done():
+    """Ratios of kept tasks are past changing."""
+    learner, config = Learner(encoder()), KEYS | {"prune_ratio": 0.5}
+    tasks = [(f"t{number}", config) for number in range(6)]
+    assert "raise the prune_ratio of earlier tasks" in plan_capacity(learner, tasks)[0]
+    live(learner, [("adam", 0.5, False)])
+    told = plan_capacity(learner, tasks)
+    assert all("what the learner has kept stays: begin another with" in t for t in told)
+    with pytest.raises(
+        ConfigError, match=r"no free weight is left; what the learner has"
+    ):
+        plan_capacity(learner, [(f"t{number}", config) for number in range(40)])
