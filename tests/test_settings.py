@@ -394,6 +394,15 @@ def test_keys_of_the_run_that_its_tasks_do_not_take_are_told(tmp_path, caplog, m
     )
 
 
+def test_of_many_tasks_that_do_not_take_a_key_a_few_are_named(tmp_path, caplog):
+    tasks = [{**TASKS[0], "name": f"gender{number}"} for number in range(100)]
+    given = settings(write_toy(tmp_path), tasks=tasks, topk=[5, 7])
+    config = Config("PeterRec", "toy", config_dict=given)
+    tell_kept_by_tasks(config, read_tasks(config))
+    named = ", ".join(f"gender{number}" for number in range(5))
+    assert f"not for {named} and 95 more; see task_defaults" in caplog.text
+
+
 @pytest.mark.parametrize("whose", ["task", "kind"])
 def test_a_ranking_mode_of_a_task_s_own_is_no_surprise(tmp_path, caplog, whose):
     """The toy's target has one; profiles have it by their kind, or still the default."""

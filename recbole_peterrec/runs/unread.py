@@ -18,6 +18,7 @@ ORIGINS = {
 }
 # By what a user sees a run measured, and may think that its tasks are.
 MEASURES = {"MAX_ITEM_LIST_LENGTH", "metrics", MODE, "topk", "valid_metric"}
+NAMED = 5  # tasks in a line
 PATCH_KEYS = (
     "patch_activation",
     "patch_cardinality",
@@ -90,11 +91,17 @@ def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
             if _measure(task.config, key) != _measure(config, key):
                 kept.setdefault(key, []).append(task.name)
     told = [
-        f"{key} of the run is for its source, not for {', '.join(names)}"
+        f"{key} of the run is for its source, not for {_few(names)}"
         for key, names in kept.items()
     ]
     if told:
         logging.getLogger().warning(f"{'; '.join(told)}; see task_defaults")
+
+
+def _few(names: list[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = len(names) - NAMED
+    return ", ".join(names[:NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def _measure(config: Config, key: str) -> Any:
