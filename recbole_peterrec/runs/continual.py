@@ -79,9 +79,7 @@ class ContinualRun:
             return {"pretrained_path": tensors_digest(self.source.model.state_dict())}
         return {}
 
-    def execute(
-        self, run_dir: Path, log: RunLog, results: dict
-    ) -> dict[str, History]:
+    def execute(self, run_dir: Path, log: RunLog, results: dict) -> dict[str, History]:
         """Learn, save after each task, and at the end test every task again.
 
         Returns:

@@ -51,9 +51,7 @@ class SequentialRun:
         """Nothing, on random weights."""
         return {}
 
-    def execute(
-        self, run_dir: Path, log: RunLog, results: dict
-    ) -> dict[str, History]:
+    def execute(self, run_dir: Path, log: RunLog, results: dict) -> dict[str, History]:
         """Train, test and save; returns the validated epochs, as all runs do."""
         model, config = self.source.model, self.source.config
         outcome = self.source.train(log)

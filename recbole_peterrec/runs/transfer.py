@@ -66,9 +66,7 @@ class TransferRun:
         ]
         self.joined: dict[str, TrainDataLoader] = {}
         if config["joint_coefficient"]:
-            self.joined = {
-                stage.name: self._windows(stage) for stage in self.tasks
-            }
+            self.joined = {stage.name: self._windows(stage) for stage in self.tasks}
         without = tuned_without(task.config for task in tasks)
         tell_unread(config, [*PRUNING_KEYS, *without])
         tell_kept_by_tasks(config, tasks)
@@ -79,9 +77,7 @@ class TransferRun:
             return {"pretrained_path": tensors_digest(self.source.model.state_dict())}
         return {}
 
-    def execute(
-        self, run_dir: Path, log: RunLog, results: dict
-    ) -> dict[str, History]:
+    def execute(self, run_dir: Path, log: RunLog, results: dict) -> dict[str, History]:
         """Pretrain or load, then learn task after task; returns each stage's validated epochs."""
         histories: dict[str, History] = {}
         if self.loaded:

@@ -64,12 +64,14 @@ def test_auto_is_planned_by_the_most_that_it_may_keep():
 def test_what_to_do_about_scarce_weights_is_what_can_still_be_done():
     """Ratios of kept tasks are past changing."""
     learner, config = Learner(encoder()), KEYS | {"prune_ratio": 0.5}
-    tasks = [(f"t{number}", config) for number in range(6)]
-    assert "raise the prune_ratio of earlier tasks" in plan_capacity(learner, tasks)[0]
+    tasks = [SimpleNamespace(name=f"t{number}", config=config) for number in range(40)]
+    assert (
+        "raise the prune_ratio of earlier tasks" in plan_capacity(learner, tasks[:6])[0]
+    )
     live(learner, [("adam", 0.5, False)])
-    told = plan_capacity(learner, tasks)
+    told = plan_capacity(learner, tasks[:6])
     assert all("what the learner has kept stays: begin another with" in t for t in told)
     with pytest.raises(
         ConfigError, match=r"no free weight is left; what the learner has"
     ):
-        plan_capacity(learner, [(f"t{number}", config) for number in range(40)])
+        plan_capacity(learner, tasks)
