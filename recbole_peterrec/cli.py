@@ -36,9 +36,12 @@ def _value(
         if name not in names:
             rest.append(argument)
             continue
-        value = given if equals else next(waiting, "")
-        if not value:
+        again = given if equals else next(waiting, "")
+        if not again:
             raise ConfigError(f"flag {name} needs a value")
+        if value not in (None, again):
+            raise ConfigError(f"flag {name} is given twice with different values")
+        value = again
     return value, rest
 
 

@@ -190,12 +190,14 @@ def test_model_and_dataset_may_stand_in_a_file_and_a_flag_wins(tmp_path):
 def test_lists_need_no_quotes_where_a_shell_eats_them():
     flags = ["--task_order=[gender, age]", "--metrics=[MRR,Hit]", "--topk=[5, 10]"]
     flags += ["--numerical_features=[a]", "--user_inter_num_interval=[3,inf]"]
+    flags += ["--item_inter_num_interval=[.5,1e3)"]
     flags += ["--seq_separator=[SEP]", "--USER_ID_FIELD=[user]"]
     config = Config("PeterRec", arguments=flags)
     assert config["task_order"] == ["gender", "age"]
     assert config["metrics"] == ["MRR", "Hit"]
     assert config["numerical_features"] == ["a"]
     assert config["user_inter_num_interval"] == "[3,inf]"
+    assert config["item_inter_num_interval"] == "[.5,1e3)"
     assert config["seq_separator"] == "[SEP]"
     assert config["USER_ID_FIELD"] == "[user]"
 

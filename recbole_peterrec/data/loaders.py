@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -21,6 +22,9 @@ from recbole_peterrec.data.sharing import (
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import DataError
+
+# Users and items of interactions, made when they are asked for: of a large source, 600 MB of users.
+Positives = Callable[[], tuple[np.ndarray, np.ndarray]]
 
 
 class SampledEvalDataLoader(EvaluationLoader):
@@ -47,24 +51,24 @@ class SampledEvalDataLoader(EvaluationLoader):
         return interaction, candidates, positive_u, positive_i
 
 
-def _built(dataset) -> tuple[list, tuple[np.ndarray, np.ndarray]]:
-    """The splits, and users and items of every interaction, whatever split it is in."""
+def _built(dataset) -> tuple[list, Positives]:
+    """The splits, and what gives users and items of every interaction, whatever its split."""
     if isinstance(dataset, SequenceDataset):
-        return dataset.build(), dataset.interactions()
+        return dataset.build(), dataset.interactions
     # Before the build, which leaves RecBole's sequential datasets without first interactions.
     rows = dataset.inter_feat
     positives = np.asarray(rows[dataset.uid_field]), np.asarray(rows[dataset.iid_field])
-    return dataset.build(), positives
+    return dataset.build(), lambda: positives
 
 
 def _evaluation_loader(
-    config: Config, dataset, phase: str, positives: tuple[np.ndarray, np.ndarray]
+    config: Config, dataset, phase: str, positives: Positives
 ) -> EvaluationLoader:
     sampling = config[f"{phase}_neg_sample_args"]
     if sampling["sample_num"] == "none":
         return EvaluationLoader(config, dataset, sampler=None, shuffle=False)
     sampler = CandidateSampler(
-        *positives,
+        *positives(),
         dataset.user_num,
         dataset.item_num,
         sampling["distribution"],

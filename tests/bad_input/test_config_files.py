@@ -55,6 +55,7 @@ def test_malformed_flag_is_refused_with_what_it_must_look_like(case, flag):
 
 def test_flag_given_twice_with_different_values_is_refused(case):
     holds(case.error("--epochs=1", "--epochs=2"), "--epochs", "twice")
+    holds(case.error("--model=PeterRecc"), "--model", "twice")
 
 
 @pytest.mark.parametrize("flag", ["-m", "-d", "--model", "--dataset", "--config_files"])

@@ -44,6 +44,24 @@ def test_candidates_are_distinct_and_no_positive_of_their_user(toy_config):
             assert not shown & set(items[users == user].tolist())
 
 
+def test_users_of_all_interactions_are_made_for_candidates_alone(
+    toy_config, monkeypatch
+):
+    """Of 147 million interactions they are 600 MB."""
+    asked, made = [], SequenceDataset.interactions
+
+    def noted(dataset):
+        asked.append(dataset)
+        return made(dataset)
+
+    monkeypatch.setattr(SequenceDataset, "interactions", noted)
+    for mode, times in (("full", 0), ("uni7", 2)):  # of validation and of test
+        eval_args = UNI | {"mode": mode}
+        config = toy_config(eval_args=eval_args)
+        make_loaders(config, SequenceDataset(config))
+        assert len(asked) == times
+
+
 def test_candidates_depend_on_the_seed_alone(toy_config):
     np.random.seed(1)
     first = visible(
