@@ -6,7 +6,7 @@ import torch
 from recbole.data.dataset import SequentialDataset
 
 from recbole_peterrec import run
-from recbole_peterrec.data import columnar
+from recbole_peterrec.data import table
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import TrainingError
 from recbole_peterrec.out_of_memory import out_of_memory
@@ -57,13 +57,13 @@ def torn(*args, **kwargs):
         (
             "NextItNetAR",
             64,
-            (columnar.pd, "read_csv", too_large),
+            (table.pd, "read_csv", too_large),
             r"^source: .*; set source_cache to 0, or leave out data by filters or recent_",
         ),
         (
             "NextItNetAR",
             0.0001,  # it is converted, whatever is set
-            (columnar.pd, "read_csv", torn),
+            (table.pd, "read_csv", torn),
             r"^source: out of memory .*; leave out data by filters or recent_interactions$",
         ),
         (

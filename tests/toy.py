@@ -178,9 +178,9 @@ def command_line(arguments: Sequence[str], cwd: Path) -> Finished:
     return python([ROOT / "run_recbole_peterrec.py", *arguments], cwd)
 
 
-def toy_flags(config: Path, model: str = "PeterRec") -> list[str]:
+def toy_flags(config: Path, model: str = "PeterRec", dataset: str = "toy") -> list[str]:
     """The flags of a run on the toy with a file of :func:`write_config`."""
-    return [f"--model={model}", "--dataset=toy", f"--config_files={config}"]
+    return [f"--model={model}", f"--dataset={dataset}", f"--config_files={config}"]
 
 
 def files_below(folder: Path) -> set[str]:

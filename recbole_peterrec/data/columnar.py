@@ -8,12 +8,8 @@ RecBole's, in RecBole's order, so that ids, order and rows come out the same.
 
 from __future__ import annotations
 
-import io
-import logging
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -21,15 +17,11 @@ import pandas as pd
 from recbole_peterrec.data.atomic import tell_gaps
 from recbole_peterrec.data.selection import Interval, Selection
 from recbole_peterrec.data.sequences import Sequences
+from recbole_peterrec.data.table import read_pieces
 from recbole_peterrec.data.times import count_misplaced, tell_misplaced, tell_missing
 from recbole_peterrec.errors import DataError
 
-PIECE = 2**18  # rows parsed at once
 BLOCK = 2**22  # rows of an array handled at once
-SCANNED = 2**24  # bytes looked through at once
-# RecBole's engine, slow; where nothing is quoted, a fast one reads the same, numbers too.
-QUOTED = {"engine": "python"}
-PLAIN = {"engine": "c", "float_precision": "high", "low_memory": False}
 
 
 def read_sequences(selection: Selection, tell: Callable[[str], None]) -> Sequences:
@@ -148,16 +140,6 @@ class _Ids(dict):
         return np.append(ids, np.int32(-1))[place]
 
 
-class _Text(io.TextIOWrapper):
-    """A text file for pandas' C parser, which would end a token at a NUL without a word."""
-
-    def read(self, size: int | None = -1) -> str:
-        text = super().read(size)
-        if "\0" in text:
-            raise DataError(f"source: {self.name} has a NUL character; remove it")
-        return text
-
-
 def _read(
     selection: Selection, tell: Callable[[str], None]
 ) -> tuple[_Rows, list[str], list[str]]:
@@ -185,49 +167,16 @@ def _read(
     return _Rows(**columns), list(users), list(items)
 
 
-def _has_quotes(file: BinaryIO) -> bool:
-    """Whether a file has a quotation mark, of which the engines make different things; it is then
-    at its beginning again."""
-    found = any(b'"' in part for part in iter(lambda: file.read(SCANNED), b""))
-    file.seek(0)
-    return found
-
-
 def _tables(selection: Selection) -> Iterator[pd.DataFrame]:
-    """The file's needed columns, some rows at a time; at least one, if empty, table.
-
-    Raises:
-        DataError: the disk does not give it, or it has been changed meanwhile.
-    """
+    """The file's needed columns, as of :func:`read_pieces`."""
     filtered = [column for column, _ in selection.values]
-    columns = dict.fromkeys([selection.user, selection.item, selection.time, *filtered])
-    kinds = {c: np.float64 if c.endswith(":float") else str for c in columns}
-    try:
-        with open(selection.path, "rb") as file:
-            before = os.fstat(file.fileno())
-            engine = PLAIN
-            if _has_quotes(file):
-                logging.getLogger().info(
-                    f"source: {selection.path} has quoted values, which take longer to read"
-                )
-                engine = QUOTED
-            yield from pd.read_csv(
-                _Text(file, encoding=selection.encoding, newline=""),
-                sep=selection.separator,
-                usecols=list(columns),
-                dtype=kinds,
-                chunksize=PIECE,
-                **engine,
-            )
-        after = os.stat(selection.path)
-    except OSError as error:
-        raise DataError(
-            f"source: {selection.path} cannot be read: {error.strerror or error}"
-        ) from error
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-        raise DataError(
-            f"source: {selection.path} was changed while it was read; start again"
-        )
+    return read_pieces(
+        selection.path,
+        [selection.user, selection.item, selection.time, *filtered],
+        selection.separator,
+        selection.encoding,
+        "source",
+    )
 
 
 def _in_range(column: pd.Series, kept: tuple) -> np.ndarray:

@@ -31,10 +31,13 @@ class Case:
     def user(self) -> Path:
         return self.data / "toy" / "toy.user"
 
-    def run(self, *flags: str, model: str = "PeterRec", **keys) -> int:
+    def run(
+        self, *flags: str, model: str = "PeterRec", dataset: str = "toy", **keys
+    ) -> int:
         """Exit status of a run with other keys and more flags."""
         config = write_config(self.folder / "toy.yaml", self.data, **keys)
-        status = main([*toy_flags(config, model), "--show_progress=False", *flags])
+        own = toy_flags(config, model, dataset)
+        status = main([*own, "--show_progress=False", *flags])
         self.stderr = self.capsys.readouterr().err
         return status
 

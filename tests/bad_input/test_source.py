@@ -10,13 +10,13 @@ from tests.toy import INTER, inter_rows, write_table
 
 @pytest.mark.parametrize("tasks", [[GENDER], None])
 def test_missing_dataset_names_the_folder_and_what_to_do(case, tasks):
-    message = case.error("--dataset=nowhere", tasks=tasks)
+    message = case.error(dataset="nowhere", tasks=tasks)
     holds(message, "nowhere", str(case.data), "nowhere.inter", "data_path")
 
 
 def test_names_that_no_file_can_have_are_no_dataset_and_no_model(case):
     holds(case.error(model="x" * 300), "unknown model")
-    assert case.run("--dataset=" + "x" * 300) == 2
+    assert case.run(dataset="x" * 300) == 2
     assert "not found: no folder" in case.stderr
 
 

@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 from recbole_peterrec.cli import main
-from recbole_peterrec.data import cache, columnar
+from recbole_peterrec.data import cache, table
 from recbole_peterrec.data.cache import cached_sequences, fingerprint
 from recbole_peterrec.data.selection import Selection
 from recbole_peterrec.errors import DataError, WriteError
@@ -453,7 +453,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(source, root, monkeypat
         with open(source, "a") as file:
             file.write("late\ti1\t5\t1\n")
 
-    monkeypatch.setattr(columnar.pd, "read_csv", meanwhile)
+    monkeypatch.setattr(table.pd, "read_csv", meanwhile)
     with pytest.raises(DataError, match="was changed while it was read"):
         cached_sequences(root, selection(source))
     assert not list(root.glob("toy-*"))
@@ -498,6 +498,6 @@ def test_a_file_that_is_written_over_with_as_many_bytes_is_refused(
         yield from read(*args, **kwargs)
         source.write_text(source.read_text().replace("\ti7\t", "\tj7\t"))
 
-    monkeypatch.setattr(columnar.pd, "read_csv", meanwhile)
+    monkeypatch.setattr(table.pd, "read_csv", meanwhile)
     with pytest.raises(DataError, match="was changed while it was read"):
         cached_sequences(root, selection(source))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recbole.data.dataset import SequentialDataset
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.data import columnar
+from recbole_peterrec.data import columnar, table
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import DataError
 from tests.toy import settings as toy_settings
@@ -152,9 +152,9 @@ def test_ids_order_filters_and_rows_are_those_of_recboles_loading(rows, keys, cu
 @given(rows=rows, size=st.integers(1, 9))
 def test_sizes_of_pieces_and_blocks_change_nothing(rows, size):
     read = []
-    for piece, block in ((columnar.PIECE, columnar.BLOCK), (size, size)):
+    for piece, block in ((table.PIECE, columnar.BLOCK), (size, size)):
         with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as m:
-            m.setattr(columnar, "PIECE", piece)
+            m.setattr(table, "PIECE", piece)
             m.setattr(columnar, "BLOCK", block)
             write(Path(folder), rows)
             try:

@@ -1,0 +1,108 @@
+"""A task's rows against what RecBole's own reading gives of the same file."""
+
+import logging
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recbole.data.dataset import Dataset
+from recbole.utils import FeatureSource
+
+from recbole_peterrec.config import Config
+from recbole_peterrec.data import table
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.task_dataset import TaskDataset
+from recbole_peterrec.tasks import read_tasks
+from tests.toy import settings as toy_settings
+from tests.toy import user_rows, write_table, write_toy
+
+TASK = {"name": "t", "kind": "profile", "field": "age", "bins": [20, 30]}
+COLUMNS = ("more:token", "user_id:token", "note:token_seq", "age:float", "job:token")
+FIRST = [("x", "u0", "a b", "20", "7"), ("y", "u1", "", "35", "8")]
+cells = st.tuples(
+    st.sampled_from(["", "p", '"q', "NA", '"r s"']),
+    st.sampled_from(["u2", "u3", "u007", " u4", "ü", "NA", "", "u5"]),
+    st.sampled_from(["a", "a b", ""]),
+    st.sampled_from(["", "20", "19.5", "1e1", "1234567.891", "-3", "NaN", " 7"]),
+    st.sampled_from(["7", "007", "7.0", "#c", "x'y", "None", "", '"two\nlines"']),
+)
+
+
+@pytest.fixture(scope="module")
+def source():
+    with tempfile.TemporaryDirectory() as folder:
+        write_toy(Path(folder))
+        dataset = SequenceDataset(Config("NextItNetAR", "toy", config_dict=toy(folder)))
+        dataset.build()
+        yield dataset
+
+
+def toy(folder, **keys):
+    return toy_settings(Path(folder), **{"tasks": [TASK]} | keys)
+
+
+@pytest.mark.parametrize("field", ["age", "job"])
+@settings(max_examples=40, deadline=None)
+@given(rows=st.lists(cells, max_size=20), piece=st.integers(1, 9))
+def test_rows_are_those_of_recbole(source, field, rows, piece):
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as m:
+        m.setattr(table, "PIECE", piece)
+        path = Path(folder) / "toy" / "toy.user"
+        write_table(path, COLUMNS, FIRST)
+        config = Config("PeterRec", "toy", config_dict=toy(folder))
+        task = read_tasks(config)[0].config
+        task["ITEM_ID_FIELD"] = field
+        if field != "age":
+            task["bins"] = None
+        dataset = TaskDataset(task, source)
+        write_table(path, COLUMNS, FIRST + rows)
+        try:
+            expected = Dataset._load_feat(dataset, str(path), FeatureSource.INTERACTION)
+        except ValueError:
+            with pytest.raises(ValueError):
+                dataset._load_feat(str(path), FeatureSource.INTERACTION)
+            return
+        told = told_of(dataset, field)
+        found = dataset._load_feat(str(path), FeatureSource.INTERACTION)
+        pd.testing.assert_frame_equal(found, expected)
+        assert told == told_of(dataset, field)
+
+
+def told_of(dataset, field):
+    """What is known of the columns, which is forgotten."""
+    names = ("field2source", "field2type", "field2seqlen", "field2bucketnum")
+    return [
+        {name: getattr(dataset, kind).pop(name, None) for name in ("user_id", field)}
+        for kind in names
+    ]
+
+
+def test_a_separator_may_have_several_characters(tmp_path, source):
+    lines = ["user_id:token::age:token"]
+    lines += [f"{user}::{age}" for user, age, _ in user_rows(60, 2)]
+    file = tmp_path / "toy" / "toy.user"
+    file.parent.mkdir()
+    file.write_text("\n".join(lines) + "\n")
+    config = Config("PeterRec", "toy", config_dict=toy(tmp_path, field_separator="::"))
+    dataset = TaskDataset(read_tasks(config)[0].config, source)
+    ages = [age for _, age, _ in user_rows(60, 2)]
+    assert len(dataset) == len(ages)
+    young = dataset.inter_feat["age"] == dataset.token2id("age", "<20")
+    assert young.sum() == sum(age < 20 for age in ages)
+
+
+def test_quoted_values_are_told_with_the_task_that_reads_them(tmp_path, source, caplog):
+    rows = [("u0", '"20"', "F"), ("u1", "44", "M"), ("u2", "31", "F")]
+    write_table(
+        tmp_path / "toy" / "toy.user",
+        ("user_id:token", "age:token", "gender:token"),
+        rows,
+    )
+    config = Config("PeterRec", "toy", config_dict=toy(tmp_path))
+    caplog.set_level(logging.INFO)
+    dataset = TaskDataset(read_tasks(config)[0].config, source)
+    assert "task 't'" in caplog.text and "quoted values" in caplog.text
+    assert dataset.labels == ["20-30", "30+"]
