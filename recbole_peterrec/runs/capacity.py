@@ -71,12 +71,23 @@ def plan_capacity(learner: Learner, stages: Sequence[Stage]) -> list[str]:
 
 
 def capacity_table(learner: Learner, task: str) -> str:
-    """How much of each weight each task owns, for the log, after a task is kept."""
-    rows = [
-        {"weight": weight, **{owner: f"{share:.1%}" for owner, share in of.items()}}
-        for weight, of in learner.shares().items()
+    """How much of each weight each task owns, for the log, after a task is kept.
+
+    A row a task, and a column for all weights that are owned alike: most kernels are, and a learner
+    may have a hundred tasks.
+    """
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for weight, of in learner.shares().items():
+        owners = list(of)
+        alike.setdefault(tuple(f"{share:.1%}" for share in of.values()), []).append(
+            weight
+        )
+    names = [
+        first if not others else f"{first} and {len(others)} more"
+        for first, *others in alike.values()
     ]
-    return (
-        f"{task} is kept; {learner.capacity_free():.1%} of the weights are free\n"
-        + tabulate(rows, headers="keys", tablefmt="github")
+    table = tabulate(
+        zip(owners, *alike, strict=True), ["owner", *names], tablefmt="github"
     )
+    free = f"{learner.capacity_free():.1%} of the weights are free"
+    return f"{task} is kept; {free}\n{table}"

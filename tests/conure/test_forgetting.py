@@ -195,7 +195,7 @@ def test_the_command_line_tells_capacity_and_that_nothing_was_forgotten(
     ):
         assert column in done.stdout
     assert "gender is kept; 44." in done.stderr
-    assert "| blocks.0.branch.1.conv |" in done.stderr
+    assert "| owner       | blocks.0.branch.0.conv and 1 more   |" in done.stderr
     assert "like" not in done.stdout
 
 

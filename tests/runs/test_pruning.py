@@ -8,7 +8,7 @@ from torch import nn
 
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.learner import Learner
-from recbole_peterrec.runs.capacity import plan_capacity
+from recbole_peterrec.runs.capacity import capacity_table, plan_capacity
 from recbole_peterrec.runs.pruning import prune_and_retrain
 from recbole_peterrec.runs.training import Outcome
 from tests.model.lives import encoder, live
@@ -75,3 +75,18 @@ def test_what_to_do_about_scarce_weights_is_what_can_still_be_done():
         ConfigError, match=r"no free weight is left; what the learner has"
     ):
         plan_capacity(learner, tasks)
+
+
+def test_weights_that_are_owned_alike_are_one_column_of_the_log():
+    learner = Learner(encoder())
+    live(learner, [("adam", 0.5, False), ("adam", 0.75, False)])
+    head, names, _, *rows = capacity_table(learner, "t").splitlines()
+    share = f"{learner.capacity_free():.1%}"
+    assert head == f"t is kept; {share} of the weights are free"
+    weights = list(learner.shares())
+    cells = [[cell.strip() for cell in row.split("|")[1:-1]] for row in rows]
+    one, *others = names.split("|")[2:-1]
+    assert one.strip() == f"{weights[0]} and {len(weights) - 1} more" and not others
+    shares = learner.shares()[weights[0]]
+    assert dict(cells) == {owner: f"{part:.1%}" for owner, part in shares.items()}
+    assert cells[0] == ["free", share]
