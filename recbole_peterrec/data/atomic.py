@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import functools
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, TextIO
@@ -163,7 +164,17 @@ def require_aligned(config, suffix: str, where: str) -> None:
         DataError: it is such a file.
     """
     path, separator = path_of(config, suffix), config["field_separator"]
-    encoding = config["encoding"] or "utf-8"
+    found = os.stat(path)
+    state = found.st_ino, found.st_size, found.st_mtime_ns
+    fault = _misaligned(path, separator, config["encoding"] or "utf-8", state)
+    if fault:
+        raise DataError(f"{where}: {path} {fault}")
+
+
+@functools.lru_cache(maxsize=16)
+def _misaligned(path: str, separator: str, encoding: str, state: tuple) -> str | None:
+    """What :func:`require_aligned` finds wrong in a file, which a hundred tasks may have columns
+    of; in another state it is another file."""
     try:
         table = pd.read_csv(
             path,
@@ -174,23 +185,23 @@ def require_aligned(config, suffix: str, where: str) -> None:
             nrows=2,
         )
     except (ValueError, csv.Error):
-        return  # what reads it all says so
+        return None  # what reads it all says so
     if not isinstance(table.index, pd.RangeIndex):
-        raise DataError(
-            f"{where}: {path} names {len(table.columns)} columns in its first line, and its rows "
-            f"begin with more values; remove what is too much, such as a separator at the end of "
-            f"each row"
+        return (
+            f"names {len(table.columns)} columns in its first line, and its rows begin with more "
+            f"values; remove what is too much, such as a separator at the end of each row"
         )
     if os.path.getsize(path) > LARGEST_COUNTED:
-        return
+        return None
     names = len(table.columns)
     with open(path, encoding=encoding, errors="replace", newline="") as file:
         for number, values in _rows(file, separator):
             if any(value.strip() for value in values[names:]):
-                raise DataError(
-                    f"{where}: {path} names {names} columns in its first line, and line {number} "
-                    f"has more values; remove what is too much"
+                return (
+                    f"names {names} columns in its first line, and line {number} has more values; "
+                    f"remove what is too much"
                 )
+    return None
 
 
 def _rows(file: TextIO, separator: str) -> Iterator[tuple[int, list[str]]]:

@@ -12,12 +12,13 @@ from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.data import table
+from recbole_peterrec.data import atomic, table
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
+from recbole_peterrec.errors import DataError
 from recbole_peterrec.tasks import read_tasks
+from tests.toy import TASKS, USER, user_rows, write_table, write_toy
 from tests.toy import settings as toy_settings
-from tests.toy import user_rows, write_table, write_toy
 
 TASK = {"name": "t", "kind": "profile", "field": "age", "bins": [20, 30]}
 COLUMNS = ("more:token", "user_id:token", "note:token_seq", "age:float", "job:token")
@@ -106,3 +107,21 @@ def test_quoted_values_are_told_with_the_task_that_reads_them(tmp_path, source, 
     dataset = TaskDataset(read_tasks(config)[0].config, source)
     assert "task 't'" in caplog.text and "quoted values" in caplog.text
     assert dataset.labels == ["20-30", "30+"]
+
+
+def test_a_file_is_looked_through_once_for_all_its_tasks_and_again_when_it_changes(
+    tmp_path, source, monkeypatch
+):
+    write_table(tmp_path / "toy" / "toy.user", USER, user_rows(60, 2))
+    looked, rows = [], atomic._rows
+    monkeypatch.setattr(
+        atomic, "_rows", lambda *args: looked.append(args) or rows(*args)
+    )
+    config = Config("PeterRec", "toy", config_dict=toy(tmp_path, tasks=TASKS))
+    for task in read_tasks(config):
+        TaskDataset(task.config, source)
+    assert len(looked) == 1
+    more = [*user_rows(60, 2), ("u9", "30", "M", "x")]
+    write_table(tmp_path / "toy" / "toy.user", USER, more)
+    with pytest.raises(DataError, match=r"^task 'gender': .*line 62 has more values"):
+        TaskDataset(read_tasks(config)[0].config, source)
