@@ -19,7 +19,7 @@ def data_digest(dataset, loaders: Iterable) -> str:
 
     Args:
         dataset: of the stage, built; one of ours or RecBole's.
-        loaders: its three.
+        loaders: its three, and of the source's windows that are learned beside a task.
     """
     digest = hashlib.sha256()
     for field in (dataset.uid_field, dataset.iid_field):

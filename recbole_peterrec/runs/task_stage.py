@@ -11,6 +11,7 @@ from recbole.data.dataloader import TrainDataLoader
 from recbole.utils import init_seed
 from torch import nn
 
+from recbole_peterrec.data.identity import data_digest
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import PROFILE, TaskDataset
@@ -60,9 +61,14 @@ class TaskStage(Stage):
         architecture: of the encoder that will be tuned; a network is built from it at once, on no
             device, so that a wrong setting shows before anything is trained.
 
+    Attributes:
+        windows: the source's, for a run that learns them beside the task (MTL).
+
     Raises:
         UserError: data or settings that cannot be used.
     """
+
+    windows: TrainDataLoader | None = None
 
     def __init__(
         self, task: Task, source: SequenceDataset, architecture: Architecture
@@ -124,6 +130,11 @@ class TaskStage(Stage):
                 f"histories of up to {longest}; more dilations or blocks read more, pooling mean "
                 f"all of them"
             )
+
+    def data_digest(self) -> str:
+        """As of :class:`Stage`, the source's windows that are learned beside it included."""
+        beside = () if self.windows is None else (self.windows,)
+        return data_digest(self.dataset, (*self.loaders, *beside))
 
     @property
     def train_data(self) -> TaskDataset:

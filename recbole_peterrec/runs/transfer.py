@@ -64,9 +64,9 @@ class TransferRun:
             TaskStage(task, self.source.dataset, self.encoder.architecture)
             for task in tasks
         ]
-        self.joined: dict[str, TrainDataLoader] = {}
         if config["joint_coefficient"]:
-            self.joined = {stage.name: self._windows(stage) for stage in self.tasks}
+            for stage in self.tasks:
+                stage.windows = self._windows(stage)
         without = tuned_without(task.config for task in tasks)
         tell_unread(config, [*PRUNING_KEYS, *without])
         tell_kept_by_tasks(config, tasks)
@@ -124,10 +124,10 @@ class TransferRun:
 
     def _beside(self, stage: TaskStage) -> JoinedSource | None:
         """For MTL, an untrained backbone whose loss on the source is learned beside the task."""
-        if stage.name not in self.joined:
+        if stage.windows is None:
             return None
         model = copy.deepcopy(self.source.model).requires_grad_(True)
-        return model, self.joined[stage.name]
+        return model, stage.windows
 
 
 def _require_whole_tuning(key: str, tasks: list[Task]) -> None:

@@ -31,14 +31,21 @@ def test_the_source_is_learned_from_users_with_a_training_label_alone(folder):
     for stage in run.tasks:
         train = stage.train_data
         labelled = tokens(train, "user_id", train.inter_feat["user_id"].tolist())
-        windows = run.joined[stage.task.name]._dataset
+        windows = stage.windows._dataset
         found = tokens(windows, "user_id", windows.inter_feat["user_id"].tolist())
         everybody = run.source.loaders[0]._dataset
         others = tokens(everybody, "user_id", everybody.inter_feat["user_id"].tolist())
         assert found == labelled & others
         assert found < others
-        batches = [batch["user_id"] for batch in run.joined[stage.task.name]]
+        batches = [batch["user_id"] for batch in stage.windows]
         assert sum(map(len, batches)) == len(windows)
+
+
+def test_a_run_goes_on_with_the_windows_alone_that_it_began_with(folder):
+    stage, *_ = (run := begun(folder)).tasks
+    own = stage.data_digest()
+    stage.windows = run.source.loaders[0]  # all users', as an earlier version learned
+    assert stage.data_digest() != own
 
 
 def test_users_of_whom_the_source_trains_none_are_told(folder):
