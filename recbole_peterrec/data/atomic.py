@@ -131,7 +131,7 @@ def read_header(config, suffix: str, where: str) -> list[tuple[str, str]]:
             raise DataError(
                 f"{where}: {path} begins with a byte order mark; set encoding: utf-8-sig, or utf-16"
             )
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:  # no narrower where UTF-16's mark is missing
         raise DataError(
             f"{where}: {path} cannot be read as text: {error}; {OTHER_ENCODING}"
         ) from error

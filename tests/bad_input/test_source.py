@@ -119,6 +119,11 @@ def test_a_byte_order_mark_is_named_with_the_encoding_that_reads_it(case):
     assert case.run("--encoding=utf-8-sig", tasks=[GENDER]) == 0
 
 
+def test_an_encoding_that_begins_with_a_mark_is_refused_where_there_is_none(case):
+    told = case.error("--encoding=utf-16")
+    holds(told, str(case.inter), "does not start with BOM", "set encoding to the file")
+
+
 def test_a_time_that_load_col_leaves_out_is_loaded_all_the_same(case):
     """RecBole's own default of load_col leaves the timestamp out."""
     assert case.run(load_col={"inter": ["user_id", "item_id"]}, tasks=[GENDER]) == 0
