@@ -17,6 +17,7 @@ from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.stored.learner import is_learner, open_learner, open_network
 from recbole_peterrec.stored.listing import (
+    missing_task,
     require_same_backbone,
     saved_tasks,
     told_tasks,
@@ -84,8 +85,9 @@ class UserModel:
             replace: whether a task whose name there is already takes its place.
 
         Raises:
-            CheckpointError: another backbone, no tasks, a name that there is already, or files
-                missing or damaged; nothing is added then.
+            CheckpointError: another backbone, no tasks, one whose folder is missing, or a name that
+                there is already; nothing is added then. Damage in a task's own files shows when it
+                is first asked for.
         """
         run_dir = Path(run_dir)
         if self._learner is not None:
@@ -95,6 +97,9 @@ class UserModel:
             )
         require_same_backbone(run_dir, self._backbone, self.run_dir)
         names = saved_tasks(run_dir)
+        for task in told_tasks(run_dir):
+            if task not in names:  # that of an earlier run would be served instead
+                raise CheckpointError(missing_task(run_dir, task))
         if not names:
             raise CheckpointError(f"{run_dir} has no tasks to add")
         with self._lock:
@@ -230,10 +235,7 @@ class UserModel:
     def _missing(self, task: object, known: list[str]) -> str:
         """What to tell who asks for a task that there is not."""
         if self._learner is None and task in told_tasks(self.run_dir):
-            return (
-                f"{self.run_dir}: results.json tells of task {task!r}, and tasks/{task}/task.json "
-                f"is missing; put its folder back"
-            )
+            return missing_task(self.run_dir, task)
         return f"{self.run_dir} has no task {task!r}{did_you_mean(str(task), known)}"
 
     def _load(self, task: str, run_dir: Path) -> _Served:

@@ -157,6 +157,18 @@ def test_a_task_whose_folder_is_gone_is_told_to_be(made, tmp_path):
         model.scores("age", HISTORIES)
 
 
+def test_a_run_that_lacks_a_task_it_tells_of_is_not_added_in_part(made, tmp_path):
+    model = UserModel(made / "first")
+    model.add(made / "later")
+    before = model.scores("age", HISTORIES)
+    folder = shutil.copytree(made / "later", tmp_path / "later")
+    shutil.rmtree(folder / "tasks" / "age")
+    with pytest.raises(CheckpointError, match=r"results.json tells of task 'age', and"):
+        model.add(folder, replace=True)
+    assert model._added == dict.fromkeys(("buy", "age"), made / "later")
+    assert torch.equal(model.scores("age", HISTORIES), before)
+
+
 def test_users_without_a_known_item_can_be_told_and_all_are_counted(made):
     model = UserModel(made / "first")
     histories = [["i1"], [], ["nothing"], ["nothing", "i2"]]

@@ -36,6 +36,14 @@ def saved_tasks(run_dir: Path) -> list[str]:
     return learned + sorted(saved.difference(learned))
 
 
+def missing_task(run_dir: Path, task: str) -> str:
+    """What to tell of a task of :func:`told_tasks` that :func:`saved_tasks` lacks."""
+    return (
+        f"{run_dir}: results.json tells of task {task!r}, and tasks/{task}/task.json is missing; "
+        f"put its folder back"
+    )
+
+
 def require_same_backbone(
     run_dir: Path, opened: Mapping[str, Any], opened_dir: Path
 ) -> None:
