@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -15,7 +16,7 @@ from matplotlib.lines import Line2D
 from recbole_peterrec.checkpoint import write_atomically
 
 History = list[dict[str, float]]
-TOGETHER = 10  # stages whose lines can be told apart in one panel
+TOGETHER = 20  # stages whose lines can be told apart in one panel, by as many colours
 COLUMNS, WIDTH, HEIGHT = 8, 2.0, 1.6  # of the small panels of more stages; inches
 
 
@@ -34,9 +35,10 @@ def write_curves(
     """
     write_atomically(run_dir / "curves.csv", _csv(histories))
     many = len(histories) > TOGETHER
-    if many == ended:
-        figure = _small_panels(histories) if many else _one_panel_a_metric(histories)
-        write_atomically(run_dir / "curves.png", _png(figure))
+    if many and ended:
+        write_atomically(run_dir / "curves.png", _png(_small_panels(histories)))
+    elif not many and not ended:
+        write_atomically(run_dir / "curves.png", _png(_one_panel_a_metric(histories)))
 
 
 def _csv(histories: dict[str, History]) -> bytes:
@@ -55,13 +57,16 @@ def _one_panel_a_metric(histories: dict[str, History]) -> Figure:
     """Stages beside each other, a line each."""
     metrics = _metrics(histories)
     figure = Figure(figsize=(5 * max(1, len(metrics)), 4), layout="constrained")
+    colours = [f"C{n}" for n in range(10)]
+    if len(histories) > len(colours):
+        colours = list(colormaps["tab20"].colors)
     for column, metric in enumerate(metrics, 1):
         axes = figure.add_subplot(1, len(metrics), column)
-        for stage, history in histories.items():
-            _plot(axes, history, metric, label=stage, marker=".")
+        for (stage, history), colour in zip(histories.items(), colours, strict=False):
+            _plot(axes, history, metric, color=colour, label=stage, marker=".")
         axes.set_xlabel("epoch")
         axes.set_ylabel(f"validation {metric}")
-        axes.legend()
+        axes.legend(fontsize=None if len(histories) <= 10 else "x-small")
     return figure
 
 

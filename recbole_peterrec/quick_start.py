@@ -106,7 +106,8 @@ def _run(config: Config) -> dict[str, Any]:
                     directory.require_same_data(run_dir, data)
                 prepared.source.tell_size()
                 histories = prepared.execute(run_dir, log, results)
-                write_curves(run_dir, histories, ended=True)
+                if group.is_first():
+                    write_curves(run_dir, histories, ended=True)
             exchange.barrier()  # nobody reads there any more
             if group.is_first():
                 directory.end(run_dir)

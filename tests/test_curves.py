@@ -70,8 +70,16 @@ def test_a_picture_of_no_curves_is_one(tmp_path):
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_run_of_many_stages_leaves_its_picture(tmp_path):
-    tasks = [{**TASKS[0], "name": f"gender{n}"} for n in range(TOGETHER + 1)]
+def test_lines_of_one_panel_differ_in_colour():
+    for stages in (10, TOGETHER):
+        figure = curves._one_panel_a_metric(histories(stages))
+        lines = figure.axes[0].get_lines()
+        assert len({line.get_color() for line in lines}) == stages
+
+
+def test_a_run_of_many_stages_leaves_its_picture(tmp_path, monkeypatch):
+    monkeypatch.setattr(curves, "TOGETHER", 3)
+    tasks = [{**TASKS[0], "name": f"gender{n}"} for n in range(4)]
     keys = settings(write_toy(tmp_path / "data"), tasks=tasks, state="ERROR")
     run_dir = tmp_path / "run"
     run("PeterRec", "toy", config_dict=keys | {"run_dir": str(run_dir)})
@@ -81,4 +89,4 @@ def test_a_run_of_many_stages_leaves_its_picture(tmp_path):
     }
     assert stages == {"pretraining", *(task["name"] for task in tasks)}
     png = (run_dir / "curves.png").read_bytes()
-    assert struct.unpack(">II", png[16:24]) == (1600, 400)
+    assert struct.unpack(">II", png[16:24]) == (1600, 240)

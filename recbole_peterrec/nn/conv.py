@@ -18,14 +18,14 @@ class _ShiftedMatmuls(torch.autograd.Function):
     """``y[t] = bias + sum_j x[t + offset_j] @ weight[j]``, zero outside the sequence.
 
     Every tap is one matrix product over a contiguous slice of the time axis, added in place: no
-    padded copy of the input, and no gradient is computed for a weight that is frozen. Only
-    the last `outputs` positions are computed.
+    padded copy of the input; for a weight that is frozen no gradient is computed and no input kept.
+    Only the last `outputs` positions are computed.
     """
 
     @staticmethod
     def forward(ctx, x, weight, bias, offsets, outputs):
-        ctx.save_for_backward(x, weight)
-        ctx.offsets = offsets
+        ctx.save_for_backward(x if ctx.needs_input_grad[1] else None, weight)
+        ctx.shape, ctx.offsets = x.shape, offsets
         y = bias.expand(outputs, x.shape[1], weight.shape[2]).clone()
         for tap, offset in zip(weight, offsets, strict=True):
             out, src = _slices(len(x), outputs, offset)
@@ -39,15 +39,16 @@ class _ShiftedMatmuls(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         needs_x, needs_weight, needs_bias = ctx.needs_input_grad[:3]
         grad = grad.contiguous()
-        grad_x = torch.empty_like(x) if needs_x else None
+        length = ctx.shape[0]
+        grad_x = grad.new_empty(ctx.shape) if needs_x else None
         grad_weight = torch.zeros_like(weight) if needs_weight else None
         if needs_x:  # the tap on the position itself fills what the others add to
-            unread = len(x) - len(grad)
+            unread = length - len(grad)
             grad_x[:unread].zero_()
             centre = weight[ctx.offsets.index(0)].t()
             torch.mm(_flat(grad), centre, out=_flat(grad_x[unread:]))
         for j, offset in enumerate(ctx.offsets):
-            out, src = _slices(len(x), len(grad), offset)
+            out, src = _slices(length, len(grad), offset)
             if out.start >= out.stop:
                 continue
             if needs_x and offset:

@@ -52,6 +52,27 @@ def test_a_frozen_weight_gets_no_gradient_and_the_input_does():
     assert x.grad.abs().sum() > 0
 
 
+def test_a_frozen_weight_keeps_no_input_and_passes_the_same_gradient():
+    torch.manual_seed(0)
+    conv = DilatedConv(4, 3, 2, causal=True)
+    x, grads, kept = torch.randn(6, 2, 4), [], []
+
+    def noted(tensor):
+        kept[-1].append(tensor.data_ptr())
+        return tensor
+
+    for trained in (True, False):
+        conv.weight.requires_grad_(trained)
+        ours = x.clone().requires_grad_()
+        kept.append([])
+        with torch.autograd.graph.saved_tensors_hooks(noted, lambda tensor: tensor):
+            out = conv(ours)
+        assert (ours.data_ptr() in kept[-1]) == trained
+        out.square().sum().backward()
+        grads.append(ours.grad)
+    assert torch.equal(*grads)
+
+
 def test_an_even_kernel_cannot_be_centred():
     with pytest.raises(ValueError, match="odd"):
         DilatedConv(4, 2, 1, causal=False)
