@@ -151,6 +151,8 @@ def read_header(config, suffix: str, where: str) -> list[tuple[str, str]]:
                 f"{', '.join(KINDS)}; columns are apart by field_separator {separator!r}: set it "
                 f"to the file's"
             )
+        if name in dict(columns):
+            raise DataError(f"{where}: {path} names the column {name!r} twice")
         columns.append((name, kind))
     return columns
 
@@ -165,7 +167,7 @@ def require_aligned(config, suffix: str, where: str) -> None:
     """
     path, separator = path_of(config, suffix), config["field_separator"]
     found = os.stat(path)
-    state = found.st_ino, found.st_size, found.st_mtime_ns
+    state = found.st_dev, found.st_ino, found.st_size, found.st_ctime_ns
     fault = _misaligned(path, separator, config["encoding"] or "utf-8", state)
     if fault:
         raise DataError(f"{where}: {path} {fault}")

@@ -170,9 +170,10 @@ def _read(
 def _tables(selection: Selection) -> Iterator[pd.DataFrame]:
     """The file's needed columns, as of :func:`read_pieces`."""
     filtered = [column for column, _ in selection.values]
+    columns = [selection.user, selection.item, selection.time, *filtered]
     return read_pieces(
         selection.path,
-        [selection.user, selection.item, selection.time, *filtered],
+        {c: np.float64 if c.endswith(":float") else str for c in columns},
         selection.separator,
         selection.encoding,
         "source",

@@ -6,18 +6,17 @@ import csv
 import io
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from typing import BinaryIO
 
-import numpy as np
 import pandas as pd
 
 from recbole_peterrec.errors import DataError
 
 PIECE = 2**18  # rows parsed at once
 SCANNED = 2**24  # bytes looked through at once
-# RecBole's engine, slow; where nothing is quoted, a fast one reads the same, numbers too. It takes
-# no separator of several characters.
+# RecBole's engine, slow; where nothing is quoted, a fast one reads the same, numbers of up to 16
+# digits too. It takes no separator of several bytes.
 QUOTED = {"engine": "python"}
 PLAIN = {"engine": "c", "float_precision": "high", "low_memory": False}
 
@@ -25,7 +24,7 @@ PLAIN = {"engine": "c", "float_precision": "high", "low_memory": False}
 class _Text(io.TextIOWrapper):
     """A text file for pandas' C parser, which would end a token at a NUL without a word."""
 
-    def __init__(self, file: BinaryIO, encoding: str | None, where: str) -> None:
+    def __init__(self, file: BinaryIO, encoding: str, where: str) -> None:
         super().__init__(file, encoding=encoding, newline="")
         self.where = where
 
@@ -45,14 +44,17 @@ def _has_quotes(file: BinaryIO) -> bool:
 
 
 def read_pieces(
-    path: str, columns: Iterable[str], separator: str, encoding: str | None, where: str
+    path: str,
+    kinds: Mapping[str, type],
+    separator: str,
+    encoding: str,
+    where: str,
 ) -> Iterator[pd.DataFrame]:
     """Some columns of a file, some rows at a time; at least one, if empty, table.
 
     Args:
         path: of the file.
-        columns: as its header has them, with their types: ``float`` columns become float64, and
-            others texts.
+        kinds: of the columns, as its header has them with their types: ``str``, or a number's.
         separator: of the columns.
         encoding: of the file.
         where: who reads, for messages.
@@ -61,11 +63,10 @@ def read_pieces(
         DataError: the disk does not give it, it has been changed meanwhile, or has a NUL.
         ValueError: pandas cannot read the file.
     """
-    kinds = {c: np.float64 if c.endswith(":float") else str for c in columns}
     try:
         with open(path, "rb") as file:
             before = os.fstat(file.fileno())
-            engine = PLAIN if len(separator) == 1 else QUOTED
+            engine = PLAIN if len(separator.encode()) == 1 else QUOTED
             if _has_quotes(file):
                 logging.getLogger().info(
                     f"{where}: {path} has quoted values, which take longer to read"
@@ -75,7 +76,7 @@ def read_pieces(
                 _Text(file, encoding, where),
                 sep=separator,
                 usecols=list(kinds),
-                dtype=kinds,
+                dtype=dict(kinds),
                 chunksize=PIECE,
                 **engine,
             )
@@ -88,3 +89,38 @@ def read_pieces(
         raise pd.errors.ParserError(str(error)) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise DataError(f"{where}: {path} was changed while it was read; start again")
+
+
+def read_table(
+    path: str, kinds: Mapping[str, str], separator: str, encoding: str, where: str
+) -> pd.DataFrame:
+    """Some columns of a file, in their order there, under their names.
+
+    Args:
+        kinds: types of the columns, as the header has them, by name; those that are ``float``
+            become float64, others texts.
+        path, separator, encoding, where: as of :func:`read_pieces`.
+
+    Raises:
+        DataError: as of :func:`read_pieces`.
+        ValueError: pandas cannot read the file, or a number is none.
+    """
+    columns = {f"{name}:{kind}": str for name, kind in kinds.items()}
+    pieces = read_pieces(path, columns, separator, encoding, where)
+    rows = pd.concat(pieces, ignore_index=True).set_axis(list(kinds), axis=1)
+    for name, kind in kinds.items():
+        if kind == "float":
+            try:
+                rows[name] = _numbers(rows[name])
+            except ValueError as error:
+                raise ValueError(f"Unable to convert column {name}: {error}") from error
+    return rows
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    """A whole column of texts as float64, each number as RecBole's engine reads it."""
+    try:
+        # Whole numbers of many digits are rounded once, if the column has no others.
+        return pd.to_numeric(column).astype("float64")
+    except ValueError:
+        return column.astype("float64")

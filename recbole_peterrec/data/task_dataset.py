@@ -20,7 +20,7 @@ from recbole_peterrec.data.atomic import (
     require_columns,
 )
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
-from recbole_peterrec.data.table import read_pieces
+from recbole_peterrec.data.table import read_table
 from recbole_peterrec.data.train_share import learned_rows
 from recbole_peterrec.errors import ConfigError, DataError
 
@@ -96,15 +96,13 @@ class TaskDataset(Dataset):
             self.field2seqlen[field] = 1
             if kind == "float":
                 self.field2bucketnum[field] = 2
-        pieces = read_pieces(
+        return read_table(
             filepath,
-            [f"{field}:{kind}" for field, kind in kinds.items()],
+            kinds,
             self.config["field_separator"],
-            self.config["encoding"],
+            self.config["encoding"] or "utf-8",
             self.where,
         )
-        rows = pd.concat(pieces, ignore_index=True)
-        return rows.set_axis(list(kinds), axis="columns")
 
     def _get_load_and_unload_col(self, source) -> tuple[set[str], None]:
         fields = {self.uid_field, self.iid_field, *(self.config["val_interval"] or {})}

@@ -21,13 +21,15 @@ from tests.toy import TASKS, USER, user_rows, write_table, write_toy
 from tests.toy import settings as toy_settings
 
 TASK = {"name": "t", "kind": "profile", "field": "age", "bins": [20, 30]}
+AGES = ["", "20", "19.5", "1e1", "1234567.891", "-3", "NaN", "NAN", " 7", "-0", "1e400"]
+AGES += ["698526757856985405", "96163615913736312012", "1_000", "inf "]
 COLUMNS = ("more:token", "user_id:token", "note:token_seq", "age:float", "job:token")
 FIRST = [("x", "u0", "a b", "20", "7"), ("y", "u1", "", "35", "8")]
 cells = st.tuples(
     st.sampled_from(["", "p", '"q', "NA", '"r s"']),
     st.sampled_from(["u2", "u3", "u007", " u4", "ü", "NA", "", "u5"]),
     st.sampled_from(["a", "a b", ""]),
-    st.sampled_from(["", "20", "19.5", "1e1", "1234567.891", "-3", "NaN", " 7"]),
+    st.sampled_from(AGES),
     st.sampled_from(["7", "007", "7.0", "#c", "x'y", "None", "", '"two\nlines"']),
 )
 
@@ -81,18 +83,39 @@ def told_of(dataset, field):
     ]
 
 
-def test_a_separator_may_have_several_characters(tmp_path, source):
-    lines = ["user_id:token::age:token"]
-    lines += [f"{user}::{age}" for user, age, _ in user_rows(60, 2)]
+@pytest.mark.parametrize("separator", ["::", "§"])
+def test_a_separator_may_have_several_bytes(tmp_path, source, separator):
+    lines = [f"user_id:token{separator}age:token"]
+    lines += [f"{user}{separator}{age}" for user, age, _ in user_rows(60, 2)]
     file = tmp_path / "toy" / "toy.user"
     file.parent.mkdir()
-    file.write_text("\n".join(lines) + "\n")
-    config = Config("PeterRec", "toy", config_dict=toy(tmp_path, field_separator="::"))
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    keys = toy(tmp_path, field_separator=separator)
+    config = Config("PeterRec", "toy", config_dict=keys)
     dataset = TaskDataset(read_tasks(config)[0].config, source)
     ages = [age for _, age, _ in user_rows(60, 2)]
     assert len(dataset) == len(ages)
     young = dataset.inter_feat["age"] == dataset.token2id("age", "<20")
     assert young.sum() == sum(age < 20 for age in ages)
+
+
+def test_long_whole_numbers_are_rounded_once(tmp_path, source):
+    rows = [("u0", "698526757856985405", "F"), ("u1", "961636159137363120", "M")]
+    header = ("user_id:token", "age:float", "gender:token")
+    write_table(tmp_path / "toy" / "toy.user", header, rows)
+    task = TASK | {"bins": None}
+    config = Config("PeterRec", "toy", config_dict=toy(tmp_path, tasks=[task]))
+    dataset = TaskDataset(read_tasks(config)[0].config, source)
+    assert dataset.labels == [str(int(float(age))) for _, age, _ in rows]
+
+
+@pytest.mark.parametrize("second", ["age:token", "age:float"])
+def test_a_column_that_is_named_twice_is_refused(tmp_path, source, second):
+    header = ("user_id:token", "age:token", second)
+    write_table(tmp_path / "toy" / "toy.user", header, user_rows(60, 2))
+    config = Config("PeterRec", "toy", config_dict=toy(tmp_path))
+    with pytest.raises(DataError, match="names the column 'age' twice"):
+        TaskDataset(read_tasks(config)[0].config, source)
 
 
 def test_quoted_values_are_told_with_the_task_that_reads_them(tmp_path, source, caplog):
