@@ -28,7 +28,7 @@ from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import UNFINISHED
 
 AT_WORK = 24 * 3600  # seconds, in which a writer that nothing locks may go on
-FORMAT = 4  # of the files; raised when they, or what they hold, change
+FORMAT = 5  # of the files; raised when they, or what they hold, change
 META = "meta.json"
 NAMES = tuple(field.name for field in fields(Sequences))
 

@@ -14,7 +14,7 @@ import pandas as pd
 from recbole_peterrec.errors import DataError
 
 PIECE = 2**18  # rows parsed at once
-SCANNED = 2**24  # bytes looked through at once
+SCANNED = 2**24  # characters looked through at once
 # RecBole's engine, slow; where nothing is quoted, a fast one reads the same, numbers of up to 16
 # digits too. It takes no separator of several bytes.
 QUOTED = {"engine": "python"}
@@ -22,7 +22,8 @@ PLAIN = {"engine": "c", "float_precision": "high", "low_memory": False}
 
 
 class _Text(io.TextIOWrapper):
-    """A text file for pandas' C parser, which would end a token at a NUL without a word."""
+    """A text file for pandas' C parser, which would end a token at a NUL without a word, and lose
+    the blanks that a row begins with where the part that it was given ends in them."""
 
     def __init__(self, file: BinaryIO, encoding: str, where: str) -> None:
         super().__init__(file, encoding=encoding, newline="")
@@ -30,17 +31,24 @@ class _Text(io.TextIOWrapper):
 
     def read(self, size: int | None = -1) -> str:
         text = super().read(size)
+        if text.endswith((" ", "\t")):
+            text += super().readline()
         if "\0" in text:
             raise DataError(f"{self.where}: {self.name} has a NUL character; remove it")
         return text
 
 
-def _has_quotes(file: BinaryIO) -> bool:
-    """Whether a file has a quotation mark, of which the engines make different things; it is then
-    at its beginning again."""
-    found = any(b'"' in part for part in iter(lambda: file.read(SCANNED), b""))
+def _slow_for(file: BinaryIO, encoding: str) -> str | None:
+    """What a file has of which the engines make different things; it is then at its beginning
+    again. Looked for in the text: some encodings write a quotation mark as another byte."""
+    text = io.TextIOWrapper(file, encoding=encoding, newline="")
+    quoted = any('"' in part for part in iter(lambda: text.read(SCANNED), ""))
+    ends = (text.newlines,) if isinstance(text.newlines, str) else text.newlines or ()
+    text.detach()
     file.seek(0)
-    return found
+    if quoted:
+        return "quoted values"
+    return "lines that end in a carriage return alone" if "\r" in ends else None
 
 
 def read_pieces(
@@ -67,9 +75,9 @@ def read_pieces(
         with open(path, "rb") as file:
             before = os.fstat(file.fileno())
             engine = PLAIN if len(separator.encode()) == 1 else QUOTED
-            if _has_quotes(file):
+            if slow := _slow_for(file, encoding):
                 logging.getLogger().info(
-                    f"{where}: {path} has quoted values, which take longer to read"
+                    f"{where}: {path} has {slow}, which take longer to read"
                 )
                 engine = QUOTED
             yield from pd.read_csv(

@@ -118,6 +118,50 @@ def test_a_column_that_is_named_twice_is_refused(tmp_path, source, second):
         TaskDataset(read_tasks(config)[0].config, source)
 
 
+PAIR = {"user_id": "token", "age": "token"}
+
+
+def read_pairs(path, text, encoding="utf-8"):
+    """Users and ages of a file with this text, as RecBole's engine and as ours read them."""
+    path.write_bytes(f"user_id:token\tage:token\n{text}".encode(encoding))
+    columns = {"sep": "\t", "dtype": str, "encoding": encoding, "engine": "python"}
+    expected = pd.read_csv(path, **columns).set_axis(list(PAIR), axis=1)
+    found = table.read_table(str(path), PAIR, "\t", encoding, "task 't'")
+    return found, expected
+
+
+@pytest.mark.parametrize("blanks", [" ", "   "])
+def test_blanks_before_a_user_stay_wherever_a_part_of_the_file_ends(tmp_path, blanks):
+    """Its parser is given 2 ** 18 characters at a time."""
+    length = 2**18 - 1 - len("user_id:token\tage:token\n")
+    text = "u0\t7\n" * (length // 5 - 1)
+    text += f"u0\t{'7' * (length - len(text) - 4)}\n" + f"{blanks}u1\t8\n" * 2
+    found, expected = read_pairs(tmp_path / "a.user", text)
+    pd.testing.assert_frame_equal(found, expected)
+    assert found["user_id"].tolist()[-2:] == [f"{blanks}u1"] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (" u0\t1\ru1\t2\r u2\t3\r", "utf-8"),
+        ("u0\t1\r\n u1\t2\r\n\r\n  \r\nu2\t3", "utf-16"),
+    ],
+    ids=["carriage returns", "utf-16"],
+)
+def test_odd_lines_and_encodings_are_read_as_by_recbole(tmp_path, text, encoding):
+    pd.testing.assert_frame_equal(*read_pairs(tmp_path / "a.user", text, encoding))
+
+
+def test_quotation_marks_are_found_in_any_encoding(tmp_path):
+    """pandas' fast engine would make one token of all lines between two of them."""
+    text = '"Tis\t1\nu1\t2\n"Tis\t3\n'
+    with pytest.raises(ValueError, match="expected after"):
+        read_pairs(tmp_path / "a.user", text, "cp037")
+    with pytest.raises(ValueError, match="expected after"):
+        table.read_table(str(tmp_path / "a.user"), PAIR, "\t", "cp037", "task 't'")
+
+
 def test_quoted_values_are_told_with_the_task_that_reads_them(tmp_path, source, caplog):
     rows = [("u0", '"20"', "F"), ("u1", "44", "M"), ("u2", "31", "F")]
     write_table(
