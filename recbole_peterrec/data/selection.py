@@ -128,8 +128,6 @@ def _require_interactions_alone(dataset) -> None:
 def _loaded_columns(dataset) -> dict[str, str]:
     """The columns that RecBole would load: field to name in the header, all of single values."""
     columns = read_header(dataset.config, "inter", "source")
-    if len(dict(columns)) != len(columns):
-        raise _RecBoleOnly("two columns of one name")
     wanted, unwanted = dataset._get_load_and_unload_col("inter")
     loaded = {
         name: f"{name}:{kind}"

@@ -18,6 +18,7 @@ from recbole_peterrec.settings.kinds import (
     is_path,
     is_probability,
     is_seed,
+    is_separator,
     is_share,
     number,
     whole,
@@ -133,7 +134,10 @@ RULES: dict[str, Rule] = {
     ),
     **dict.fromkeys(FOLDERS, PATH),
     **dict.fromkeys(RUNS, PATH_OR_NONE),
-    "field_separator": (lambda value: isinstance(value, str) and value, "a text"),
+    "field_separator": (
+        is_separator,
+        'one character ("\\t" is a tab), or several that, as a regular expression, mean themselves',
+    ),
     "log_wandb": (
         lambda value: not value or importlib.util.find_spec("wandb") is not None,
         "False where the package wandb is not installed (pip install wandb)",

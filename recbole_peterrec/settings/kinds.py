@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from typing import Any
 
@@ -83,6 +84,17 @@ def is_path(value: Any) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def is_separator(value: Any) -> bool:
+    """Whether a value can stand between columns: RecBole splits the first line at it as it is,
+    and, if it has several characters, pandas other lines at it as a regular expression."""
+    if not isinstance(value, str) or not value:
+        return False
+    try:
+        return len(value) == 1 or bool(re.fullmatch(value, value))
+    except re.error:
+        return False
 
 
 def are_gpus(value: Any) -> bool:
