@@ -286,5 +286,10 @@ def reading(where: str, config, suffix: str = "inter") -> Iterator[None]:
         elif isinstance(error, UnicodeDecodeError):
             reason += f"; {OTHER_ENCODING}"
         elif reason.startswith(NO_NUMBERS):
-            reason += "; a float column holds numbers, such as seconds since 1970"
+            if error.__cause__:
+                reason += f": {error.__cause__}"  # which value
+            reason += (
+                "; a float column holds numbers, such as seconds since 1970: correct it, or leave "
+                "it empty"
+            )
         raise DataError(f"{where}: {path_of(config, suffix)}: {reason}") from error

@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from recbole_peterrec.data.atomic import tell_gaps
+from recbole_peterrec.data.numeric import Undecided
 from recbole_peterrec.data.selection import Interval, Selection
 from recbole_peterrec.data.sequences import Sequences
-from recbole_peterrec.data.table import read_pieces
+from recbole_peterrec.data.table import read_numbers
 from recbole_peterrec.data.times import count_misplaced, tell_misplaced, tell_missing
 from recbole_peterrec.errors import DataError
 
@@ -144,10 +145,21 @@ def _read(
     selection: Selection, tell: Callable[[str], None]
 ) -> tuple[_Rows, list[str], list[str]]:
     """All rows with a user and an item, with ids by first appearance, and the tokens by id."""
+    try:
+        return _read_once(selection, tell, exact=False)
+    except Undecided:
+        pass  # outside of this, nothing holds what was read
+    return _read_once(selection, tell, exact=True)
+
+
+def _read_once(
+    selection: Selection, tell: Callable[[str], None], exact: bool
+) -> tuple[_Rows, list[str], list[str]]:
+    """As of :func:`_read`; `exact` as of :func:`read_numbers`."""
     users, items = _Ids(), _Ids()
     pieces = []
     without_user = without_item = 0
-    for table in _tables(selection):
+    for table in _tables(selection, exact):
         user = users.of(table[selection.user])
         item = items.of(table[selection.item])
         without_user += np.count_nonzero(user < 0)
@@ -167,16 +179,16 @@ def _read(
     return _Rows(**columns), list(users), list(items)
 
 
-def _tables(selection: Selection) -> Iterator[pd.DataFrame]:
-    """The file's needed columns, as of :func:`read_pieces`."""
+def _tables(selection: Selection, exact: bool) -> Iterator[pd.DataFrame]:
+    """The file's needed columns, as of :func:`read_numbers`."""
     filtered = [column for column, _ in selection.values]
-    columns = [selection.user, selection.item, selection.time, *filtered]
-    return read_pieces(
+    return read_numbers(
         selection.path,
-        {c: np.float64 if c.endswith(":float") else str for c in columns},
+        [selection.user, selection.item, selection.time, *filtered],
         selection.separator,
         selection.encoding,
         "source",
+        exact,
     )
 
 

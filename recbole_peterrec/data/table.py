@@ -6,17 +6,19 @@ import csv
 import io
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import BinaryIO
 
+import numpy as np
 import pandas as pd
 
+from recbole_peterrec.data.numeric import Undecided, Way, settled, telling, way_of
 from recbole_peterrec.errors import DataError
 
 PIECE = 2**18  # rows parsed at once
 SCANNED = 2**24  # characters looked through at once
-# RecBole's engine, slow; where nothing is quoted, a fast one reads the same, numbers of up to 16
-# digits too. It takes no separator of several bytes.
+# RecBole's engine, slow; where nothing is quoted, a fast one reads the same, but for some numbers.
+# It takes no separator of several bytes.
 QUOTED = {"engine": "python"}
 PLAIN = {"engine": "c", "float_precision": "high", "low_memory": False}
 
@@ -62,7 +64,8 @@ def read_pieces(
 
     Args:
         path: of the file.
-        kinds: of the columns, as its header has them with their types: ``str``, or a number's.
+        kinds: of the columns, as its header has them with their types: ``str``, or float64, which
+            the slow engine leaves as texts.
         separator: of the columns.
         encoding: of the file.
         where: who reads, for messages.
@@ -80,6 +83,10 @@ def read_pieces(
                     f"{where}: {path} has {slow}, which take longer to read"
                 )
                 engine = QUOTED
+            if engine is QUOTED:
+                kinds = dict.fromkeys(
+                    kinds, str
+                )  # it would read each piece in a way of its own
             yield from pd.read_csv(
                 _Text(file, encoding, where),
                 sep=separator,
@@ -97,6 +104,54 @@ def read_pieces(
         raise pd.errors.ParserError(str(error)) from error
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise DataError(f"{where}: {path} was changed while it was read; start again")
+
+
+def read_numbers(
+    path: str,
+    columns: Collection[str],
+    separator: str,
+    encoding: str,
+    where: str,
+    exact: bool,
+) -> Iterator[pd.DataFrame]:
+    """Some columns of a file, some rows at a time, with ``float`` columns as float64.
+
+    Args:
+        columns: as the header has them, with their types.
+        exact: read the numbers as texts, and before that all of them once, which takes some two
+            and a half times as long in all; else only what is the same whatever else a column has.
+        path, separator, encoding, where: as of :func:`read_pieces`.
+
+    Raises:
+        Undecided: only `exact` gives the numbers, or tells what is none.
+        DataError: as of :func:`read_pieces`.
+        ValueError: pandas cannot read the file, or a number is none.
+    """
+    texts = dict.fromkeys(columns, str)
+    numbers = [column for column in texts if column.endswith(":float")]
+    if not exact:
+        kinds = texts | dict.fromkeys(numbers, np.float64)
+        try:
+            for piece in read_pieces(path, kinds, separator, encoding, where):
+                for column in numbers:
+                    piece[column] = settled(piece[column])
+                yield piece
+        except (pd.errors.ParserError, UnicodeError):
+            raise
+        except ValueError as error:
+            raise Undecided from error
+        return
+    logging.getLogger().info(f"{where}: {path} has numbers that take longer to read")
+    few = dict.fromkeys(numbers, str)
+    cells = [
+        {c: telling(piece[c]) for c in numbers}
+        for piece in read_pieces(path, few, separator, encoding, where)
+    ]
+    ways = {c: way_of(pd.concat([found[c] for found in cells])) for c in numbers}
+    for piece in read_pieces(path, texts, separator, encoding, where):
+        for column in numbers:
+            piece[column] = _converted(piece[column], ways[column])
+        yield piece
 
 
 def read_table(
@@ -118,17 +173,12 @@ def read_table(
     rows = pd.concat(pieces, ignore_index=True).set_axis(list(kinds), axis=1)
     for name, kind in kinds.items():
         if kind == "float":
-            try:
-                rows[name] = _numbers(rows[name])
-            except ValueError as error:
-                raise ValueError(f"Unable to convert column {name}: {error}") from error
+            rows[name] = _converted(rows[name], way_of(rows[name]))
     return rows
 
 
-def _numbers(column: pd.Series) -> pd.Series:
-    """A whole column of texts as float64, each number as RecBole's engine reads it."""
+def _converted(column: pd.Series, way: Way) -> pd.Series:
     try:
-        # Whole numbers of many digits are rounded once, if the column has no others.
-        return pd.to_numeric(column).astype("float64")
-    except ValueError:
-        return column.astype("float64")
+        return way(column)
+    except ValueError as error:  # in pandas' words, with its engine's cause
+        raise ValueError(f"Unable to convert column {column.name}") from error

@@ -36,6 +36,13 @@ MISSING = ["", "NA", "nan", "None", '""']
 users = st.sampled_from(["u1", "u2", "u3"] * 12 + AWKWARD + QUOTED)
 items = st.sampled_from([f"i{n}" for n in range(6)] * 7 + AWKWARD + QUOTED)
 times = ["0", "1", "1.5", "-3", "1e3", "881250949", "881250950", "1600000000123", "inf"]
+LONG = [
+    "4.4999999999999999999",
+    "0.30000000000000004",
+    "1600000000123456789",
+    "1_0",
+    "NAN",
+]
 
 
 def rows_of(users, items):
@@ -46,7 +53,9 @@ def rows_of(users, items):
         st.sampled_from(["1", "3", "4", "4.5", "5", "", "NaN"]),
         st.sampled_from(times) | st.sampled_from(MISSING),
     )
-    return st.lists(st.tuples(*cells), min_size=20, max_size=70)
+    long = (*cells[:3], *(cell | st.sampled_from(LONG) for cell in cells[3:]))
+    sizes = {"min_size": 20, "max_size": 70}
+    return st.lists(st.tuples(*cells), **sizes) | st.lists(st.tuples(*long), **sizes)
 
 
 # RecBole cannot tell rows without a user from rows without an item where there are both.
@@ -226,7 +235,6 @@ def test_quotes_that_recbole_refuses_are_refused(tmp_path, items, cache):
     [
         ("u\tx\ti\0j\t1\t5", "NUL"),
         ('"u\tx\ti\t1\t5', "unexpected end of data"),
-        ("u\tx\ti\t1\tnoon", "could not convert string to float: 'noon'"),
         ("u\tx\ti\udcff\t1\t5", "codec can't decode"),
     ],
 )
@@ -240,6 +248,24 @@ def test_what_cannot_be_read_is_one_line_with_the_file(tmp_path, line, message):
     assert str(file) in str(error.value)
     assert "\n" not in str(error.value)
     assert not list(tmp_path.glob("saved/cache/odd*"))
+
+
+@pytest.mark.parametrize("cell", ["noon", "0x10", "1e 5", "True"])
+@pytest.mark.parametrize("cache", [0, None])
+def test_what_is_no_number_is_one_line_with_file_column_and_value(
+    tmp_path, cell, cache
+):
+    write(tmp_path, [("u", "x", "i", 1, 1), ("u", "x", "j", 1, cell)])
+    with pytest.raises(DataError) as error:
+        SequenceDataset(config(tmp_path, cache=cache))
+    message = str(error.value)
+    assert message.startswith(
+        f"source: {tmp_path}/odd/odd.inter: Unable to convert column time"
+    )
+    assert (
+        f"could not convert string to float: {cell!r}; a float column holds" in message
+    )
+    assert "\n" not in message
 
 
 @pytest.mark.parametrize(
