@@ -14,9 +14,7 @@ import pandas as pd
 
 Way = Callable[[pd.Series], pd.Series]  # from texts to float64
 
-LARGE = (
-    2.0**53
-)  # from here on whole numbers have a place beside them that float64 does not tell
+LARGE = 2.0**53  # float64 tells all whole numbers up to here
 WHOLE = r"\s*[+-]?[0-9]{1,4300}\s*"  # Python makes no whole number of more digits
 TRUTHS = dict.fromkeys(("True", "TRUE", "true"), 1.0)
 TRUTHS |= dict.fromkeys(("False", "FALSE", "false"), 0.0)
@@ -42,9 +40,8 @@ def telling(texts: pd.Series) -> pd.Series:
     whole = cells.str.fullmatch(WHOLE, na=False)
     numbers, others = cells[whole].tolist(), cells[~whole]
     ends = [min(numbers, key=int), max(numbers, key=int)] if numbers else []
-    odd = pd.to_numeric(
-        others, errors="coerce"
-    ).isna()  # both kinds of gaps, and what is none
+    # At most two kinds of gaps, and what pandas takes for no number.
+    odd = pd.to_numeric(others, errors="coerce").isna()
     few = [pd.Series(ends, dtype=object), others[odd].head(3), others[~odd].head(1)]
     return pd.concat(few, ignore_index=True)
 

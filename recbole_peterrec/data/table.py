@@ -6,6 +6,7 @@ import csv
 import io
 import logging
 import os
+import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import BinaryIO
 
@@ -21,6 +22,10 @@ SCANNED = 2**24  # characters looked through at once
 # It takes no separator of several bytes.
 QUOTED = {"engine": "python"}
 PLAIN = {"engine": "c", "float_precision": "high", "low_memory": False}
+
+# Lines of these alone are empty to the slow engine, and not to the fast one.
+BLANKS = [c for c in map(chr, range(2**16)) if c.isspace() and c not in " \t\r\n"]
+BLANK_LINE = re.compile(r"^[^\S\r\n]+\r?$", re.MULTILINE)
 
 
 class _Text(io.TextIOWrapper):
@@ -44,13 +49,19 @@ def _slow_for(file: BinaryIO, encoding: str) -> str | None:
     """What a file has of which the engines make different things; it is then at its beginning
     again. Looked for in the text: some encodings write a quotation mark as another byte."""
     text = io.TextIOWrapper(file, encoding=encoding, newline="")
-    quoted = any('"' in part for part in iter(lambda: text.read(SCANNED), ""))
+    found = None
+    while not found and (part := text.read(SCANNED)):
+        part += text.readline()  # lines as a whole
+        if '"' in part:
+            found = "quoted values"
+        elif any(blank in part for blank in BLANKS) and BLANK_LINE.search(part):
+            found = "lines of blanks"
     ends = (text.newlines,) if isinstance(text.newlines, str) else text.newlines or ()
+    if "\r" in ends and not found:
+        found = "lines that end in a carriage return alone"
     text.detach()
     file.seek(0)
-    if quoted:
-        return "quoted values"
-    return "lines that end in a carriage return alone" if "\r" in ends else None
+    return found
 
 
 def read_pieces(
