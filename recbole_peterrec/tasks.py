@@ -55,6 +55,8 @@ SOURCE_ONLY = frozenset(
         "block_num",
         "carry_encoder",
         "dilations",
+        "embedding_init",
+        "embedding_learning_rate",
         "embedding_scale",
         "embedding_size",
         "ITEM_LIST_LENGTH_FIELD",

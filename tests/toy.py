@@ -51,6 +51,8 @@ SETTINGS: dict[str, Any] = {
     "dilations": [1],
     "block_num": 1,
     "norm": "post",
+    "embedding_init": "random",
+    "embedding_learning_rate": None,
     "embedding_scale": 1.0,
     "dropout_prob": 0.1,
     "softmax_samples": 0,

@@ -226,6 +226,16 @@ class SequenceDataset(WholeSource, SequentialDataset):
         rows = [self._rows(ends) for ends in (targets.valid, targets.test)]
         return [self.copy(part) for part in (windows, *rows)]
 
+    def read_in_training(self) -> np.ndarray:
+        """``[N]`` booleans: of all interactions, those in this split's windows, as context or
+        target."""
+        end = self.inter_feat[END].numpy()
+        begin = end - self.inter_feat[self.item_list_length_field].numpy()
+        number = len(self.sequences)
+        edges = np.bincount(begin, minlength=number + 1)
+        edges -= np.bincount(end, minlength=number + 1)
+        return edges[:number].cumsum() > 0
+
     def of_users(self, users: torch.Tensor) -> SequenceDataset:
         """Of this split, the rows of users with these ids."""
         kept = torch.isin(self.inter_feat[self.uid_field], users)

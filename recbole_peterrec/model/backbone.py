@@ -7,6 +7,8 @@ import abc
 import torch
 from torch import nn
 
+from recbole_peterrec.data.directions import item_directions
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.scorer import StateScorer
 from recbole_peterrec.nn.conv import INIT_STD
@@ -19,8 +21,9 @@ class Backbone(StateScorer):
     """An encoder with the classification layer of its pretraining.
 
     Subclasses say which network it is, where training predicts, and where evaluation reads. Keys:
-    those of its architecture, ``dropout_prob``, ``softmax_samples`` (0 is the exact softmax; a
-    fraction of the items, or their number), ``table_updates`` (``rows``: sparse gradients of the
+    those of its architecture, ``dropout_prob``, ``embedding_init`` (``svd``: item embeddings begin
+    as :func:`item_directions` of the training rows), ``softmax_samples`` (0 is the exact softmax;
+    a fraction of the items, or their number), ``table_updates`` (``rows``: sparse gradients of the
     embedding and, with the sampled softmax, of the output layer, its bias included, so that an
     item's weights all move or all rest).
 
@@ -55,10 +58,25 @@ class Backbone(StateScorer):
             self.encoder = architecture.build(config["dropout_prob"], self.sparse)
         except ValueError as error:
             raise ConfigError(str(error)) from error
+        if config["embedding_init"] == "svd":
+            self._begin_with_directions(dataset, config["seed"])
         self.output = nn.Linear(architecture.embedding_size, self.n_items)
         nn.init.trunc_normal_(self.output.weight, std=INIT_STD)
         nn.init.zeros_(self.output.bias)
         self.softmax_samples = self._count_samples(config["softmax_samples"])
+
+    @torch.no_grad()
+    def _begin_with_directions(self, dataset: SequenceDataset, seed: int) -> None:
+        """Item embeddings that tell who has the items, as large as random ones."""
+        table = self.encoder.embedding.weight[: self.n_items]
+        self.logger.info(
+            f"item embeddings: up to {table.shape[1]} directions of who had which item are sought "
+            f"(embedding_init)"
+        )
+        vectors = item_directions(
+            dataset.sequences, dataset.read_in_training(), table.shape[1], seed
+        )
+        table.copy_(INIT_STD * vectors)
 
     def _count_samples(self, samples: float | None) -> int:
         items = self.n_items - 1

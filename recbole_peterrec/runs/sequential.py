@@ -19,8 +19,8 @@ UNREAD = (
     *("dataset_save_path", "dataloaders_save_path"),
 )
 UNREAD_BY_RECBOLE = (
-    *("compile", "embedding_scale", "softmax_samples", "source_cache"),
-    "window_overlap",
+    *("compile", "embedding_init", "embedding_learning_rate", "embedding_scale"),
+    *("softmax_samples", "source_cache", "window_overlap"),
 )
 
 

@@ -84,7 +84,9 @@ class SourceStage(Stage):
             self._require_memory(trained)
         init_seed(config["seed"], config["reproducibility"])
         with out_of_memory(config["stage"] or config["model"], SMALLER_MODEL):
-            self.model = self._build().to(config["device"])
+            # Weights that are loaded, or stay random, begin as nothing in particular.
+            start = config if trained else config.derive(embedding_init="random")
+            self.model = self._build(start).to(config["device"])
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.trainer: RunMixin | None = None
 
@@ -169,9 +171,9 @@ class SourceStage(Stage):
             last=(False, True),
         )
 
-    def _build(self) -> nn.Module:
+    def _build(self, config: Config) -> nn.Module:
         try:
-            return self.config.model_class(self.config, self.loaders[0]._dataset)
+            return config.model_class(config, self.loaders[0]._dataset)
         except Exception as error:  # RecBole's models say what they lack in many ways
             if self.ours or isinstance(error, UserError) or is_out_of_memory(error):
                 raise

@@ -188,6 +188,8 @@ RULES_OF_OURS: dict[str, Rule] = {  # RecBole's models use these names for other
         lambda value: not value,
         "False; amp: bf16 needs no scaled gradients",
     ),
+    "embedding_init": _or_empty(_one_of("random", "svd")),
+    "embedding_learning_rate": _or_empty(POSITIVE),
     "kernel_size": COUNT,
     "embedding_scale": POSITIVE,
     "block_num": COUNT,

@@ -225,7 +225,21 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
 
 
 class BackboneTrainer(RunMixin, Trainer):
-    """Trains and evaluates the backbones."""
+    """Trains and evaluates the backbones; ``embedding_learning_rate`` is that of the item
+    embeddings, where they move otherwise than the rest."""
+
+    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
+        rate = self.config["embedding_learning_rate"]
+        if rate is None:
+            return super()._build_optimizer(**kwargs)
+        tables = {id(p) for p in self.model.encoder.embedding.parameters()}
+        own: list[torch.nn.Parameter] = []
+        rest: list[torch.nn.Parameter] = []
+        for parameter in self.model.parameters():
+            if parameter.requires_grad:
+                (own if id(parameter) in tables else rest).append(parameter)
+        groups = [{"params": own, "lr": rate}, {"params": rest}]
+        return super()._build_optimizer(**{"params": groups, **kwargs})
 
 
 def runnable(trainer_class: type) -> type:

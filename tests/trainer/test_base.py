@@ -295,3 +295,25 @@ def test_every_generator_goes_on_where_it_was():
     assert draws() != drawn
     restore_random_states(before)
     assert draws() == drawn
+
+
+@pytest.mark.parametrize("updates", ["dense", "rows"])
+def test_item_embeddings_move_at_a_rate_of_their_own(training, updates):
+    """Adam's first step moves each weight that has a gradient by the rate (Kingma and Ba)."""
+    trainer, (train, *_) = training(
+        learning_rate=0.01,
+        embedding_learning_rate=0.002,
+        table_updates=updates,
+        train_batch_size=10**6,
+        epochs=1,
+    )
+    before = {k: v.clone() for k, v in trainer.model.state_dict().items()}
+    trainer.fit(train, verbose=False)
+    moved = {
+        name: (weight - before[name]).abs().max().item()
+        for name, weight in trainer.model.state_dict().items()
+    }
+    table = moved.pop("encoder.embedding.weight")
+    assert table == pytest.approx(0.002, rel=0.01)
+    for distance in moved.values():
+        assert distance == pytest.approx(0.01, rel=0.01)
