@@ -37,6 +37,11 @@ def _value(
             rest.append(argument)
             continue
         again = given if equals else next(waiting, "")
+        if not equals and again.startswith("-"):  # after `=` it would be a name
+            after = again.partition("=")[0]
+            raise ConfigError(
+                f"flag {name} needs a value, and {after} after it is a flag"
+            )
         if not again:
             raise ConfigError(f"flag {name} needs a value")
         if value not in (None, again):

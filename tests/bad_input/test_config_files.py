@@ -65,6 +65,21 @@ def test_flag_at_the_end_without_its_value_is_refused(case, flag):
     assert list(case.here.iterdir()) == []
 
 
+@pytest.mark.parametrize("flag", ["-m", "-d", "--model", "--dataset", "--config_files"])
+@pytest.mark.parametrize("after", ["--epochs=1", "-x"])
+def test_flag_does_not_take_the_next_one_as_its_value(case, flag, after):
+    status = main(["--data_path=nowhere", flag, after, "SASRec"])
+    message = the_error(status, case.capsys.readouterr().err)
+    after = after.partition("=")[0]
+    assert message == f"flag {flag} needs a value, and {after} after it is a flag"
+    assert list(case.here.iterdir()) == []
+
+
+def test_value_that_begins_like_a_flag_can_be_given(case):
+    status = main(["-d=--epochs", "--model=NextItNetAR", "--data_path=nowhere"])
+    holds(the_error(status, case.capsys.readouterr().err), "nowhere/--epochs")
+
+
 CODE = "__import__('os').system('touch {}')"
 
 
