@@ -266,6 +266,7 @@ def _begun(run_dir: Path, file: Path) -> dict[str, Any]:
         )
     if not all(isinstance(content.get(key), str) for key in ("model", "dataset")):
         raise ConfigError(f"resume: {file} names no model and dataset")
+    directory.require_same_version(run_dir)
     if not isinstance(content.get(GIVEN), dict):
         raise ConfigError(
             f"resume: {file} was written by another version of recbole_peterrec; start anew"

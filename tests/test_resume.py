@@ -402,6 +402,36 @@ def test_resume_refuses_a_config_file_that_was_changed(folder, tmp_path, change)
     assert contents(tmp_path / "run") == before
 
 
+@pytest.mark.parametrize("version", ["0.0.9", None], ids=str)
+@pytest.mark.parametrize("call", [3, 6])
+def test_a_run_of_another_version_is_not_gone_on_with(folder, tmp_path, version, call):
+    run_dir = tmp_path / "run"
+    with stopped_at(call):
+        run("PeterRec", "toy", config_dict=config(folder, "PeterRec", run_dir))
+    file = run_dir / "training" / "data.json"
+    begun = json.loads(file.read_text())
+    other = begun | {"version": version} if version else begun["data"]
+    file.write_text(json.dumps(other))
+    before = contents(run_dir)
+    by = f"version {version}" if version else "an earlier version"
+    told = rf"begun by {by}, .* start anew with --config_files={run_dir}/config\.yaml$"
+    with pytest.raises(ConfigError, match=told):
+        run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+    assert contents(run_dir) == before
+    file.write_text(json.dumps(begun))
+    assert run(config_dict={"resume": str(run_dir), "state": "ERROR"})["results"]
+
+
+def test_a_run_of_another_version_that_has_ended_is_told_again(
+    folder, tmp_path, monkeypatch
+):
+    run_dir = tmp_path / "run"
+    first = run("GRec", "toy", config_dict=config(folder, "GRec", run_dir))
+    monkeypatch.setattr(directory, "__version__", "99")
+    again = run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+    assert again["results"] == first["results"]
+
+
 def swapped(lines):
     """Two rows change places."""
     return [lines[0], lines[2], lines[1], *lines[3:]]

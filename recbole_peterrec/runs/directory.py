@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from recbole.utils import get_local_time
 
@@ -17,11 +18,13 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import ConfigError, WriteError
 from recbole_peterrec.locks import AVAILABLE, lock
+from recbole_peterrec.version import __version__
 
 ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
 # Keys that tell where the network is now that a run starts from, if it has one.
 STARTS_FROM = ("pretrained_path", "continue_from")
 CONFIG_FILE = "config.yaml"
+BEGUN = f"{TRAINING}/data.json"  # version and data of a run that has begun
 TRACES = ("results.json", CONFIG_FILE, "run.log", TRAINING)
 
 
@@ -122,7 +125,7 @@ def begin(run_dir: Path) -> None:
 
 
 def require_same_data(run_dir: Path, data: dict[str, str]) -> None:
-    """Remember what data a run reads, or refuse to go on with others.
+    """Remember what data a run reads and with which version, or refuse to go on with other data.
 
     Args:
         run_dir: of a run that has begun.
@@ -133,11 +136,11 @@ def require_same_data(run_dir: Path, data: dict[str, str]) -> None:
         ConfigError: a stage's data, or the network, are not those that the run began with.
         WriteError: nothing can be written there.
     """
-    file = run_dir / TRAINING / "data.json"
-    if not file.is_file():  # the run begins
-        save_json(file, data)
+    begun = _begun(run_dir)
+    if begun is None:
+        save_json(run_dir / BEGUN, {"version": __version__, "data": data})
         return
-    begun = load_json(file)
+    begun = begun.get("data") or {}
     for stage, digest in data.items():
         if begun.get(stage) == digest:
             continue
@@ -150,6 +153,42 @@ def require_same_data(run_dir: Path, data: dict[str, str]) -> None:
             f"resume: the data of {stage} are not those that the run in {run_dir} began with "
             f"(other rows, in another order, or others that filters keep); put those back, or "
             f"start anew"
+        )
+
+
+def require_same_version(run_dir: Path) -> None:
+    """Refuse to go on with a run that another version has begun; one that has ended is as it is.
+
+    Raises:
+        ConfigError: another version has.
+    """
+    begun = _begun(run_dir)
+    if begun is not None:
+        require_version(run_dir, begun.get("version"))
+
+
+def _begun(run_dir: Path) -> dict[str, Any] | None:
+    """What :func:`require_same_data` remembers of a run; None of one that begins or has ended."""
+    file = run_dir / BEGUN
+    return load_json(file) if file.is_file() else None
+
+
+def require_version(folder: Path, begun: str | None) -> None:
+    """Refuse to go on with what another version has begun: its end would be of neither.
+
+    Args:
+        folder: of a run or a suite.
+        begun: the version; None if it was an earlier one, which does not tell.
+
+    Raises:
+        ConfigError: it is another.
+    """
+    if begun != __version__:
+        by = f"version {begun}" if begun else "an earlier version"
+        raise ConfigError(
+            f"resume: {folder} was begun by {by}, whose defaults and results may differ from those "
+            f"of {__version__}; go on with that, or start anew with "
+            f"--config_files={folder / CONFIG_FILE}"
         )
 
 

@@ -31,7 +31,6 @@ from recbole_peterrec.suite.plan import Entry, Suite, plan
 from recbole_peterrec.suite.progress import Progress
 from recbole_peterrec.suite.sharing import Backbones
 from recbole_peterrec.suite.tables import remarks
-from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import writing
 
 TOLD = 3  # failures in the error of a suite
@@ -126,12 +125,8 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
         log.open_file(folder)
         progress = Progress(suite, folder, digest, told["version"])
         progress.take_up(told["runs"])
-        if progress.version != __version__ and not progress.is_complete():
-            raise ConfigError(
-                f"resume: {folder} was begun by version {progress.version}, whose defaults may "
-                f"differ from those of {__version__}; go on with that, or start anew with "
-                f"--config_files={folder / CONFIG_FILE}"
-            )
+        if not progress.is_complete():
+            directory.require_version(folder, progress.version)
         progress.report()
         return _run_all(progress, given)
 
