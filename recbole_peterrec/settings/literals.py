@@ -6,6 +6,7 @@ import ast
 import copy
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,62 @@ import yaml
 
 from recbole_peterrec.errors import ConfigError
 
+MERGE = "tag:yaml.org,2002:merge"  # of the key <<
 
-class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+
+class RepeatedKeyError(Exception):
+    """A mapping has a key twice.
+
+    Args:
+        key: it.
+        lines: of the text in which it stands, counted from 1.
+    """
+
+    def __init__(self, key: Any, lines: tuple[int, int]) -> None:
+        first, second = lines
+        where = f"line {first}" if first == second else f"lines {first} and {second}"
+        super().__init__(f"key {key!r} is there twice ({where})")
+
+
+def _require_different(keys: Iterable[tuple[Any, int]]) -> None:
+    """Of one mapping, each with its line.
+
+    Raises:
+        RepeatedKeyError: two are equal.
+    """
+    lines: dict[Any, int] = {}
+    for key, line in keys:
+        if key in lines:
+            raise RepeatedKeyError(key, (lines[key], line))
+        lines[key] = line
+
+
+class _EachKeyOnce:
+    """Of a loader: refuses repeated keys, of which PyYAML takes the last."""
+
+    def get_single_node(self) -> yaml.Node | None:
+        """The document's, looked through before merge keys (``<<``) are put in place: what stands
+        beside one wins over what it brings."""
+        root = super().get_single_node()
+        nodes, seen = [root], set()
+        for node in nodes:  # which grows meanwhile
+            if node in seen or not isinstance(node, yaml.CollectionNode):
+                continue
+            seen.add(node)
+            if isinstance(node, yaml.MappingNode):
+                _require_different(
+                    (self.construct_object(key), key.start_mark.line + 1)
+                    for key, _ in node.value
+                    # Others are refused later, or are merge keys.
+                    if isinstance(key, yaml.ScalarNode) and key.tag != MERGE
+                )
+                nodes += (part for pair in node.value for part in pair)
+            else:
+                nodes += node.value
+        return root
+
+
+class Loader(_EachKeyOnce, getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """Safe, and reads 1e-3 as a number, like RecBole's loader; in C, where PyYAML has it."""
 
 
@@ -53,7 +108,7 @@ def to_yaml(content: dict[Any, Any]) -> bytes:
     return text.encode()
 
 
-class FlagLoader(yaml.BaseLoader):
+class FlagLoader(_EachKeyOnce, yaml.BaseLoader):
     """Lists and mappings of a flag's text, whose values are read as flags are.
 
     Not as in files, where ``no`` is False, ``010`` is eight and ``1:30`` is ninety. What stands in
@@ -91,10 +146,23 @@ def parse_literal(text: str, lists: bool = True) -> Any:
         lists: whether ``[a, b]``, whose quotes a shell has eaten, may be a list.
 
     Raises:
-        ConfigError: a mapping, or a list of them, that is no yaml.
+        ConfigError: a mapping, or a list of them, that is no yaml, or one with a key twice.
     """
     try:
-        return ast.literal_eval(text)
+        return _parsed(text, lists)
+    except RepeatedKeyError as error:
+        raise ConfigError(f"value {text!r}: {error}") from error
+
+
+def _parsed(text: str, lists: bool) -> Any:
+    """As of :func:`parse_literal`.
+
+    Raises:
+        ConfigError: no yaml.
+        RepeatedKeyError: a key twice.
+    """
+    try:
+        return _python_literal(text)
     except (ValueError, SyntaxError, MemoryError, RecursionError):
         pass
     if text.lower() in ("true", "false"):
@@ -111,6 +179,20 @@ def parse_literal(text: str, lists: bool = True) -> Any:
                     f"value {text!r} is neither a literal nor yaml"
                 ) from error
     return text
+
+
+def _python_literal(text: str) -> Any:
+    """``ast.literal_eval``, which takes the last of repeated keys.
+
+    Raises:
+        RepeatedKeyError: a key twice.
+    """
+    tree = ast.parse(text.lstrip(" \t"), mode="eval")  # as it does
+    value = ast.literal_eval(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            _require_different((ast.literal_eval(k), k.lineno) for k in node.keys)
+    return value
 
 
 def plain(value: Any, where: str) -> Any:
@@ -154,7 +236,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """A property file as a dict.
 
     Raises:
-        ConfigError: file missing, not yaml, or not a mapping.
+        ConfigError: file missing, not yaml, not a mapping, or one with a key twice.
     """
     try:
         with open(path, encoding="utf-8") as file:
@@ -168,6 +250,8 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
             }
     except OSError as error:
         raise ConfigError(f"config file {path}: {error.strerror}") from error
+    except RepeatedKeyError as error:
+        raise ConfigError(f"config file {path}: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"config file {path}: it is nested too deep") from error
     except (yaml.YAMLError, ValueError) as error:  # no text, no date, ...

@@ -41,6 +41,16 @@ def test_yaml_that_is_no_mapping_is_refused(case, text):
     holds(the_error(status, case.capsys.readouterr().err), str(path), "key: value")
 
 
+def test_key_that_stands_twice_is_refused_with_its_file_and_lines(case):
+    path = case.folder / "mine.yaml"
+    path.write_text("learning_rate: 0.01\nepochs: 3\nlearning_rate: 0.001\n")
+    status = main(["--dataset=toy", f"--config_files={path}"])
+    message = the_error(status, case.capsys.readouterr().err)
+    holds(message, str(path), "'learning_rate'", "twice", "lines 1 and 3")
+    flag = "--tasks=[{name: sex, kind: profile, field: gender, field: age}]"
+    holds(case.error(flag), "'field'", "twice", flag.removeprefix("--tasks="))
+
+
 def test_missing_config_file_is_named(case):
     status = main(["--dataset=toy", "--config_files=nowhere.yaml"])
     holds(the_error(status, case.capsys.readouterr().err), "nowhere.yaml")

@@ -85,6 +85,29 @@ def test_a_mapping_that_is_no_yaml_is_refused(text):
         parse_literal(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{kind: a, kind: b}",
+        "{'kind': 'a', 'kind': 'b'}",
+        "[{name: x, kind: a, kind: a}]",
+        "[{'name': 'x', 'kind': 1, 'kind': 2}]",
+        "[a, {name: x, part: {kind: 1, 'kind': 2}}]",
+        "['a', {'name': 'x', 'part': {'kind': 1, 'kind': 2}}]",
+    ],
+)
+def test_a_key_that_a_flag_s_mapping_has_twice_is_refused(text):
+    with pytest.raises(ConfigError, match="key 'kind' is there twice") as refused:
+        parse_literal(text)
+    assert repr(text) in str(refused.value)
+
+
+def test_mappings_of_a_flag_may_have_the_same_keys():
+    value = [{"name": "a"}, {"name": "b", "part": {"name": "c"}}]
+    assert parse_literal("[{name: a}, {name: b, part: {name: c}}]") == value
+    assert parse_literal(repr(value)) == value
+
+
 def test_a_text_that_no_parser_has_the_depth_for_is_a_text():
     for text in ("-" * 100_000 + "1", "[" * 100_000 + "]" * 100_000):
         assert parse_literal(text) == text
@@ -129,3 +152,39 @@ def test_a_file_without_keys_is_refused(tmp_path, text):
 def test_an_empty_file_has_no_keys(tmp_path, text):
     (tmp_path / "keys.yaml").write_text(text)
     assert read_yaml(tmp_path / "keys.yaml") == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("seed: 1\nlearning_rate: 1\nlearning_rate: 2\n", "'learning_rate'.*2 and 3"),
+        ("seed: 1\n'seed': 1\n", "'seed' is there twice .lines 1 and 2"),
+        ("a:\n  - {b: 1}\n  - {b: 1,\n     b: 2}\n", "'b'.*lines 3 and 4"),
+        ("a: {b: {c: 1, c: 2}}", "'c' is there twice .line 1"),
+        ("a: {1: x, 01: y}", "1 is there twice"),
+        ("a: &a {b: 1}\nc:\n  <<: *a\n  d: 1\n  d: 2\n", "'d'.*lines 4 and 5"),
+        ("a: &a {b: 1}\na: *a\n", "'a'.*lines 1 and 2"),
+    ],
+)
+def test_a_key_that_a_file_has_twice_is_refused_with_its_lines(tmp_path, text, told):
+    path = tmp_path / "keys.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=rf"^config file {path}: key {told}"):
+        read_yaml(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a: &a {x: 1, y: 2}\nb: {<<: *a, x: 3}", {"x": 3, "y": 2}),
+        ("a: &a {x: 1}\nb: {x: 3, <<: *a}", {"x": 3}),
+        ("a: [&a {x: 1}, &b {x: 2, y: 2}]\nb: {<<: [*a, *b]}", {"x": 1, "y": 2}),
+        ("a: [&a {x: 1}, &b {<<: *a, x: 2}]\nb: {<<: *b, x: 3}", {"x": 3}),
+        # A merge inside of one that is merged, before it stands for itself.
+        ("a: &a {x: 1}\nc: {<<: &c {<<: *a, x: 2}}\nb: *c", {"x": 2}),
+        ("a: &a {x: 1}\nb: *a", {"x": 1}),
+    ],
+)
+def test_what_a_file_merges_may_have_keys_that_stand_beside_it(tmp_path, text, value):
+    (tmp_path / "keys.yaml").write_text(text)
+    assert read_yaml(tmp_path / "keys.yaml")["b"] == value

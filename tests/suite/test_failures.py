@@ -8,6 +8,7 @@ import weakref
 
 import pytest
 import torch
+import yaml
 
 from recbole_peterrec import quick_start, run
 from recbole_peterrec.errors import (
@@ -131,7 +132,9 @@ def test_a_begun_run_goes_on_with_the_backbone_that_it_has_taken(
     with pytest.raises(DataError):
         run(dataset="toy", config_dict=given)
     file = begun / "config.yaml"
-    file.write_text(file.read_text() + "pretrained_path: /then/SinMo/seed-1\n")
+    content = yaml.safe_load(file.read_text())
+    content["pretrained_path"] = "/then/SinMo/seed-1"
+    file.write_text(yaml.safe_dump(content))
     (begun / "training").mkdir()  # it has not ended
     with pytest.MonkeyPatch.context() as patch, pytest.raises(DataError):
         patch.setattr(quick_start, "run", note)

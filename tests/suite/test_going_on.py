@@ -101,7 +101,7 @@ def test_an_edited_config_is_not_gone_on_with(undisturbed, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(undisturbed[1], copy)
     file = copy / "config.yaml"
-    file.write_text(file.read_text() + "learning_rate: 0.5\n")
+    file.write_text(file.read_text() + "stopping_step: 9\n")
     with pytest.raises(ConfigError, match="was changed since the suite began"):
         run(config_dict={"resume": str(copy), **QUIET})
 
