@@ -97,12 +97,18 @@ def check_interval(where: str, field: str, kind: str, interval: Any) -> None:
     Args:
         where: who asks, for the message.
         field: name of the column.
-        kind: its type, ``token`` or ``float``.
+        kind: its type, one of RecBole's.
         interval: of RecBole's ``val_interval``.
 
     Raises:
-        ConfigError: an interval of a token column, or a list of values of a number's.
+        ConfigError: an interval of a token column, a list of values of a number's, or a column that
+            holds lists, by which RecBole cannot filter.
     """
+    if kind not in ("token", "float"):
+        raise ConfigError(
+            f"{where}: val_interval of {field}, a {kind} column: only columns of single values can "
+            f"tell which rows are kept"
+        )
     if kind == "token":
         wanted = "a list of tokens in quotes, such as ['a', '7']"
         fits = isinstance(interval, list) and all(isinstance(t, str) for t in interval)

@@ -13,6 +13,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole_peterrec.data.atomic import (
     check_interval,
     path_of,
+    read_header,
     reading,
     require_aligned,
     require_columns,
@@ -35,18 +36,11 @@ def recbole_source(config) -> SequentialDataset:
         config, "inter", columns, "source", tokens=columns[:2], times=columns[2:]
     )
     require_names(config)
-    for suffix in ("user", "item"):
-        loaded = suffix in (config["load_col"] or (suffix,))
-        if loaded and os.path.isfile(path_of(config, suffix)):
-            require_aligned(config, suffix, "source")
     name = f"{config['model']}Dataset"
     with reading("source", config):
+        _require_fit_of_files(config)
         dataset = getattr(recbole_datasets, name, SequentialDataset)(config)
     tell_times(dataset, logging.getLogger().warning)
-    for field, interval in (config["val_interval"] or {}).items():
-        # of any file: RecBole's models filter by columns of users and items too
-        kind = dataset.field2type[field].value
-        check_interval("source", field, kind, interval)
     _require_names_of_lists(dataset, columns)
     # KSR takes them as they are, beside its own weights of float32.
     for name, matrix in dataset._preloaded_weight.items():
@@ -70,6 +64,20 @@ def _require_keys(config) -> None:
             "benchmark_filename (files split beforehand) is not for this runner: give one "
             ".inter file, and eval_args to split it"
         )
+
+
+def _require_fit_of_files(config) -> None:
+    """Look at the headers and rows of all files that RecBole reads, and at the intervals: its models
+    filter by columns of users and items too."""
+    kinds = dict(read_header(config, "inter", "source"))
+    for suffix in ("user", "item", *(config["additional_feat_suffix"] or ())):
+        loaded = suffix in (config["load_col"] or (suffix,))
+        if loaded and os.path.isfile(path_of(config, suffix)):
+            require_aligned(config, suffix, "source")
+            kinds |= dict(read_header(config, suffix, "source"))
+    for field, interval in (config["val_interval"] or {}).items():
+        if field in kinds:  # RecBole refuses others
+            check_interval("source", field, kinds[field], interval)
 
 
 def _require_names_of_lists(dataset, fields: list[str]) -> None:

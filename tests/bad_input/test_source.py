@@ -166,6 +166,8 @@ def test_val_interval_that_leaves_no_interaction_names_the_key(case):
         ("PeterRec", {"rating": [3, 4]}, "'[4,5]'"),
         ("GRU4Rec", {"rating": [3, 4]}, "'[4,5]'"),
         ("PeterRec", {"item_id": "[3,4]"}, "list of tokens"),
+        ("GRU4Rec", {"item_id": "[3,4]"}, "list of tokens"),
+        ("GRU4Rec", {"user_id": [3, 4]}, "list of tokens"),
     ],
 )
 def test_interval_of_the_other_kind_of_column_is_refused(
@@ -181,6 +183,18 @@ def test_a_model_of_recbole_may_choose_users_by_a_column_of_theirs(case):
     columns["user"] = ["user_id", "gender"]
     keys = {"load_col": columns, "val_interval": {"gender": ["M"]}}
     assert case.run("--run_dir=run", model="GRU4Rec", **keys) == 0
+
+
+@pytest.mark.parametrize("cells", ["token", "token_seq", "float_seq"])
+@pytest.mark.parametrize("interval", [[3, 4], "[3,4]"], ids=str)
+def test_an_interval_that_a_column_of_users_cannot_have_is_refused(
+    case, cells, interval
+):
+    rows = [(f"u{user}", user % 5) for user in range(60)]
+    write_table(case.user, ("user_id:token", f"country:{cells}"), rows)
+    keys = {"load_col": None, "val_interval": {"country": interval}}
+    message = case.error(model="GRU4Rec", **keys)
+    holds(message, f"val_interval of country, a {cells} column")
 
 
 def test_malformed_interval_is_refused(case):
