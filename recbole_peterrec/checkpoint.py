@@ -22,6 +22,7 @@ from recbole_peterrec.out_of_memory import is_out_of_memory
 from recbole_peterrec.writing import UNFINISHED, writing
 
 TRAINING = "training"  # folder of what a run needs to go on, there until it has ended
+COMPARED = 2**24  # bytes of two files at once
 
 
 @contextlib.contextmanager
@@ -35,7 +36,7 @@ def _written_atomically(path: str | Path) -> Iterator[BinaryIO]:
     path = Path(path)
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+        temporary = _temporary(path)
         try:
             with open(temporary, "xb") as file:
                 yield file
@@ -48,14 +49,58 @@ def _written_atomically(path: str | Path) -> Iterator[BinaryIO]:
             raise
 
 
-def write_atomically(path: str | Path, content: bytes) -> None:
+def _temporary(path: Path) -> Path:
+    """A name beside a file, for what is to take its name."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}{UNFINISHED}")
+
+
+def write_atomically(
+    path: str | Path, content: bytes, origin: Path | None = None
+) -> None:
     """Write a file; at any moment there is either the old one or the new one, whole.
 
     Of several processes, the first writes; the others leave it to it.
+
+    Args:
+        path: of the file.
+        content: its bytes.
+        origin: a file that may hold the same bytes and is never changed in place, as none that is
+            written here. Where the file system can, the new one is another name of it (a hard
+            link), which takes no room.
     """
-    if group.is_first():
+    if group.is_first() and not (origin and _linked(Path(path), origin, content)):
         with _written_atomically(path) as file:
             file.write(content)
+
+
+def _linked(path: Path, origin: Path, content: bytes) -> bool:
+    """Make a path another name of a file that holds these bytes; whether that was possible."""
+    temporary = _temporary(path)
+    try:
+        # Of a symbolic link, the system would link that itself.
+        os.link(os.path.realpath(origin), temporary)
+        try:
+            if not _holds(temporary, content):
+                return False
+            os.replace(temporary, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(temporary)  # it stays where both are one file already
+    except OSError:  # another disk, no such links, no right to one, ...
+        return False
+    return True
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    """Whether a file has these bytes."""
+    view = memoryview(content)
+    if os.path.getsize(path) != len(view):
+        return False
+    with open(path, "rb") as file:
+        return all(
+            file.read(COMPARED) == view[start : start + COMPARED]
+            for start in range(0, len(view), COMPARED)
+        )
 
 
 def remove_unfinished_writes(folder: str | Path) -> None:
@@ -65,8 +110,16 @@ def remove_unfinished_writes(folder: str | Path) -> None:
             path.unlink()
 
 
-def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
-    """Write named tensors as safetensors; of several processes, the first does."""
+def save_tensors(
+    path: str | Path, tensors: Mapping[str, torch.Tensor], origin: Path | None = None
+) -> None:
+    """Write named tensors as safetensors; of several processes, the first does.
+
+    Args:
+        path: of the file.
+        tensors: by name.
+        origin: as of :func:`write_atomically`.
+    """
     if not group.is_first():  # the others need no copy of them
         return
     plain: dict[str, torch.Tensor] = {}
@@ -77,7 +130,7 @@ def save_tensors(path: str | Path, tensors: Mapping[str, torch.Tensor]) -> None:
         # The format has no shared tensors, so a second one of a storage is copied.
         plain[name] = tensor.clone() if place in places else tensor
         places.add(place)
-    write_atomically(path, safetensors.torch.save(plain))
+    write_atomically(path, safetensors.torch.save(plain), origin)
 
 
 def load_tensors(path: str | Path) -> dict[str, torch.Tensor]:

@@ -51,6 +51,62 @@ def test_tensors_of_one_storage_are_written_as_copies_are(tmp_path):
     assert (tmp_path / "x.safetensors").read_bytes() == expected
 
 
+@pytest.fixture
+def held(tmp_path):
+    """A file, its bytes, and a place for another."""
+    origin, path = tmp_path / "one" / "x", tmp_path / "other" / "x"
+    path.parent.mkdir()
+    checkpoint.write_atomically(origin, b"weights")
+    return origin, b"weights", path
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_file_whose_bytes_are_there_already_is_another_name_of_them(held, times):
+    origin, content, path = held
+    for _ in range(times):
+        checkpoint.write_atomically(path, content, origin)
+    assert os.path.samefile(origin, path)
+    assert os.listdir(path.parent) == ["x"]
+
+
+def test_of_two_names_of_a_file_each_is_written_and_deleted_alone(held):
+    origin, content, path = held
+    checkpoint.write_atomically(path, content, origin)
+    checkpoint.write_atomically(path, b"others")
+    assert (origin.read_bytes(), path.read_bytes()) == (content, b"others")
+    checkpoint.write_atomically(path, content, origin)
+    checkpoint.write_atomically(origin, b"newer")
+    assert (origin.read_bytes(), path.read_bytes()) == (b"newer", content)
+    origin.unlink()
+    assert path.read_bytes() == content
+
+
+def test_a_symbolic_link_to_the_bytes_is_followed(held, tmp_path):
+    origin, content, path = held
+    (tmp_path / "name").symlink_to(origin)
+    checkpoint.write_atomically(path, content, tmp_path / "name")
+    assert os.path.samefile(origin, path) and not path.is_symlink()
+
+
+@pytest.mark.parametrize("why", ["no links", "other bytes", "longer", "missing"])
+def test_a_file_that_cannot_be_shared_is_written(held, monkeypatch, why):
+    origin, content, path = held
+
+    def refuse(*_, **__):
+        raise OSError(errno.EXDEV, "another disk")
+
+    if why == "no links":
+        monkeypatch.setattr(os, "link", refuse)
+    elif why == "missing":
+        origin.unlink()
+    else:
+        origin.write_bytes(b"Weights" if why == "other bytes" else b"weights!")
+    checkpoint.write_atomically(path, content, origin)
+    assert path.read_bytes() == content
+    assert os.listdir(path.parent) == ["x"]
+    assert path.stat().st_nlink == 1
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "x.json"
     checkpoint.save_json(path, {"old": 1})

@@ -89,6 +89,7 @@ class SourceStage(Stage):
             self.model = self._build(start).to(config["device"])
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.trainer: RunMixin | None = None
+        self.origin: Path | None = None  # run whose backbone it has taken over
 
     def tell_size(self) -> None:
         """Log what filters have left, padding not counted."""
@@ -117,6 +118,7 @@ class SourceStage(Stage):
         Raises:
             CheckpointError: files missing or damaged, another architecture or item vocabulary.
         """
+        self.origin = Path(run_dir)
         return load_backbone(
             run_dir,
             self.config["model"],
@@ -144,6 +146,7 @@ class SourceStage(Stage):
             self.vocabulary,
             pretrain,
             max_length,
+            self.origin,
         )
 
     def save_vocabulary(self, run_dir: Path) -> None:

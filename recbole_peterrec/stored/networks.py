@@ -43,6 +43,7 @@ def save_backbone(
     vocabulary: dict[str, Any],
     pretrain: dict[str, Any],
     max_length: int,
+    origin: Path | None = None,
 ) -> str:
     """Write ``backbone.safetensors``, ``backbone.json`` and the pretraining's classification layer.
 
@@ -53,13 +54,14 @@ def save_backbone(
         vocabulary: :func:`recbole_peterrec.data.vocabulary.describe` of the source's items.
         pretrain: the record of results.json.
         max_length: longest history that it was trained on, in items.
+        origin: run directory from which it was loaded, whose files of weights need not be copied.
 
     Returns:
         Digest of the encoder's weights.
     """
     weights = tensors_digest(model.encoder.state_dict())
-    save_tensors(run_dir / BACKBONE, model.encoder.state_dict())
-    save_tensors(run_dir / NEXT_ITEM_HEAD, model.output.state_dict())
+    for file, module in ((BACKBONE, model.encoder), (NEXT_ITEM_HEAD, model.output)):
+        save_tensors(run_dir / file, module.state_dict(), origin and origin / file)
     save_json(
         run_dir / "backbone.json",
         {
