@@ -7,11 +7,12 @@ import torch
 from scipy.sparse import csr_matrix
 
 from recbole_peterrec.data.sequences import Sequences
+from recbole_peterrec.errors import DataError
 
-OVERSAMPLED = (
-    32  # directions that are sought besides, so that those wanted are found well
-)
-PASSES = 8  # that sharpen them (Halko et al., 2011, algorithm 4.4)
+# Halko et al. (2011), algorithm 4.4: directions that are sought besides those that are wanted, and
+# passes over the matrix that sharpen them.
+OVERSAMPLED = 32
+PASSES = 8
 
 
 def item_directions(
@@ -21,8 +22,9 @@ def item_directions(
 
     Of the matrix of users and items, 1 where a user had an item, the leading singular values and
     vectors ``U S V'`` give ``V sqrt(S)``: the factors of PureSVD (Cremonesi et al., RecSys 2010),
-    their lengths shared between users and items. They are turned at random, so that all channels
-    tell as much.
+    their lengths shared between users and items. They are turned at random, so that no channel
+    holds more than the others, which dropout and Adam treat alike. Another number of threads, or
+    another processor, may find a direction with the other sign: the products of items are the same.
 
     Args:
         sequences: of all users.
@@ -32,7 +34,12 @@ def item_directions(
 
     Returns:
         ``[items, k]``, the root mean square of the items that occur 1; zeros for all others.
+
+    Raises:
+        DataError: no interaction counts.
     """
+    if not read.any():
+        raise DataError("embedding_init svd: the source has no training rows")
     had = _who_had_what(sequences, read)
     directions = min(width, *had.shape)
     sought = min(directions + OVERSAMPLED, *had.shape)

@@ -232,6 +232,7 @@ class SequenceDataset(WholeSource, SequentialDataset):
         end = self.inter_feat[END].numpy()
         begin = end - self.inter_feat[self.item_list_length_field].numpy()
         number = len(self.sequences)
+        # Windows begun so far less windows ended: how many hold a position.
         edges = np.bincount(begin, minlength=number + 1)
         edges -= np.bincount(end, minlength=number + 1)
         return edges[:number].cumsum() > 0

@@ -16,6 +16,7 @@ from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.recbole_source import recbole_source
 from recbole_peterrec.data.sequence_dataset import SequenceDataset, is_large
 from recbole_peterrec.data.vocabulary import describe, item_tokens
+from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.out_of_memory import (
@@ -84,9 +85,13 @@ class SourceStage(Stage):
             self._require_memory(trained)
         init_seed(config["seed"], config["reproducibility"])
         with out_of_memory(config["stage"] or config["model"], SMALLER_MODEL):
-            # Weights that are loaded, or stay random, begin as nothing in particular.
+            # Only a pretraining begins with directions; what is loaded over, or never
+            # pretrained, begins at random.
             start = config if trained else config.derive(embedding_init="random")
-            self.model = self._build(start).to(config["device"])
+            self.model = self._build(start)
+            if self.ours and start["embedding_init"] == "svd":
+                self._share_embeddings()
+            self.model.to(config["device"])
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.trainer: RunMixin | None = None
         self.origin: Path | None = None  # run whose backbone it has taken over
@@ -185,6 +190,12 @@ class SourceStage(Stage):
                 f"{self.config['model']} cannot be built on {self.config['dataset']}: {reason}; "
                 f"it may need columns or keys of its own"
             ) from error
+
+    def _share_embeddings(self) -> None:
+        """Begin with the first process's, as other numbers of threads find other directions."""
+        if group.size() > 1:
+            table = self.model.encoder.embedding.weight.data
+            table.copy_(exchange.gather(table)[0])
 
     def _smaller_data(self) -> str:
         """What to do where the source does not fit into memory."""

@@ -39,10 +39,9 @@ def foreseen(suite: Suite) -> list[str]:
 def _prepared(suite: Suite, entry: Entry) -> dict[str, Any]:
     """As ``results.json``, what the stages of an entry will be judged by. It is prepared on the
     CPU, whose memory is not that of its runs, and on weights that take no time."""
-    settings = suite.config(
-        entry, suite.seeds[0], use_gpu=False, embedding_init="random"
-    )
+    settings = suite.config(entry, suite.seeds[0], use_gpu=False)
     config = Config(entry.model, suite.dataset, config_dict=settings)
+    config = config.derive(embedding_init="random")
     with RunLog("ERROR").active(), unchecked():  # the run itself tells and checks
         prepared = quick_start.run_class(config)(config)
         stages = {stage.task.name: stage for stage in getattr(prepared, "tasks", ())}

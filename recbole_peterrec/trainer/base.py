@@ -225,8 +225,8 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
 
 
 class BackboneTrainer(RunMixin, Trainer):
-    """Trains and evaluates the backbones; ``embedding_learning_rate`` is that of the item
-    embeddings, where they move otherwise than the rest."""
+    """Trains and evaluates the backbones; ``embedding_learning_rate``, if set, is that of the item
+    embeddings, and ``learning_rate`` that of all else."""
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
         rate = self.config["embedding_learning_rate"]

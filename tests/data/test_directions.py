@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from recbole_peterrec.data.directions import item_directions
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.sequences import Sequences
+from recbole_peterrec.errors import DataError
 
 
 def sequences_of(*users, items=9):
@@ -79,6 +80,11 @@ def test_only_interactions_that_are_read_count_and_each_pair_once():
     assert torch.equal(given_twice, wanted)
     assert not given_twice[[0, 4, 5, 6, 7, 8]].any()
     assert given_twice[[1, 2, 3]].square().mean().item() == pytest.approx(1)
+
+
+def test_rows_of_no_interaction_are_refused():
+    with pytest.raises(DataError, match="no training rows"):
+        item_directions(sequences_of([1, 2]), np.zeros(2, dtype=bool), 8, seed=1)
 
 
 def test_a_seed_gives_the_same_bytes_and_draws_nothing_from_others_numbers():

@@ -21,6 +21,10 @@ from tests.toy import TASKS
     ("model", "message"),
     [
         ({"model": "PeterRec", "tuning": "most"}, "PeterRec: .*tuning"),
+        (
+            {"model": "FineAll", "embedding_init": "pca"},
+            "FineAll: embedding_init must be",
+        ),
         ({"model": "Pop"}, "Pop: Pop is not a sequential model"),
         (
             {
