@@ -15,7 +15,8 @@ import pandas as pd
 Way = Callable[[pd.Series], pd.Series]  # from texts to float64
 
 LARGE = 2.0**53  # float64 tells all whole numbers up to here
-WHOLE = r"\s*[+-]?[0-9]{1,4300}\s*"  # Python makes no whole number of more digits
+# Between the blanks that pandas takes; Python makes no whole number of more digits.
+WHOLE = r"(?a:\s*[+-]?[0-9]{1,4300}\s*)"
 TRUTHS = dict.fromkeys(("True", "TRUE", "true"), 1.0)
 TRUTHS |= dict.fromkeys(("False", "FALSE", "false"), 0.0)
 
