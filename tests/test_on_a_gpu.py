@@ -25,7 +25,7 @@ CASES = {
     "PeterRec": {"tasks": [FULL, *TASKS]},
     "FineCLS": {"tasks": [TARGET, TASKS[0]]},
     "FineAll": {"tasks": [CHOSEN], "table_updates": "rows", "softmax_samples": 5},
-    "MTL": {"tasks": [FULL, TASKS[0]]},
+    "MTL": {"tasks": [FULL, TASKS[0]], "softmax_samples": 5},
     "Conure": {"tasks": [FULL, TASKS[0]], "prune_embeddings": True},
     "GRec": {"softmax_samples": 0.2, "clip_grad_norm": {"max_norm": 0.1}},
 }

@@ -17,7 +17,7 @@ import pandas as pd
 from recbole_peterrec.data.atomic import tell_gaps
 from recbole_peterrec.data.numeric import Undecided
 from recbole_peterrec.data.selection import Interval, Selection
-from recbole_peterrec.data.sequences import Sequences
+from recbole_peterrec.data.sequences import Sequences, count_ids
 from recbole_peterrec.data.table import read_numbers
 from recbole_peterrec.data.times import count_misplaced, tell_misplaced, tell_missing
 from recbole_peterrec.errors import DataError
@@ -109,7 +109,7 @@ class _Rows:
         """Sorted by user and time; equal times stay in the order of the file."""
         if np.any(self.users[1:] < self.users[:-1]):
             self.keep(np.argsort(self.users, kind="stable"))
-        start = np.concatenate([[0], _count(self.users, len(user_tokens)).cumsum()])
+        start = np.concatenate([[0], count_ids(self.users, len(user_tokens)).cumsum()])
         with np.errstate(over="ignore"):
             times = self.times.astype(np.float32)
         misplaced = 0
@@ -211,15 +211,7 @@ def _outside(ids: np.ndarray, intervals: tuple[Interval, ...] | None) -> np.ndar
     """``[rows]`` whether an id occurs in too few or too many of the rows."""
     if intervals is None or not len(ids):
         return np.zeros(len(ids), dtype=bool)
-    return ~_within(_count(ids, ids.max() + 1), intervals)[ids]
-
-
-def _count(ids: np.ndarray, size: int) -> np.ndarray:
-    """``np.bincount``, which copies its input as int64, in blocks."""
-    total = np.zeros(size, dtype=np.int64)
-    for first in range(0, len(ids), BLOCK):
-        total += np.bincount(ids[first : first + BLOCK], minlength=size)
-    return total
+    return ~_within(count_ids(ids, ids.max() + 1), intervals)[ids]
 
 
 def _renumbered(ids: np.ndarray, tokens: list[str]) -> tuple[np.ndarray, np.ndarray]:

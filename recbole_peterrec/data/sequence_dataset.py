@@ -23,6 +23,7 @@ from recbole_peterrec.data.selection import select
 from recbole_peterrec.data.sequences import (
     Sequences,
     Targets,
+    count_ids,
     held_out_users,
     leave_one_out,
 )
@@ -233,9 +234,14 @@ class SequenceDataset(WholeSource, SequentialDataset):
         begin = end - self.inter_feat[self.item_list_length_field].numpy()
         number = len(self.sequences)
         # Windows begun so far less windows ended: how many hold a position.
-        edges = np.bincount(begin, minlength=number + 1)
-        edges -= np.bincount(end, minlength=number + 1)
-        return edges[:number].cumsum() > 0
+        edges = np.zeros(number + 1, np.int32)
+        np.add.at(edges, begin, 1)
+        np.subtract.at(edges, end, 1)
+        return edges[:number].cumsum(dtype=np.int32) > 0
+
+    def training_counts(self) -> np.ndarray:
+        """``[items]`` how often each occurs in this split's windows, as context or target."""
+        return count_ids(self.sequences.items[self.read_in_training()], self.item_num)
 
     def of_users(self, users: torch.Tensor) -> SequenceDataset:
         """Of this split, the rows of users with these ids."""

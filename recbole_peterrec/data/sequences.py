@@ -145,3 +145,12 @@ def held_out_users(
     train = np.sort(train)
     last = [sequences.start[np.sort(users) + 1] - 1 for users in (valid, test)]
     return Targets(train, sequences.start[train + 1], *last)
+
+
+def count_ids(ids: np.ndarray, size: int) -> np.ndarray:
+    """``[size]`` how often each id occurs: ``np.bincount``, which copies its input as int64, in
+    blocks."""
+    total = np.zeros(size, dtype=np.int64)
+    for first in range(0, len(ids), AT_ONCE):
+        total += np.bincount(ids[first : first + AT_ONCE], minlength=size)
+    return total

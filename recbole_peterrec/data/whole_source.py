@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import torch
 
-from recbole_peterrec.data.sequences import Sequences
+from recbole_peterrec.data.sequences import Sequences, count_ids
 
 
 class WholeSource:
@@ -75,7 +75,7 @@ class WholeSource:
             return super().counter(field)
         counts = self.sequences.lengths
         if field == self.iid_field:
-            counts = np.bincount(self.sequences.items)
+            counts = count_ids(self.sequences.items, self.item_num)
         ids = np.flatnonzero(counts)
         return Counter(dict(zip(ids.tolist(), counts[ids].tolist(), strict=True)))
 

@@ -13,7 +13,7 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.scorer import StateScorer
 from recbole_peterrec.nn.conv import INIT_STD
 from recbole_peterrec.nn.encoder import Architecture
-from recbole_peterrec.nn.sampled_softmax import sampled_softmax_loss
+from recbole_peterrec.nn.sampled_softmax import ItemSampler, sampled_softmax_loss
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 
 
@@ -64,6 +64,11 @@ class Backbone(StateScorer):
         nn.init.trunc_normal_(self.output.weight, std=INIT_STD)
         nn.init.zeros_(self.output.bias)
         self.softmax_samples = self._count_samples(config["softmax_samples"])
+        if self.softmax_samples:
+            counts = torch.from_numpy(dataset.training_counts()[1:])
+            # Between uniform, which shows a popular item too seldom, and as popular, with which
+            # the few rare ones of a sample stand for too many: measured, see README.
+            self.sampler = ItemSampler((1 + counts).sqrt(), self.softmax_samples)
 
     @torch.no_grad()
     def _begin_with_directions(self, dataset: SequenceDataset, seed: int) -> None:
@@ -95,12 +100,7 @@ class Backbone(StateScorer):
         weight, bias = self.output.weight, self.output.bias
         if self.softmax_samples:
             return sampled_softmax_loss(
-                hidden,
-                targets,
-                weight,
-                bias,
-                self.softmax_samples,
-                sparse=self.sparse,
+                hidden, targets, weight, bias, *self.sampler(), sparse=self.sparse
             )
         return linear_cross_entropy(hidden, weight, bias, targets)
 

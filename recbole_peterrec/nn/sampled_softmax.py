@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from recbole_peterrec.nn.column_tiles import ColumnTiles
 from recbole_peterrec.nn.precision import as_autocast
@@ -17,33 +16,30 @@ def sampled_softmax_loss(
     targets: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor,
-    samples: int,
-    generator: torch.Generator | None = None,
+    drawn: torch.Tensor,
+    log_share: torch.Tensor,
     sparse: bool = False,
 ) -> torch.Tensor:
-    """Softmax cross entropy over the target and `samples` items drawn uniformly.
+    """Softmax cross entropy over each row's target and a sample that all rows share.
 
-    No item is drawn twice. All rows share the sample; a row's own target is left out of
-    its negatives. Negatives are weighted up so that their sum estimates the full
-    softmax's, which makes the loss's expected partition function exact. Conure pretrains
-    so, with 20 % of the items (section 6.1).
+    A row's own target is left out of its negatives. Each negative counts as often as it is rarely
+    in a sample, so that their sum is in expectation the full softmax's. Conure pretrains with a
+    sampled softmax of 20 % of the items (section 6.1).
 
     Args:
         hidden: ``[N, k]``, N at least 1.
         targets: ``[N]`` item ids in ``1 .. V - 1``.
-        weight: ``[V, k]`` classification layer; row 0 is padding and never drawn.
+        weight: ``[V, k]`` classification layer; row 0 is padding.
         bias: ``[V]``.
-        samples: number of items drawn, ``1 .. V - 1``.
-        generator: source of randomness, None for torch's own.
+        drawn: ``[S]`` different items in ascending order, at least one.
+        log_share: ``[S]`` logarithm of how likely a sample has each of them.
         sparse: whether `weight` and `bias` get sparse gradients, of the touched rows
             only, for an optimiser that takes them. Nothing of size V is made then.
 
     Returns:
         Mean loss over the rows, a scalar.
     """
-    items = len(weight) - 1
-    drawn = 1 + draw_without_repeats(items, samples, hidden.device, generator)
-    drawn = drawn.sort().values
+    samples = len(drawn)
     place = torch.searchsorted(drawn, targets).clamp(max=samples - 1)
     place = torch.where(drawn[place] == targets, place, -1)
 
@@ -54,31 +50,71 @@ def sampled_softmax_loss(
     others = ColumnTiles.apply(
         as_autocast(hidden),
         as_autocast(weights[:samples]),
-        biases[:samples] + math.log(items / samples),
+        biases[:samples] - log_share,
         place,
         True,
     )
     return F.softplus(others - positive, threshold=40).mean()
 
 
-def draw_without_repeats(
-    items: int,
-    samples: int,
-    device: torch.device,
-    generator: torch.Generator | None = None,
-) -> torch.Tensor:
-    """`samples` different numbers below `items`, uniformly; ``[samples]``.
+class ItemSampler(nn.Module):
+    """Draws different items, those with more weight more often.
 
-    The cost is that of the sample: a small one is drawn with repeats, which are
-    dropped. All sets of that many distinct numbers are then equally likely, and all
-    subsets of one.
+    The items lie side by side on a line of length `samples`, those of much weight first, each as
+    long as it is likely to be drawn, but none longer than 1. One is drawn in each unit of the line:
+    each sample then has as much of the popular and of the rare as the next one, which independent
+    draws have not. An item across two units can be drawn in either, and counts once.
+
+    A draw costs what the sample does, however many items there are.
+
+    Args:
+        weights: ``[V - 1]``, above 0, of the items ``1 .. V - 1``.
+        samples: length of the line, ``1 .. V - 1``; a sample has about as many items.
     """
-    if 4 * samples > items:
-        return torch.randperm(items, generator=generator, device=device)[:samples]
-    distinct = torch.empty(0, dtype=torch.long, device=device)
-    while len(distinct) < samples:
-        size = (samples + samples // 4 + 8,)
-        drawn = torch.randint(items, size, generator=generator, device=device)
-        distinct = torch.cat([distinct, drawn]).unique()
-    kept = torch.randperm(len(distinct), generator=generator, device=device)[:samples]
-    return distinct[kept]
+
+    def __init__(self, weights: torch.Tensor, samples: int) -> None:
+        super().__init__()
+        lengths, order = weights.double().sort(descending=True, stable=True)
+        rest = lengths.flip(0).cumsum(0).flip(0)
+        # An item is as long as a unit if its share of the weight from it on, of the units that are
+        # left, is one or more, but for rounding.
+        units = samples - torch.arange(len(lengths))
+        whole = lengths * units >= rest * (1 - 1e-9)
+        self.always = int(whole.cumprod(0).sum())
+        self.units = samples - self.always
+        lengths, rest = lengths[self.always :], rest[self.always :]
+        if self.units:
+            lengths = lengths * (self.units / rest[0])
+        end = lengths.cumsum(0)
+        start = end - lengths
+        in_first = torch.minimum(end, start.floor() + 1) - start
+        in_second = lengths - in_first
+        share = in_first + in_second - in_first * in_second
+        log_share = torch.cat([torch.zeros(self.always), share.log().float()])
+        # The last one ends where the line does, whatever the rounding.
+        self.register_buffer("end", end[:-1], persistent=False)
+        self.register_buffer("order", order + 1, persistent=False)
+        self.register_buffer("log_share", log_share, persistent=False)
+
+    def forward(
+        self, generator: torch.Generator | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw.
+
+        Args:
+            generator: source of randomness, on the sampler's device; None for torch's own.
+
+        Returns:
+            ``[S]`` items in ascending order, and ``[S]`` the logarithm of how likely each is in a
+            sample.
+        """
+        device = self.order.device
+        within = torch.rand(
+            self.units, generator=generator, device=device, dtype=torch.double
+        )
+        points = torch.arange(self.units, device=device) + within
+        found = torch.searchsorted(self.end, points, right=True).unique()
+        always = torch.arange(self.always, device=device)
+        places = torch.cat([always, self.always + found])
+        drawn, order = self.order[places].sort()
+        return drawn, self.log_share[places[order]]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from recbole.data.dataset import SequentialDataset
 
 from recbole_peterrec.config import Config
-from recbole_peterrec.data import columnar, table
+from recbole_peterrec.data import columnar, sequences, table
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import DataError
 from tests.toy import settings as toy_settings
@@ -165,6 +165,7 @@ def test_sizes_of_pieces_and_blocks_change_nothing(rows, size):
         with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as m:
             m.setattr(table, "PIECE", piece)
             m.setattr(columnar, "BLOCK", block)
+            m.setattr(sequences, "AT_ONCE", block)
             write(Path(folder), rows)
             try:
                 read.append(SequenceDataset(config(Path(folder), cache=0)))

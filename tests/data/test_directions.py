@@ -125,3 +125,6 @@ def test_read_in_training_is_what_the_windows_hold(uneven_config, changes):
     items = train.sequences.items[position]
     assert set(zip(users.tolist(), items.tolist(), strict=True)) == held
     assert len(position) < len(train.sequences)
+    # No user of these has an item twice.
+    counts = [sum(item == other for _, other in held) for item in range(train.item_num)]
+    assert train.training_counts().tolist() == counts

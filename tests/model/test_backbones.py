@@ -1,5 +1,6 @@
 """What backbones are pretrained on: PeterRec's Eq. 1 and 2, over pairs listed by hand."""
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -19,7 +20,7 @@ def build(toy_config):
     def make(backbone, **changes):
         torch.manual_seed(0)
         config = toy_config(backbone.__name__, **changes)
-        model = backbone(config, SequenceDataset(config)).eval()
+        model = backbone(config, SequenceDataset(config).build()[0]).eval()
         for parameter in model.parameters():  # the output layer's bias starts as zeros
             torch.nn.init.normal_(parameter)
         return model
@@ -79,3 +80,18 @@ def test_a_masked_backbone_does_not_see_what_is_hidden(build):
 def test_a_fraction_of_the_items_is_sampled(build, samples, drawn):
     """Of the toy's 30, rounded, and never none, which would be all (a fifth: Conure, section 6.1)."""
     assert build(NextItNetAR, softmax_samples=samples).softmax_samples == drawn
+
+
+def test_popular_items_of_the_training_rows_are_sampled_more_often(build, toy_config):
+    """As the root of how often they are in the training windows, and an unseen one at times."""
+    train = SequenceDataset(toy_config("NextItNetAR")).build()[0]
+    counts = np.bincount(train.sequences.items[train.read_in_training()], minlength=31)
+    model = build(NextItNetAR, softmax_samples=3)
+    told = torch.full((30,), torch.nan)
+    for _ in range(2000):
+        drawn, log_share = model.sampler()
+        told[drawn - 1] = log_share.exp()
+    wanted = np.sqrt(1 + counts[1:])
+    wanted *= 3 / wanted.sum()
+    assert told.isfinite().all()
+    np.testing.assert_allclose(told, wanted, rtol=0.03)

@@ -1,7 +1,5 @@
 """Exact and sampled softmax in tiles against torch's loss on all logits in float64."""
 
-import math
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,10 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from recbole_peterrec.nn import tiles as tiling
 from recbole_peterrec.nn import vocabulary_loss
 from recbole_peterrec.nn.column_tiles import ColumnTiles
-from recbole_peterrec.nn.sampled_softmax import (
-    draw_without_repeats,
-    sampled_softmax_loss,
-)
+from recbole_peterrec.nn.sampled_softmax import sampled_softmax_loss
 from recbole_peterrec.nn.table_rows import rows_of
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 
@@ -51,12 +46,18 @@ def example(rows=7, items=20, width=5, seed=0, dtype=torch.double):
     return hidden, weight, bias, targets
 
 
-def naive_sampled(hidden, targets, weight, bias, drawn):
+def a_sample(size, items=20, seed=0):
+    """Items and how likely each of them is in a sample, of whatever sampler."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = 1 + torch.randperm(items - 1, generator=generator)[:size].sort().values
+    return drawn, torch.rand(size, generator=generator, dtype=torch.double).log()
+
+
+def naive_sampled(hidden, targets, weight, bias, drawn, log_share):
     """The sampled loss with all logits, for given negatives."""
-    items = len(weight) - 1
     positive = (hidden * weight[targets]).sum(-1) + bias[targets]
     negative = F.linear(hidden, weight[drawn], bias[drawn])
-    negative = negative + math.log(items / len(drawn))
+    negative = negative - log_share
     negative = negative.masked_fill(drawn == targets[:, None], -torch.inf)
     logits = torch.cat([positive[:, None], negative], dim=1)
     return F.cross_entropy(logits, torch.zeros_like(targets))
@@ -203,7 +204,7 @@ def test_what_is_not_a_number_stays_visible(kind, tiles):
     hidden, weight, bias, targets = example()
     broken = torch.where(torch.arange(7)[:, None] == 3, torch.nan, hidden)
     assert linear_cross_entropy(broken, weight, bias, targets).isnan()
-    assert sampled_softmax_loss(broken, targets, weight, bias, 6).isnan()
+    assert sampled_softmax_loss(broken, targets, weight, bias, *a_sample(6)).isnan()
 
 
 @pytest.mark.parametrize("kind", ["rows", "columns"])
@@ -213,7 +214,8 @@ def test_under_autocast_products_are_bf16_and_the_loss_is_near(kind, tiles):
     exact = linear_cross_entropy(hidden, weight, bias, targets)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         ours = linear_cross_entropy(hidden, weight, bias, targets)
-        sampled = sampled_softmax_loss(hidden, targets, weight, bias, 19)
+        every = torch.arange(1, 20), torch.zeros(19)
+        sampled = sampled_softmax_loss(hidden, targets, weight, bias, *every)
     for loss in (ours, sampled):
         assert loss.dtype == torch.float
         grads = gradients(loss, hidden, weight, bias)
@@ -225,7 +227,8 @@ def test_sampling_every_item_is_the_exact_softmax(tiles):
     tiles("columns")
     hidden, weight, bias, targets = example()
     exact = F.cross_entropy(hidden @ weight[1:].T + bias[1:], targets - 1)
-    sampled = sampled_softmax_loss(hidden, targets, weight, bias, 19)
+    every = torch.arange(1, 20), torch.zeros(19)
+    sampled = sampled_softmax_loss(hidden, targets, weight, bias, *every)
     torch.testing.assert_close(sampled, exact, rtol=0, atol=1e-12)
 
 
@@ -234,18 +237,9 @@ def test_sampling_every_item_is_the_exact_softmax(tiles):
 def test_sampled_values_and_gradients_are_those_of_all_logits(samples, sparse, tiles):
     tiles("columns")
     hidden, weight, bias, targets = example()
-    ours = sampled_softmax_loss(
-        hidden,
-        targets,
-        weight,
-        bias,
-        samples,
-        torch.Generator().manual_seed(1),
-        sparse=sparse,
-    )
-    generator = torch.Generator().manual_seed(1)
-    drawn = 1 + draw_without_repeats(19, samples, torch.device("cpu"), generator)
-    theirs = naive_sampled(hidden, targets, weight, bias, drawn)
+    sample = a_sample(samples)
+    ours = sampled_softmax_loss(hidden, targets, weight, bias, *sample, sparse=sparse)
+    theirs = naive_sampled(hidden, targets, weight, bias, *sample)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
     for mine, other, is_table in zip(
         gradients(ours, hidden, weight, bias),
@@ -260,37 +254,10 @@ def test_sampled_values_and_gradients_are_those_of_all_logits(samples, sparse, t
 def test_a_target_that_is_the_only_sample_costs_nothing():
     hidden, weight, bias, _ = example(items=2)
     targets = torch.ones(7, dtype=torch.long)
-    loss = sampled_softmax_loss(hidden, targets, weight, bias, 1)
+    only = torch.ones(1, dtype=torch.long), torch.zeros(1)
+    loss = sampled_softmax_loss(hidden, targets, weight, bias, *only)
     assert loss.item() == 0
     assert all((g == 0).all() for g in gradients(loss, hidden, weight, bias))
-
-
-def test_the_sampled_partition_is_the_exact_one_on_average():
-    hidden, weight, bias, targets = example(1)
-    logits = (hidden @ weight[1:].T + bias[1:])[0]
-    positive = logits[targets[0] - 1]
-    others = torch.cat([logits[: targets[0] - 1], logits[targets[0] :]]).exp().sum()
-    estimates = []
-    for seed in range(4000):
-        generator = torch.Generator().manual_seed(seed)
-        loss = sampled_softmax_loss(hidden, targets, weight, bias, 4, generator)
-        estimates.append((loss + positive).exp() - positive.exp())
-    estimate = torch.stack(estimates)
-    error = estimate.std() / math.sqrt(len(estimate))
-    assert abs(estimate.mean() - others) < 4 * error
-
-
-@pytest.mark.parametrize(("items", "samples"), [(40, 3), (40, 10), (40, 30), (5, 5)])
-def test_draws_are_distinct_and_every_item_is_as_likely(items, samples):
-    generator = torch.Generator().manual_seed(0)
-    counts, trials = torch.zeros(items), 3000
-    for _ in range(trials):
-        drawn = draw_without_repeats(items, samples, torch.device("cpu"), generator)
-        assert len(drawn) == samples == len(drawn.unique())
-        counts[drawn] += 1
-    share = samples / items
-    error = math.sqrt(trials * share * (1 - share))
-    assert ((counts - trials * share).abs() <= 5 * error).all()
 
 
 class Operations(TorchDispatchMode):

@@ -8,7 +8,7 @@ import torch
 from measure import Row, medians, milliseconds, peak_bytes
 
 from recbole_peterrec.nn.residual import ResidualBlock
-from recbole_peterrec.nn.sampled_softmax import sampled_softmax_loss
+from recbole_peterrec.nn.sampled_softmax import ItemSampler, sampled_softmax_loss
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 
 WIDTH, LENGTH = 256, 100  # of TTL's backbone
@@ -67,12 +67,13 @@ def exact(device: torch.device, positions: int) -> Row:
 def sampled(device: torch.device, positions: int) -> Row:
     """Shared negatives, sparse gradients."""
     hidden, weight, bias, targets = _layer(device, positions, TTL_ITEMS)
+    sampler = ItemSampler(torch.ones(TTL_ITEMS - 1), SAMPLES).to(device)
 
     def step() -> None:
         hidden.grad = weight.grad = bias.grad = None
         with torch.autocast(device.type, torch.bfloat16):
             loss = sampled_softmax_loss(
-                hidden, targets, weight, bias, SAMPLES, sparse=True
+                hidden, targets, weight, bias, *sampler(), sparse=True
             )
         loss.backward()
 

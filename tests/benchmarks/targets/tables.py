@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable
 from types import SimpleNamespace
 
+import numpy as np
 import torch
 from measure import Row, medians, milliseconds, peak_bytes
 
@@ -20,7 +21,9 @@ ITEMS, WIDTH, SAMPLES, BATCH, LENGTH = 646_000, 64, 4096, 32, 50
 def table_step() -> list[Row]:
     """A step of NextItNetAR, 16 layers, sampled softmax, by the two ways of ``table_updates``."""
     torch.manual_seed(0)
-    items = SimpleNamespace(num=lambda field: ITEMS)  # all that it asks of a dataset
+    items = SimpleNamespace(  # all that it asks of a dataset
+        num=lambda field: ITEMS, training_counts=lambda: np.ones(ITEMS)
+    )
     batch = {
         "item_id_list": torch.randint(1, ITEMS, (BATCH, LENGTH)),
         "item_length": torch.full((BATCH,), LENGTH),

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from measure import Row, kept_memory, medians, milliseconds, peak_bytes
 
 from recbole_peterrec.nn.ranking import ranks
-from recbole_peterrec.nn.sampled_softmax import sampled_softmax_loss
+from recbole_peterrec.nn.sampled_softmax import ItemSampler, sampled_softmax_loss
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 
 TTL_ITEMS = 646_000
@@ -71,6 +71,7 @@ def exact() -> list[Row]:
 def sampled() -> list[Row]:
     """4096 shared negatives with sparse gradients, against the full loss in tiles."""
     hidden, weight, bias, targets = _example(1600, TTL_ITEMS, 64)
+    sampler = ItemSampler(torch.ones(TTL_ITEMS - 1), 4096)
 
     def full() -> None:
         hidden.grad = weight.grad = bias.grad = None
@@ -79,7 +80,7 @@ def sampled() -> list[Row]:
     def negatives() -> None:
         hidden.grad = weight.grad = bias.grad = None
         sampled_softmax_loss(
-            hidden, targets, weight, bias, 4096, sparse=True
+            hidden, targets, weight, bias, *sampler(), sparse=True
         ).backward()
 
     times = medians(3, full=full, sampled=negatives)

@@ -1,0 +1,114 @@
+"""What a sampled softmax draws, against counts over many draws and the sums they stand for."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recbole_peterrec.nn.sampled_softmax import ItemSampler, sampled_softmax_loss
+
+WEIGHTS = torch.tensor([5.0, 1, 40, 1, 3, 8, 2, 1, 13, 1, 1, 7])
+TRIALS = 4000
+
+
+def counted(sampler, items):
+    """How many of many samples have each item, and the likelihood that the sampler tells."""
+    generator = torch.Generator().manual_seed(0)
+    counts, told = torch.zeros(items), torch.full((items,), torch.nan)
+    for _ in range(TRIALS):
+        drawn, log_share = sampler(generator)
+        counts[drawn - 1] += 1
+        told[drawn - 1] = log_share.exp()
+    return counts, told
+
+
+@settings(deadline=None, max_examples=50)
+@given(
+    weights=st.lists(st.floats(1e-3, 1e3), min_size=1, max_size=30),
+    data=st.data(),
+    seed=st.integers(0, 99),
+)
+def test_a_sample_has_different_items_in_order_and_hardly_fewer_than_asked(
+    weights, data, seed
+):
+    samples = data.draw(st.integers(1, len(weights)))
+    sampler = ItemSampler(torch.tensor(weights), samples)
+    drawn, log_share = sampler(torch.Generator().manual_seed(seed))
+    assert (drawn[1:] > drawn[:-1]).all()
+    assert drawn[0] >= 1 and drawn[-1] <= len(weights)
+    # Of neighbours on the line, one can be drawn twice.
+    assert (samples + 1) // 2 <= len(drawn) <= samples
+    assert (log_share <= 1e-6).all() and log_share.isfinite().all()
+
+
+@pytest.mark.parametrize("samples", [1, 3, 6, 11])
+def test_items_are_in_samples_as_often_as_it_tells(samples):
+    counts, told = counted(ItemSampler(WEIGHTS, samples), len(WEIGHTS))
+    error = (TRIALS * told * (1 - told)).clamp(min=0).sqrt()
+    assert ((counts - TRIALS * told).abs() <= 4 * error).all()
+
+
+def test_items_are_drawn_by_weight_and_the_heaviest_always():
+    """Of 3 units, 40 of 83 is more than one; 2 units are left for 43, so 13 is .6 and 5 is .23.
+
+    The likelihood of an item across two units is a little below its length.
+    """
+    counts, told = counted(ItemSampler(WEIGHTS, 3), len(WEIGHTS))
+    assert counts[2] == TRIALS
+    assert told[8] == pytest.approx(2 * 13 / 43)
+    lengths = 2 * WEIGHTS / 43
+    assert (told <= lengths.clamp(max=1) + 1e-6).all()
+    assert (told >= 0.8 * lengths.clamp(max=1)).all()
+
+
+def test_equal_weights_are_drawn_alike():
+    counts, told = counted(ItemSampler(torch.full((40,), 0.1), 10), 40)
+    assert torch.allclose(told, torch.full((40,), 0.25))
+    assert ((counts - TRIALS / 4).abs() <= 4 * math.sqrt(TRIALS * 3 / 16)).all()
+
+
+@pytest.mark.parametrize("weights", [WEIGHTS, torch.full((12,), 0.1)])
+def test_a_sample_of_every_item_has_each_for_certain(weights):
+    drawn, log_share = ItemSampler(weights, 12)()
+    assert drawn.tolist() == list(range(1, 13))
+    assert (log_share == 0).all()
+
+
+@pytest.mark.parametrize("samples", [2, 5])
+def test_the_sampled_partition_is_the_exact_one_on_average(samples):
+    generator = torch.Generator().manual_seed(0)
+    hidden, weight, bias = (
+        torch.randn(*shape, generator=generator, dtype=torch.double)
+        for shape in ((1, 4), (13, 4), (13,))
+    )
+    target = torch.tensor([3])
+    logits = (hidden @ weight.T + bias)[0]
+    others = logits.exp().sum() - logits[0].exp() - logits[3].exp()
+    sampler, estimates = ItemSampler(WEIGHTS, samples), []
+    for _ in range(TRIALS):
+        loss = sampled_softmax_loss(hidden, target, weight, bias, *sampler(generator))
+        estimates.append((loss + logits[3]).exp() - logits[3].exp())
+    estimates = torch.stack(estimates)
+    error = estimates.std() / math.sqrt(TRIALS)
+    assert abs(estimates.mean() - others) < 4 * error
+
+
+def test_a_draw_costs_what_the_sample_does():
+    """Not what the items do: nothing of their number is made."""
+    sampler = ItemSampler(torch.ones(100_000), 8)
+    with torch.profiler.profile(
+        activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
+    ) as seen:
+        sampler()
+    assert sum(max(0, event.cpu_memory_usage) for event in seen.events()) < 20_000
+
+
+def test_parts_of_the_popularity_scale_have_their_share_in_each_sample():
+    """Half of the weight in one item of 100 and 99 rare ones: of 10, about half are rare."""
+    weights = torch.cat([torch.full((10,), 99.0), torch.full((990,), 1.0)])
+    sampler = ItemSampler(weights, 10)
+    for seed in range(50):
+        drawn, _ = sampler(torch.Generator().manual_seed(seed))
+        assert 4 <= (drawn <= 10).sum() <= 6
