@@ -15,7 +15,10 @@ import yaml
 
 from recbole_peterrec import run
 from recbole_peterrec.errors import ConfigError, UserError
+from recbole_peterrec.model import backbone
 from recbole_peterrec.runs import directory
+from recbole_peterrec.stored.networks import PRETRAINING
+from recbole_peterrec.trainer.progress import has_begun
 from recbole_peterrec.trainer.transfer import TransferTrainer
 from tests.stopping import Stopped, counting, stopped_at
 from tests.toy import (
@@ -33,7 +36,11 @@ MODELS = ("PeterRec", "Conure", "GRec", "GRU4Rec")
 # What has a state of its own beside these: the keys that switch it on.
 VARIANTS = {
     "FineCLS": {"dropout_prob": 0.0},
-    "FineAll": {"table_updates": "rows", "softmax_samples": 5},
+    "FineAll": {
+        "table_updates": "rows",
+        "softmax_samples": 5,
+        "embedding_init": "svd",
+    },
     "MTL": {},
 }
 TARGET_FULL = {**TARGET, "eval_args": {**TARGET["eval_args"], "mode": "full"}}
@@ -95,6 +102,19 @@ def test_a_run_stopped_while_writing_ends_with_the_same_bytes(
     outcome = run(config_dict={"resume": str(run_dir), "state": "ERROR"})
     assert left_by(run_dir) == expected
     assert outcome["results"]["model"] == model
+
+
+def test_directions_are_sought_once(folder, undisturbed, tmp_path, monkeypatch):
+    """They take half an hour at the papers' size."""
+    _, writes = undisturbed("FineAll")
+    run_dir = tmp_path / "run"
+    with stopped_at(writes // 2):
+        run("FineAll", "toy", config_dict=config(folder, "FineAll", run_dir))
+    assert has_begun({"resume": True, "run_dir": run_dir, "stage": PRETRAINING})
+    sought = []
+    monkeypatch.setattr(backbone, "item_directions", sought.append)
+    run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+    assert not sought
 
 
 def test_a_run_stopped_twice_ends_with_the_same_bytes(folder, undisturbed, tmp_path):

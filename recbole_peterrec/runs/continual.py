@@ -57,6 +57,7 @@ class ContinualRun:
         self.source = SourceStage(
             config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
             trained=not config["continue_from"],
+            loaded=bool(config["pretrained_path"]),
         )
         self.beginning = begin(config, self.source)
         self.learner = self.beginning.learner

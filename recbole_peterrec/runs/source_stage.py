@@ -35,6 +35,7 @@ from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.training import Outcome, fit_and_test, largest_splits
 from recbole_peterrec.stored.networks import PRETRAINING, load_backbone, save_backbone
 from recbole_peterrec.trainer.base import BackboneTrainer, RunMixin, runnable
+from recbole_peterrec.trainer.progress import has_begun
 
 TWO_RUNS = ("S3Rec",)  # models of RecBole that have a trainer for each of two runs
 
@@ -47,6 +48,7 @@ class SourceStage(Stage):
     Args:
         config: the model's config.
         trained: whether it will be; what is only loaded needs less memory.
+        loaded: whether a saved backbone's weights take the place of those it begins with.
 
     Attributes:
         interactions: number of the source's.
@@ -58,7 +60,9 @@ class SourceStage(Stage):
 
     name = PRETRAINING
 
-    def __init__(self, config: Config, trained: bool = True) -> None:
+    def __init__(
+        self, config: Config, trained: bool = True, loaded: bool = False
+    ) -> None:
         if config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
             raise ConfigError(f"{config['model']} is not a sequential model")
         if config["model"] in TWO_RUNS:
@@ -85,9 +89,11 @@ class SourceStage(Stage):
             self._require_memory(trained)
         init_seed(config["seed"], config["reproducibility"])
         with out_of_memory(config["stage"] or config["model"], SMALLER_MODEL):
-            # Only a pretraining begins with directions; what is loaded over, or never
-            # pretrained, begins at random.
-            start = config if trained else config.derive(embedding_init="random")
+            # Only a pretraining begins with directions, which take long to find; what is loaded
+            # over, by a resumed run too, or never pretrained, begins at random.
+            start = config
+            if self.ours and (not trained or loaded or has_begun(config)):
+                start = config.derive(embedding_init="random")
             self.model = self._build(start)
             if self.ours and start["embedding_init"] == "svd":
                 self._share_embeddings()

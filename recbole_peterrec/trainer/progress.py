@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,17 @@ from recbole_peterrec.checkpoint import (
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.trainer.random_states import random_states, restore_random_states
+
+
+def has_begun(config: Mapping[str, Any]) -> bool:
+    """Whether a run that goes on takes up a stage's training instead of beginning it."""
+    return bool(config["resume"]) and progress_file(config).is_file()
+
+
+def progress_file(config: Mapping[str, Any]) -> Path:
+    """Where a run directory has how far a stage's training has come."""
+    stage = config["stage"] or config["model"]
+    return Path(config["run_dir"], TRAINING, stage, "progress.pt")
 
 
 class ProgressMixin:
@@ -89,11 +101,11 @@ class ProgressMixin:
 
     @property
     def _progress_file(self) -> Path:
-        return Path(self.run_dir, TRAINING, self.stage, "progress.pt")
+        return progress_file(self.config)
 
     def _resume_stage(self, train_data) -> float:
         """Take up what the run directory has of this stage; seconds that it had taken."""
-        if not self.config["resume"] or not self._progress_file.is_file():
+        if not has_begun(self.config):
             return 0.0
         progress = self._load_weights(str(self._progress_file))
         if progress.get("stage") != self.stage or "random" not in progress:

@@ -45,16 +45,18 @@ def test_all_other_weights_begin_as_without(built):
     assert all(torch.equal(v, without[k]) for k, v in with_directions.items())
 
 
-def test_what_is_not_trained_begins_at_random(toy_config):
-    """PeterZero and FineZero, which have no pretraining of any kind."""
+def test_what_is_not_trained_or_is_loaded_begins_at_random(toy_config):
+    """PeterZero and FineZero, which have no pretraining of any kind, and a learner that prunes a
+    saved backbone."""
     config, plain = (
         toy_config("NextItNetAR", embedding_init=how) for how in ("svd", "random")
     )
-    untrained, trained, random = (
+    untrained, loaded, trained, random = (
         SourceStage(*args).model.encoder.embedding.weight
-        for args in ((config, False), (config,), (plain,))
+        for args in ((config, False), (config, True, True), (config,), (plain,))
     )
     assert torch.equal(untrained, random)
+    assert torch.equal(loaded, random)
     assert not torch.equal(trained, random)
 
 
