@@ -80,7 +80,7 @@ def _linked(path: Path, origin: Path, content: bytes) -> bool:
         # Of a symbolic link, the system would link that itself.
         os.link(os.path.realpath(origin), temporary)
         try:
-            if not _holds(temporary, content):
+            if not _is_ours(temporary) or not _holds(temporary, content):
                 return False
             os.replace(temporary, path)
         finally:
@@ -89,6 +89,11 @@ def _linked(path: Path, origin: Path, content: bytes) -> bool:
     except OSError:  # another disk, no such links, no right to one, ...
         return False
     return True
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file's owner, who may change or lock it, is this user."""
+    return not hasattr(os, "geteuid") or os.stat(path).st_uid == os.geteuid()
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -38,9 +38,9 @@ def _value(
             continue
         again = given if equals else next(waiting, "")
         if not equals and again.startswith("-"):  # after `=` it would be a name
-            after = again.partition("=")[0]
             raise ConfigError(
-                f"flag {name} needs a value, and {after} after it is a flag"
+                f"flag {name} needs a value, and {again} after it looks like a flag; if it is the "
+                f"value, write {name}={again}"
             )
         if not again:
             raise ConfigError(f"flag {name} needs a value")

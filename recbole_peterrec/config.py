@@ -115,6 +115,8 @@ class Config(RecBoleConfig):
             key, equals, value = argument.removeprefix("--").partition("=")
             if not argument.startswith("--") or not equals or not key:
                 raise ConfigError(f"flag {argument!r} must look like --key=value")
+            if not value and key in PATHS:  # as a shell leaves of --resume=$UNSET
+                raise ConfigError(f"flag --{key} needs a value; ~ stands for none")
             if flags.get(key, value) != value:
                 raise ConfigError(f"flag --{key} is given twice with different values")
             flags[key] = value

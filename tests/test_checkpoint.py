@@ -81,6 +81,16 @@ def test_of_two_names_of_a_file_each_is_written_and_deleted_alone(held):
     assert path.read_bytes() == content
 
 
+def test_the_file_of_another_user_is_not_shared(held, monkeypatch):
+    """Who owns it may change it."""
+    origin, content, path = held
+    monkeypatch.setattr(os, "geteuid", lambda: os.stat(origin).st_uid + 1)
+    checkpoint.write_atomically(path, content, origin)
+    assert not os.path.samefile(origin, path)
+    assert path.read_bytes() == content
+    assert os.listdir(path.parent) == [path.name]
+
+
 def test_a_symbolic_link_to_the_bytes_is_followed(held, tmp_path):
     origin, content, path = held
     (tmp_path / "name").symlink_to(origin)

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from recbole_peterrec import run
-from recbole_peterrec.errors import ConfigError, UserError
+from recbole_peterrec.errors import CheckpointError, ConfigError, UserError
 from recbole_peterrec.model import backbone
 from recbole_peterrec.runs import directory
 from recbole_peterrec.stored.networks import PRETRAINING
@@ -440,6 +440,17 @@ def test_a_run_of_another_version_is_not_gone_on_with(folder, tmp_path, version,
     assert contents(run_dir) == before
     file.write_text(json.dumps(begun))
     assert run(config_dict={"resume": str(run_dir), "state": "ERROR"})["results"]
+
+
+@pytest.mark.parametrize("changed", [{"data": [1]}, {"version": ["x"]}], ids=str)
+def test_a_run_whose_beginning_is_told_otherwise_is_refused(folder, tmp_path, changed):
+    run_dir = tmp_path / "run"
+    with stopped_at(3):
+        run("PeterRec", "toy", config_dict=config(folder, "PeterRec", run_dir))
+    file = run_dir / "training" / "data.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changed))
+    with pytest.raises(CheckpointError, match=r"data\.json is not what a run writes"):
+        run(config_dict={"resume": str(run_dir), "state": "ERROR"})
 
 
 def test_a_run_of_another_version_that_has_ended_is_told_again(

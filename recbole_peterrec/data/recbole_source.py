@@ -69,15 +69,27 @@ def _require_keys(config) -> None:
 def _require_fit_of_files(config) -> None:
     """Look at the headers and rows of all files that RecBole reads, and at the intervals: its models
     filter by columns of users and items too."""
-    kinds = dict(read_header(config, "inter", "source"))
+    kinds = _loaded_kinds(config, "inter")
     for suffix in ("user", "item", *(config["additional_feat_suffix"] or ())):
         loaded = suffix in (config["load_col"] or (suffix,))
         if loaded and os.path.isfile(path_of(config, suffix)):
             require_aligned(config, suffix, "source")
-            kinds |= dict(read_header(config, suffix, "source"))
+            kinds |= _loaded_kinds(config, suffix)
     for field, interval in (config["val_interval"] or {}).items():
         if field in kinds:  # RecBole refuses others
             check_interval("source", field, kinds[field], interval)
+
+
+def _loaded_kinds(config, suffix: str) -> dict[str, str]:
+    """Types of those columns of a file that RecBole reads: of a name that two files have, one may
+    be left out."""
+    wanted = (config["load_col"] or {}).get(suffix) or "*"
+    left_out = (config["unload_col"] or {}).get(suffix) or ()
+    return {
+        name: kind
+        for name, kind in read_header(config, suffix, "source")
+        if (wanted == "*" or name in wanted) and name not in left_out
+    }
 
 
 def _require_names_of_lists(dataset, fields: list[str]) -> None:

@@ -16,7 +16,7 @@ from recbole.utils import get_local_time
 from recbole_peterrec.checkpoint import TRAINING, load_json, save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
-from recbole_peterrec.errors import ConfigError, WriteError
+from recbole_peterrec.errors import CheckpointError, ConfigError, WriteError
 from recbole_peterrec.locks import AVAILABLE, lock
 from recbole_peterrec.version import __version__
 
@@ -140,7 +140,7 @@ def require_same_data(run_dir: Path, data: dict[str, str]) -> None:
     if begun is None:
         save_json(run_dir / BEGUN, {"version": __version__, "data": data})
         return
-    begun = begun.get("data") or {}
+    begun = begun.get("data", {})
     for stage, digest in data.items():
         if begun.get(stage) == digest:
             continue
@@ -168,9 +168,22 @@ def require_same_version(run_dir: Path) -> None:
 
 
 def _begun(run_dir: Path) -> dict[str, Any] | None:
-    """What :func:`require_same_data` remembers of a run; None of one that begins or has ended."""
+    """What :func:`require_same_data` remembers of a run; None of one that begins or has ended.
+
+    Raises:
+        CheckpointError: it is not what that writes.
+    """
     file = run_dir / BEGUN
-    return load_json(file) if file.is_file() else None
+    if not file.is_file():
+        return None
+    begun = load_json(file)
+    version, data = begun.get("version", ""), begun.get("data", {})
+    if not isinstance(version, str) or not isinstance(data, dict):
+        raise CheckpointError(
+            f"{file} is not what a run writes; put it back, or start anew with "
+            f"--config_files={run_dir / CONFIG_FILE}"
+        )
+    return begun
 
 
 def require_version(folder: Path, begun: str | None) -> None:

@@ -254,7 +254,10 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise ConfigError(f"config file {path}: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"config file {path}: it is nested too deep") from error
-    except (yaml.YAMLError, ValueError) as error:  # no text, no date, ...
+    except (
+        *(yaml.YAMLError, ValueError),  # no text, no date, ...
+        *(TypeError, KeyError, AttributeError),  # PyYAML's, of a tag that does not fit
+    ) as error:
         line = " ".join(str(error).split())
         raise ConfigError(f"config file {path} is not yaml: {line}") from error
     raise ConfigError(f"config file {path} must hold key: value lines")

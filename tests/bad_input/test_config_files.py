@@ -23,6 +23,10 @@ from tests.toy import TARGET
         "\0",
         "x: 2024-13-45",
         "a: &a [*a]",
+        "!!map a: 1",
+        "!!omap a: 1",
+        "epochs: !!bool foo",
+        "!!timestamp foo: 1",
     ],
 )
 def test_malformed_yaml_is_refused_with_its_file(case, text):
@@ -68,6 +72,16 @@ def test_flag_given_twice_with_different_values_is_refused(case):
     holds(case.error("--model=PeterRecc"), "--model", "twice")
 
 
+@pytest.mark.parametrize(
+    "flag", ["resume", "pretrained_path", "continue_from", "run_dir", "data_path"]
+)
+def test_a_path_that_a_shell_left_empty_is_refused(case, flag):
+    """``--resume=$UNSET`` would be the main job."""
+    status = main(["--epochs=none", "--data_path=nowhere", f"--{flag}="])
+    holds(the_error(status, case.capsys.readouterr().err), f"--{flag}", "needs a value")
+    assert list(case.here.iterdir()) == []
+
+
 @pytest.mark.parametrize("flag", ["-m", "-d", "--model", "--dataset", "--config_files"])
 def test_flag_at_the_end_without_its_value_is_refused(case, flag):
     status = main(["--epochs=none", "--data_path=nowhere", flag])  # never a whole run
@@ -80,8 +94,9 @@ def test_flag_at_the_end_without_its_value_is_refused(case, flag):
 def test_flag_does_not_take_the_next_one_as_its_value(case, flag, after):
     status = main(["--data_path=nowhere", flag, after, "SASRec"])
     message = the_error(status, case.capsys.readouterr().err)
-    after = after.partition("=")[0]
-    assert message == f"flag {flag} needs a value, and {after} after it is a flag"
+    assert message.startswith(
+        f"flag {flag} needs a value, and {after} after it looks like a flag"
+    )
     assert list(case.here.iterdir()) == []
 
 

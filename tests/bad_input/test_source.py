@@ -185,6 +185,27 @@ def test_a_model_of_recbole_may_choose_users_by_a_column_of_theirs(case):
     assert case.run("--run_dir=run", model="GRU4Rec", **keys) == 0
 
 
+@pytest.mark.parametrize("cells", ["token", "float_seq"])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {
+            "load_col": {
+                "inter": ["user_id", "item_id", "rating", "timestamp"],
+                "user": ["user_id"],
+            }
+        },
+        {"load_col": None, "unload_col": {"user": ["rating"]}},
+    ],
+    ids=["loaded", "unloaded"],
+)
+def test_an_interval_is_not_of_a_column_that_is_left_out(case, cells, columns):
+    rows = [(f"u{user}", 1 + user % 5) for user in range(60)]
+    write_table(case.user, ("user_id:token", f"rating:{cells}"), rows)
+    keys = columns | {"val_interval": {"rating": "[2,5]"}}
+    assert case.run("--run_dir=run", model="GRU4Rec", **keys) == 0
+
+
 @pytest.mark.parametrize("cells", ["token", "token_seq", "float_seq"])
 @pytest.mark.parametrize("interval", [[3, 4], "[3,4]"], ids=str)
 def test_an_interval_that_a_column_of_users_cannot_have_is_refused(
