@@ -237,10 +237,10 @@ class SequenceDataset(WholeSource, SequentialDataset):
         edges = np.zeros(number + 1, np.int32)
         np.add.at(edges, begin, 1)
         np.subtract.at(edges, end, 1)
-        return edges[:number].cumsum(dtype=np.int32) > 0
+        return np.cumsum(edges, out=edges)[:number] > 0
 
     def training_counts(self) -> np.ndarray:
-        """``[items]`` how often each occurs in this split's windows, as context or target."""
+        """``[items]`` how many of the interactions of :meth:`read_in_training` are of each."""
         return count_ids(self.sequences.items[self.read_in_training()], self.item_num)
 
     def of_users(self, users: torch.Tensor) -> SequenceDataset:

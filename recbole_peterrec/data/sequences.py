@@ -148,8 +148,8 @@ def held_out_users(
 
 
 def count_ids(ids: np.ndarray, size: int) -> np.ndarray:
-    """``[size]`` how often each id occurs: ``np.bincount``, which copies its input as int64, in
-    blocks."""
+    """``[size]`` how often each id occurs, all below `size`: ``np.bincount`` in blocks, of which it
+    makes copies as int64."""
     total = np.zeros(size, dtype=np.int64)
     for first in range(0, len(ids), AT_ONCE):
         total += np.bincount(ids[first : first + AT_ONCE], minlength=size)

@@ -66,8 +66,8 @@ class Backbone(StateScorer):
         self.softmax_samples = self._count_samples(config["softmax_samples"])
         if self.softmax_samples:
             counts = torch.from_numpy(dataset.training_counts()[1:])
-            # Between uniform, which shows a popular item too seldom, and as popular, with which
-            # the few rare ones of a sample stand for too many: measured, see README.
+            # Between uniform draws, which show a popular item too seldom, and draws by popularity,
+            # of which the few rare items stand for very many.
             self.sampler = ItemSampler((1 + counts).sqrt(), self.softmax_samples)
 
     @torch.no_grad()

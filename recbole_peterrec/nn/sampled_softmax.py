@@ -22,9 +22,9 @@ def sampled_softmax_loss(
 ) -> torch.Tensor:
     """Softmax cross entropy over each row's target and a sample that all rows share.
 
-    A row's own target is left out of its negatives. Each negative counts as often as it is rarely
-    in a sample, so that their sum is in expectation the full softmax's. Conure pretrains with a
-    sampled softmax of 20 % of the items (section 6.1).
+    A row's own target is left out of its negatives. The exponential of each negative is divided by
+    how likely it is in a sample (Horvitz and Thompson, 1952), so that their sum is in expectation
+    the full softmax's. Conure pretrains with a sampled softmax of 20 % of the items (section 6.1).
 
     Args:
         hidden: ``[N, k]``, N at least 1.
@@ -61,23 +61,29 @@ class ItemSampler(nn.Module):
     """Draws different items, those with more weight more often.
 
     The items lie side by side on a line of length `samples`, those of much weight first, each as
-    long as it is likely to be drawn, but none longer than 1. One is drawn in each unit of the line:
-    each sample then has as much of the popular and of the rare as the next one, which independent
-    draws have not. An item across two units can be drawn in either, and counts once.
+    long as its share of the weight, but none longer than 1. One is drawn in each unit of the line
+    (stratified sampling): each sample then has as much of the popular and of the rare as the next
+    one, which independent draws have not. An item across two units can be drawn in both, and counts
+    once; of equal weights, and nearly as many samples as items, a sample so has a sixth less.
 
     A draw costs what the sample does, however many items there are.
 
     Args:
-        weights: ``[V - 1]``, above 0, of the items ``1 .. V - 1``.
-        samples: length of the line, ``1 .. V - 1``; a sample has about as many items.
+        weights: ``[V - 1]`` of the items ``1 .. V - 1``, above 0, the largest not beyond 1e6 times
+            the smallest, which would never be drawn.
+        samples: length of the line, ``1 .. V - 1``: the most items that a sample has.
+
+    Attributes:
+        always: items that are as long as a unit, and in every sample.
+        units: of the line, beside theirs.
     """
 
     def __init__(self, weights: torch.Tensor, samples: int) -> None:
         super().__init__()
         lengths, order = weights.double().sort(descending=True, stable=True)
         rest = lengths.flip(0).cumsum(0).flip(0)
-        # An item is as long as a unit if its share of the weight from it on, of the units that are
-        # left, is one or more, but for rounding.
+        # An item fills a unit if its share of the remaining weight, times the remaining units, is
+        # at least 1, up to rounding.
         units = samples - torch.arange(len(lengths))
         whole = lengths * units >= rest * (1 - 1e-9)
         self.always = int(whole.cumprod(0).sum())
@@ -87,9 +93,9 @@ class ItemSampler(nn.Module):
             lengths = lengths * (self.units / rest[0])
         end = lengths.cumsum(0)
         start = end - lengths
-        in_first = torch.minimum(end, start.floor() + 1) - start
-        in_second = lengths - in_first
-        share = in_first + in_second - in_first * in_second
+        in_first_unit = torch.minimum(end, start.floor() + 1) - start
+        in_next = lengths - in_first_unit
+        share = in_first_unit + in_next - in_first_unit * in_next
         log_share = torch.cat([torch.zeros(self.always), share.log().float()])
         # The last one ends where the line does, whatever the rounding.
         self.register_buffer("end", end[:-1], persistent=False)
@@ -113,7 +119,7 @@ class ItemSampler(nn.Module):
             self.units, generator=generator, device=device, dtype=torch.double
         )
         points = torch.arange(self.units, device=device) + within
-        found = torch.searchsorted(self.end, points, right=True).unique()
+        found = torch.searchsorted(self.end, points, right=True).unique_consecutive()
         always = torch.arange(self.always, device=device)
         places = torch.cat([always, self.always + found])
         drawn, order = self.order[places].sort()

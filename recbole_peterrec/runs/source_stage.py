@@ -91,11 +91,13 @@ class SourceStage(Stage):
         with out_of_memory(config["stage"] or config["model"], SMALLER_MODEL):
             # Only a pretraining begins with directions, which take long to find; what is loaded
             # over, by a resumed run too, or never pretrained, begins at random.
-            start = config
-            if self.ours and (not trained or loaded or has_begun(config)):
-                start = config.derive(embedding_init="random")
-            self.model = self._build(start)
-            if self.ours and start["embedding_init"] == "svd":
+            directed = self.ours and config["embedding_init"] == "svd"
+            if directed and (
+                exchange.of_first(has_begun(config)) or not trained or loaded
+            ):
+                config, directed = config.derive(embedding_init="random"), False
+            self.model = self._build(config)
+            if directed:
                 self._share_embeddings()
             self.model.to(config["device"])
         self.parameters = sum(p.numel() for p in self.model.parameters())

@@ -3,12 +3,16 @@
 import pytest
 import torch
 
+from recbole_peterrec import run
 from recbole_peterrec.data.directions import item_directions
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.model import backbone
 from recbole_peterrec.model.grec import GRec
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
+from recbole_peterrec.runs.continual import ContinualRun
 from recbole_peterrec.runs.source_stage import SourceStage
+from tests.toy import settings
 
 
 @pytest.fixture
@@ -52,12 +56,37 @@ def test_what_is_not_trained_or_is_loaded_begins_at_random(toy_config):
         toy_config("NextItNetAR", embedding_init=how) for how in ("svd", "random")
     )
     untrained, loaded, trained, random = (
-        SourceStage(*args).model.encoder.embedding.weight
-        for args in ((config, False), (config, True, True), (config,), (plain,))
+        stage.model.encoder.embedding.weight
+        for stage in (
+            SourceStage(config, trained=False),
+            SourceStage(config, loaded=True),
+            SourceStage(config),
+            SourceStage(plain),
+        )
     )
     assert torch.equal(untrained, random)
     assert torch.equal(loaded, random)
     assert not torch.equal(trained, random)
+
+
+def test_a_learner_seeks_directions_unless_it_begins_with_a_saved_backbone(
+    toy_config, tmp_path, monkeypatch
+):
+    keys = {"embedding_init": "svd", "tasks": [], "state": "ERROR"}
+    saved = tmp_path / "saved"
+    given = settings(tmp_path / "data", run_dir=str(saved), state="ERROR")
+    run("NextItNetAR", "toy", config_dict=given)
+    sought = []
+
+    def found(*given):
+        sought.append(given)
+        return item_directions(*given)
+
+    monkeypatch.setattr(backbone, "item_directions", found)
+    ContinualRun(toy_config("Conure", **keys))
+    assert len(sought) == 1
+    ContinualRun(toy_config("Conure", pretrained_path=str(saved), **keys))
+    assert len(sought) == 1
 
 
 @pytest.mark.parametrize("value", ["SVD", "pca", True, 0.1])
