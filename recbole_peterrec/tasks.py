@@ -74,6 +74,7 @@ SOURCE_ONLY = frozenset(
         "prune_embeddings",
         "recent_interactions",
         "seeds",
+        "softmax_popularity",
         "softmax_samples",
         "source_cache",
         "stage",

@@ -58,7 +58,8 @@ def test_the_source_s_longest_history_is_not_the_tasks(toy_config):
 
 
 @pytest.mark.parametrize(
-    "key", ["embedding_size", "dilations", "softmax_samples", "nproc"]
+    "key",
+    ["embedding_size", "dilations", "softmax_samples", "softmax_popularity", "nproc"],
 )
 def test_keys_of_the_network_are_no_task_s(toy_config, key):
     config = toy_config("PeterRec", tasks=[{**TASKS[0], key: toy_config()[key]}])

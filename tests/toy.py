@@ -56,6 +56,7 @@ SETTINGS: dict[str, Any] = {
     "embedding_scale": 1.0,
     "dropout_prob": 0.1,
     "softmax_samples": 0,
+    "softmax_popularity": 0.5,
     "epochs": 1,
     "train_batch_size": 64,
     "learning_rate": 0.001,

@@ -23,7 +23,7 @@ class Backbone(StateScorer):
     Subclasses say which network it is, where training predicts, and where evaluation reads. Keys:
     those of its architecture, ``dropout_prob``, ``embedding_init`` (``svd``: item embeddings begin
     as :func:`item_directions` of the training rows), ``softmax_samples`` (0 is the exact softmax;
-    a fraction of the items, or their number), ``table_updates`` (``rows``: sparse gradients of the
+    a fraction of the items, or their number), ``softmax_popularity``, ``table_updates`` (``rows``: sparse gradients of the
     embedding and, with the sampled softmax, of the output layer, its bias included, so that an
     item's weights all move or all rest).
 
@@ -66,9 +66,8 @@ class Backbone(StateScorer):
         self.softmax_samples = self._count_samples(config["softmax_samples"])
         if self.softmax_samples:
             counts = torch.from_numpy(dataset.training_counts()[1:])
-            # Between uniform draws, which show a popular item too seldom, and draws by popularity,
-            # of which the few rare items stand for very many.
-            self.sampler = ItemSampler((1 + counts).sqrt(), self.softmax_samples)
+            weights = (1.0 + counts) ** config["softmax_popularity"]
+            self.sampler = ItemSampler(weights, self.softmax_samples)
 
     @torch.no_grad()
     def _begin_with_directions(self, dataset: SequenceDataset, seed: int) -> None:

@@ -20,7 +20,7 @@ UNREAD = (
 )
 UNREAD_BY_RECBOLE = (
     *("compile", "embedding_init", "embedding_learning_rate", "embedding_scale"),
-    *("softmax_samples", "source_cache", "window_overlap"),
+    *("softmax_popularity", "softmax_samples", "source_cache", "window_overlap"),
 )
 
 

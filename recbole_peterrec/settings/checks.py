@@ -164,6 +164,7 @@ RULES: dict[str, Rule] = {
     ),
     "head_dropout": PROBABILITY,
     "softmax_samples": NOT_NEGATIVE,
+    "softmax_popularity": (lambda value: number(value, 0, 1), "a number from 0 to 1"),
     "nproc": COUNT,
     "world_size": (
         lambda value: value in (None, -1) or whole(value, 1),

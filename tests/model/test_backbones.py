@@ -82,16 +82,19 @@ def test_a_fraction_of_the_items_is_sampled(build, samples, drawn):
     assert build(NextItNetAR, softmax_samples=samples).softmax_samples == drawn
 
 
-def test_popular_items_of_the_training_rows_are_sampled_more_often(build, toy_config):
-    """As the root of how often they are in the training windows, and an unseen one at times."""
+@pytest.mark.parametrize("power", [0, 0.5, 1])
+def test_popular_items_of_the_training_rows_are_sampled_more_often(
+    build, toy_config, power
+):
+    """As a power of how often they are in the training windows, and an unseen one at times."""
     train = SequenceDataset(toy_config("NextItNetAR")).build()[0]
     counts = np.bincount(train.sequences.items[train.read_in_training()], minlength=31)
-    model = build(NextItNetAR, softmax_samples=3)
+    model = build(NextItNetAR, softmax_samples=3, softmax_popularity=power)
     told = torch.full((30,), torch.nan)
     for _ in range(2000):
         drawn, log_share = model.sampler()
         told[drawn - 1] = log_share.exp()
-    wanted = np.sqrt(1 + counts[1:])
+    wanted = (1.0 + counts[1:]) ** power
     wanted *= 3 / wanted.sum()
     assert told.isfinite().all()
     np.testing.assert_allclose(told, wanted, rtol=0.03)
