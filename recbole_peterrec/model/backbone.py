@@ -23,9 +23,10 @@ class Backbone(StateScorer):
     Subclasses say which network it is, where training predicts, and where evaluation reads. Keys:
     those of its architecture, ``dropout_prob``, ``embedding_init`` (``svd``: item embeddings begin
     as :func:`item_directions` of the training rows), ``softmax_samples`` (0 is the exact softmax;
-    a fraction of the items, or their number), ``softmax_popularity``, ``table_updates`` (``rows``: sparse gradients of the
-    embedding and, with the sampled softmax, of the output layer, its bias included, so that an
-    item's weights all move or all rest).
+    a fraction of the items, or their number), ``softmax_popularity`` (power of an item's count in
+    the training rows, by which it is drawn for the sample), ``table_updates`` (``rows``: sparse
+    gradients of the embedding and, with the sampled softmax, of the output layer, its bias
+    included, so that an item's weights all move or all rest).
 
     Attributes:
         architecture_class: of which its :meth:`architecture_of` and its saved files are.
