@@ -23,8 +23,8 @@ class Backbone(StateScorer):
     Subclasses say which network it is, where training predicts, and where evaluation reads. Keys:
     those of its architecture, ``dropout_prob``, ``embedding_init`` (``svd``: item embeddings begin
     as :func:`item_directions` of the training rows), ``softmax_samples`` (0 is the exact softmax;
-    a fraction of the items, or their number), ``softmax_popularity`` (power of an item's count in
-    the training rows, by which it is drawn for the sample), ``table_updates`` (``rows``: sparse
+    a fraction of the items, or their number, in each of a step's samples), ``softmax_popularity``
+    (power of an item's count in the training rows, by which it is drawn), ``table_updates`` (``rows``: sparse
     gradients of the embedding and, with the sampled softmax, of the output layer, its bias
     included, so that an item's weights all move or all rest).
 
@@ -99,8 +99,9 @@ class Backbone(StateScorer):
         """Cross entropy of ``[N, k]`` states against ``[N]`` items, exact or sampled."""
         weight, bias = self.output.weight, self.output.bias
         if self.softmax_samples:
+            samples = self.sampler.for_rows(len(hidden))
             return sampled_softmax_loss(
-                hidden, targets, weight, bias, *self.sampler(), sparse=self.sparse
+                hidden, targets, weight, bias, samples, self.sparse
             )
         return linear_cross_entropy(hidden, weight, bias, targets)
 

@@ -1,6 +1,9 @@
-"""Softmax cross entropy over a sample of the items, whose cost is the sample's."""
+"""Softmax cross entropy over samples of the items, whose cost is the samples'."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -10,17 +13,20 @@ from recbole_peterrec.nn.column_tiles import ColumnTiles
 from recbole_peterrec.nn.precision import as_autocast
 from recbole_peterrec.nn.table_rows import rows_of
 
+Sample = tuple[torch.Tensor, torch.Tensor]
+SHARED_ROWS = 256  # share even the smallest sample: products with fewer rows are slow
+MOST_SAMPLES = 8  # of a step; four of 336 items are as good as all 1,682 (README)
+
 
 def sampled_softmax_loss(
     hidden: torch.Tensor,
     targets: torch.Tensor,
     weight: torch.Tensor,
     bias: torch.Tensor,
-    drawn: torch.Tensor,
-    log_share: torch.Tensor,
+    samples: Sequence[Sample],
     sparse: bool = False,
 ) -> torch.Tensor:
-    """Softmax cross entropy over each row's target and a sample that all rows share.
+    """Softmax cross entropy over each row's target and a sample that it shares with other rows.
 
     A row's own target is left out of its negatives. The exponential of each negative is divided by
     how likely it is in a sample (Horvitz and Thompson, 1952), so that their sum is in expectation
@@ -31,30 +37,47 @@ def sampled_softmax_loss(
         targets: ``[N]`` item ids in ``1 .. V - 1``.
         weight: ``[V, k]`` classification layer; row 0 is padding.
         bias: ``[V]``.
-        drawn: ``[S]`` different items in ascending order, at least one.
-        log_share: ``[S]`` logarithm of how likely a sample has each of them.
+        samples: 1 to N of them. The rows are cut into as many successive parts, as equal as they
+            can be and longer ones first; each part has its own sample: ``[S]`` different items in
+            ascending order, at least one, and ``[S]`` the logarithm of how likely a sample has
+            each of them.
         sparse: whether `weight` and `bias` get sparse gradients, of the touched rows
             only, for an optimiser that takes them. Nothing of size V is made then.
 
     Returns:
         Mean loss over the rows, a scalar.
     """
-    samples = len(drawn)
-    place = torch.searchsorted(drawn, targets).clamp(max=samples - 1)
-    place = torch.where(drawn[place] == targets, place, -1)
-
-    chosen = torch.cat([drawn, targets])
-    weights = rows_of(weight, chosen, sparse)
-    biases = rows_of(bias, chosen, sparse)
-    positive = (hidden * weights[samples:]).sum(-1) + biases[samples:]
-    others = ColumnTiles.apply(
-        as_autocast(hidden),
-        as_autocast(weights[:samples]),
-        biases[:samples] - log_share,
-        place,
-        True,
+    drawn, log_shares = zip(*samples, strict=True)
+    # Gathered at once: of a dense table, each time would make a gradient as large as the table.
+    chosen = torch.cat([*drawn, targets])
+    sizes = [*map(len, drawn), len(targets)]
+    *weights, own_weight = rows_of(weight, chosen, sparse).split(sizes)
+    *biases, own_bias = rows_of(bias, chosen, sparse).split(sizes)
+    least, longer = divmod(len(targets), len(samples))
+    heights = [least + (part < longer) for part in range(len(samples))]
+    parts = zip(
+        as_autocast(hidden).split(heights),
+        targets.split(heights),
+        drawn,
+        weights,
+        biases,
+        log_shares,
+        strict=True,
     )
-    return F.softplus(others - positive, threshold=40).mean()
+    others = [
+        ColumnTiles.apply(
+            states, as_autocast(rows), offset - log_share, _places(items, own), True
+        )
+        for states, own, items, rows, offset, log_share in parts
+    ]
+    positive = (hidden * own_weight).sum(-1) + own_bias
+    return F.softplus(torch.cat(others) - positive, threshold=40).mean()
+
+
+def _places(drawn: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Where in a sample each row's target is; -1 where it is not."""
+    place = torch.searchsorted(drawn, targets).clamp(max=len(drawn) - 1)
+    return torch.where(drawn[place] == targets, place, -1)
 
 
 class ItemSampler(nn.Module):
@@ -86,6 +109,7 @@ class ItemSampler(nn.Module):
         # at least 1, up to rounding.
         units = samples - torch.arange(len(lengths))
         whole = lengths * units >= rest * (1 - 1e-9)
+        self.samples = samples
         self.always = int(whole.cumprod(0).sum())
         self.units = samples - self.always
         lengths, rest = lengths[self.always :], rest[self.always :]
@@ -102,9 +126,27 @@ class ItemSampler(nn.Module):
         self.register_buffer("order", order + 1, persistent=False)
         self.register_buffer("log_share", log_share, persistent=False)
 
-    def forward(
-        self, generator: torch.Generator | None = None
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def for_rows(
+        self, rows: int, generator: torch.Generator | None = None
+    ) -> list[Sample]:
+        """Draw as many samples as the rows of a loss need.
+
+        Rows that share a sample share its error, so no more of them share it than there are items
+        on its line, or `SHARED_ROWS`: gathering the items then costs little beside the products.
+        There are at most `MOST_SAMPLES`, and one if it has every item.
+
+        Args:
+            rows: of a loss, at least 1.
+            generator: as of :meth:`forward`.
+
+        Returns:
+            What :func:`sampled_softmax_loss` takes for them.
+        """
+        wanted = math.ceil(rows / max(self.samples, SHARED_ROWS))
+        parts = min(wanted, MOST_SAMPLES) if self.units else 1
+        return [self(generator) for _ in range(parts)]
+
+    def forward(self, generator: torch.Generator | None = None) -> Sample:
         """Draw.
 
         Args:

@@ -25,8 +25,8 @@ class SharingMixin:
     computes the loss of its rows, weighted by their share of the batch's targets; before
     the optimiser's step, gradients are summed, then clipped. The step is that of one process
     up to rounding, chance apart: dropout, GRec's masks and the items of a sampled softmax
-    are drawn by each process for its rows, so the items are more in number than one
-    process's. In evaluation, each process ranks whole batches, and all know all ranks.
+    are drawn by each process for its rows, so there are at least as many of these as in one
+    process. In evaluation, each process ranks whole batches, and all know all ranks.
 
     A process on its own does as without this class.
     """

@@ -10,6 +10,7 @@ from recbole_peterrec.data.masking import mask_items
 from recbole_peterrec.data.sequence_dataset import TARGETS, SequenceDataset
 from recbole_peterrec.model.grec import GRec
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
+from recbole_peterrec.nn.sampled_softmax import sampled_softmax_loss
 
 ITEMS = torch.tensor([[1, 2, 3, 4, 5], [6, 7, 8, 0, 0], [9, 10, 0, 0, 0]])
 LENGTHS = torch.tensor([5, 3, 2])
@@ -80,6 +81,21 @@ def test_a_masked_backbone_does_not_see_what_is_hidden(build):
 def test_a_fraction_of_the_items_is_sampled(build, samples, drawn):
     """Of the toy's 30, rounded, and never none, which would be all (a fifth: Conure, section 6.1)."""
     assert build(NextItNetAR, softmax_samples=samples).softmax_samples == drawn
+
+
+def test_a_sampled_loss_of_many_targets_has_several_samples(build):
+    model = build(NextItNetAR, softmax_samples=7)
+    width = model.output.weight.shape[1]
+    generator = torch.Generator().manual_seed(2)
+    hidden = torch.randn(600, width, generator=generator)
+    targets = torch.randint(1, 31, (600,), generator=generator)
+    torch.manual_seed(3)
+    loss = model.item_loss(hidden, targets)
+    torch.manual_seed(3)
+    samples = [model.sampler() for _ in range(3)]  # 256 targets a sample
+    weight, bias = model.output.weight, model.output.bias
+    wanted = sampled_softmax_loss(hidden, targets, weight, bias, samples)
+    assert loss.item() == wanted.item()
 
 
 @pytest.mark.parametrize("power", [0, 0.5, 1])

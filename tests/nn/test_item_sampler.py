@@ -111,7 +111,7 @@ def test_the_sampled_partition_is_the_exact_one_on_average(samples):
     others = logits.exp().sum() - logits[0].exp() - logits[3].exp()
     sampler, estimates = ItemSampler(WEIGHTS, samples), []
     for _ in range(TRIALS):
-        loss = sampled_softmax_loss(hidden, target, weight, bias, *sampler(generator))
+        loss = sampled_softmax_loss(hidden, target, weight, bias, [sampler(generator)])
         estimates.append((loss + logits[3]).exp() - logits[3].exp())
     estimates = torch.stack(estimates)
     error = estimates.std() / math.sqrt(TRIALS)
@@ -135,3 +135,31 @@ def test_parts_of_the_popularity_scale_have_their_share_in_each_sample():
     for seed in range(50):
         drawn, _ = sampler(torch.Generator().manual_seed(seed))
         assert (drawn <= 10).sum() == 5
+
+
+@pytest.mark.parametrize(
+    ("samples", "rows", "parts"),
+    [
+        (2, 1, 1),
+        (2, 256, 1),
+        (2, 257, 2),
+        (300, 300, 1),
+        (300, 301, 2),
+        (300, 1200, 4),
+        (300, 2100, 7),
+        (300, 2101, 8),
+        (300, 10_000, 8),
+        (1000, 2000, 1),
+    ],
+)
+def test_as_many_rows_share_a_sample_as_it_has_items_or_256_up_to_eight_samples(
+    samples, rows, parts
+):
+    """And one sample of all items has no error that rows could share."""
+    sampler = ItemSampler(torch.ones(1000), samples)
+    drawn = sampler.for_rows(rows, torch.Generator().manual_seed(0))
+    assert len(drawn) == parts
+    generator = torch.Generator().manual_seed(0)
+    for items, log_share in drawn:
+        wanted = sampler(generator)
+        assert torch.equal(items, wanted[0]) and torch.equal(log_share, wanted[1])

@@ -204,7 +204,7 @@ def test_what_is_not_a_number_stays_visible(kind, tiles):
     hidden, weight, bias, targets = example()
     broken = torch.where(torch.arange(7)[:, None] == 3, torch.nan, hidden)
     assert linear_cross_entropy(broken, weight, bias, targets).isnan()
-    assert sampled_softmax_loss(broken, targets, weight, bias, *a_sample(6)).isnan()
+    assert sampled_softmax_loss(broken, targets, weight, bias, [a_sample(6)]).isnan()
 
 
 @pytest.mark.parametrize("kind", ["rows", "columns"])
@@ -215,7 +215,7 @@ def test_under_autocast_products_are_bf16_and_the_loss_is_near(kind, tiles):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         ours = linear_cross_entropy(hidden, weight, bias, targets)
         every = torch.arange(1, 20), torch.zeros(19)
-        sampled = sampled_softmax_loss(hidden, targets, weight, bias, *every)
+        sampled = sampled_softmax_loss(hidden, targets, weight, bias, [every])
     for loss in (ours, sampled):
         assert loss.dtype == torch.float
         grads = gradients(loss, hidden, weight, bias)
@@ -228,18 +228,37 @@ def test_sampling_every_item_is_the_exact_softmax(tiles):
     hidden, weight, bias, targets = example()
     exact = F.cross_entropy(hidden @ weight[1:].T + bias[1:], targets - 1)
     every = torch.arange(1, 20), torch.zeros(19)
-    sampled = sampled_softmax_loss(hidden, targets, weight, bias, *every)
+    sampled = sampled_softmax_loss(hidden, targets, weight, bias, [every])
     torch.testing.assert_close(sampled, exact, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("samples", [1, 3, 10, 19])
-def test_sampled_values_and_gradients_are_those_of_all_logits(samples, sparse, tiles):
+@pytest.mark.parametrize(
+    ("sizes", "heights"),
+    [
+        ([1], [7]),
+        ([3], [7]),
+        ([10], [7]),
+        ([19], [7]),
+        ([4, 19], [4, 3]),
+        ([6, 1, 6], [3, 2, 2]),
+        ([2, 3, 4, 5, 6, 7, 8], [1] * 7),
+    ],
+)
+def test_sampled_values_and_gradients_are_those_of_all_logits(
+    sizes, heights, sparse, tiles
+):
+    """Of parts of the rows with a sample each, the mean over all rows."""
     tiles("columns")
     hidden, weight, bias, targets = example()
-    sample = a_sample(samples)
-    ours = sampled_softmax_loss(hidden, targets, weight, bias, *sample, sparse=sparse)
-    theirs = naive_sampled(hidden, targets, weight, bias, *sample)
+    samples = [a_sample(size, seed=seed) for seed, size in enumerate(sizes)]
+    ours = sampled_softmax_loss(hidden, targets, weight, bias, samples, sparse=sparse)
+    parts = zip(hidden.split(heights), targets.split(heights), samples, strict=True)
+    theirs = sum(
+        len(own) * naive_sampled(states, own, weight, bias, *sample)
+        for states, own, sample in parts
+    )
+    theirs = theirs / 7
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
     for mine, other, is_table in zip(
         gradients(ours, hidden, weight, bias),
@@ -251,11 +270,29 @@ def test_sampled_values_and_gradients_are_those_of_all_logits(samples, sparse, t
         torch.testing.assert_close(mine.to_dense(), other, rtol=0, atol=1e-12)
 
 
+def test_a_dense_table_s_gradient_is_made_once_however_many_samples_there_are():
+    hidden, weight, bias, targets = example()
+    samples = [a_sample(6, seed=seed) for seed in range(3)]
+    loss = sampled_softmax_loss(hidden, targets, weight, bias, samples)
+    made = 0
+
+    class Tables(TorchDispatchMode):
+        def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+            nonlocal made
+            made += function.overloadpacket.__name__ == "index_add_"
+            return function(*args, **(kwargs or {}))
+
+    # Anomaly mode, which RecBole's models leave on, reads gradients.
+    with torch.autograd.set_detect_anomaly(False), Tables():
+        loss.backward()
+    assert made == 2  # weight and bias
+
+
 def test_a_target_that_is_the_only_sample_costs_nothing():
     hidden, weight, bias, _ = example(items=2)
     targets = torch.ones(7, dtype=torch.long)
     only = torch.ones(1, dtype=torch.long), torch.zeros(1)
-    loss = sampled_softmax_loss(hidden, targets, weight, bias, *only)
+    loss = sampled_softmax_loss(hidden, targets, weight, bias, [only])
     assert loss.item() == 0
     assert all((g == 0).all() for g in gradients(loss, hidden, weight, bias))
 

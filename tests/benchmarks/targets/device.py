@@ -71,9 +71,10 @@ def sampled(device: torch.device, positions: int) -> Row:
 
     def step() -> None:
         hidden.grad = weight.grad = bias.grad = None
+        samples = sampler.for_rows(positions)
         with torch.autocast(device.type, torch.bfloat16):
             loss = sampled_softmax_loss(
-                hidden, targets, weight, bias, *sampler(), sparse=True
+                hidden, targets, weight, bias, samples, sparse=True
             )
         loss.backward()
 

@@ -79,8 +79,9 @@ def sampled() -> list[Row]:
 
     def negatives() -> None:
         hidden.grad = weight.grad = bias.grad = None
+        samples = sampler.for_rows(len(hidden))
         sampled_softmax_loss(
-            hidden, targets, weight, bias, *sampler(), sparse=True
+            hidden, targets, weight, bias, samples, sparse=True
         ).backward()
 
     times = medians(3, full=full, sampled=negatives)
