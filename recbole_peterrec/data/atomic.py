@@ -280,6 +280,10 @@ def reading(where: str, config, suffix: str = "inter") -> Iterator[None]:
     """
     try:
         yield
+    except PermissionError as error:  # RecBole may read other files, such as .user
+        raise DataError(
+            f"{where}: {error.filename} cannot be read: {error.strerror}"
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError, csv.Error) as error:
         reason = " ".join(str(error).split())
         if "out of memory" in reason:  # pandas' C parser

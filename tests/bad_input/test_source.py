@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+
+import pandas as pd
 import pytest
 
 from tests.bad_input.case import GENDER, holds
@@ -127,6 +130,20 @@ def test_an_encoding_that_begins_with_a_mark_is_refused_where_there_is_none(case
 def test_a_time_that_load_col_leaves_out_is_loaded_all_the_same(case):
     """RecBole's own default of load_col leaves the timestamp out."""
     assert case.run(load_col={"inter": ["user_id", "item_id"]}, tasks=[GENDER]) == 0
+
+
+def test_a_file_of_users_that_may_not_be_read_is_one_line(case, monkeypatch):
+    read = pd.read_csv
+
+    def refuse(path, *args, **keys):
+        if str(path).endswith(".user"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return read(path, *args, **keys)
+
+    monkeypatch.setattr(pd, "read_csv", refuse)
+    load = {"inter": ["user_id", "item_id", "timestamp"], "user": ["user_id", "age"]}
+    message = case.error(model="SASRec", load_col=load, tasks=None)
+    holds(message, "source", "toy.user", "cannot be read", "Permission denied")
 
 
 def test_file_of_zero_bytes_is_refused(case):
