@@ -6,7 +6,7 @@ import sys
 import traceback
 from typing import NoReturn
 
-from recbole_peterrec.errors import ConfigError, PeerError, UserError
+from recbole_peterrec.errors import ConfigError, PeerError, UserError, permitted
 from recbole_peterrec.process import bound_spinning, keep_memory
 
 USAGE = """\
@@ -81,7 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
 
     try:
         with group.joined_from_environment():
-            text = _run(arguments)
+            with permitted():
+                text = _run(arguments)
             if group.is_first():
                 print(text)
     except PeerError:  # the process that met it has told it

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 
 class UserError(Exception):
@@ -26,12 +27,31 @@ class WriteError(UserError):
     """A file that the system refuses to write, say because the disk is full."""
 
 
+class RefusedError(UserError):
+    """A file or folder that the system does not let be looked at."""
+
+
 class TrainingError(UserError):
     """Training that cannot go on, such as a NaN loss."""
 
 
 class PeerError(UserError):
     """What another process of the run met first, and tells."""
+
+
+@contextlib.contextmanager
+def permitted() -> Iterator[None]:
+    """What the system refuses, wherever that is met, as one clear line.
+
+    Raises:
+        RefusedError: the path and the reason.
+    """
+    try:
+        yield
+    except PermissionError as error:
+        if error.filename is None:  # not of a file
+            raise
+        raise RefusedError(f"{error.filename}: {error.strerror}; mend that") from error
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -250,12 +250,12 @@ def generate(folder: str | Path, name: str, shape: Shape, seed: int) -> list[Pat
         )
     folder = Path(folder)
     datasets = [name, f"{name}_click", f"{name}_like"]
-    for dataset in datasets:
-        if (folder / dataset).exists():
-            raise ConfigError(
-                f"{folder / dataset} exists; delete it or choose another --name"
-            )
     with writing(folder):
+        for dataset in datasets:
+            if (folder / dataset).exists():
+                raise ConfigError(
+                    f"{folder / dataset} exists; delete it or choose another --name"
+                )
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix=".making.") as making:
             _write(Path(making), name, shape, seed)

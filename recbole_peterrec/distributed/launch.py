@@ -23,6 +23,7 @@ from recbole_peterrec.errors import (
     PeerError,
     TrainingError,
     UserError,
+    permitted,
 )
 
 PORT = 5678  # RecBole's, for runs of several machines
@@ -131,7 +132,7 @@ def _work(
     try:
         store = _store(plan, False, port)
         new = Member(plan.offset + number, plan.size, number, plan.local_size, store)
-        with taking_part(new):
+        with taking_part(new), permitted():
             value = function(*arguments)
     except UserError as error:
         message = {"error": type(error).__name__, "message": str(error)}

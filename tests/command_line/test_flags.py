@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 import yaml
 
+from recbole_peterrec import cli
 from recbole_peterrec.cli import main
 from tests.command_line.case import results_of
 from tests.toy import toy_flags, write_config
@@ -113,3 +115,15 @@ def test_help_tells_the_flags_and_runs_nothing(here, capsys, flag):
     for word in ("--model", "--dataset", "--config_files", "--KEY=VALUE", "-m", "-d"):
         assert word in told
     assert list(here.iterdir()) == []
+
+
+def test_a_folder_that_may_not_be_entered_is_one_line(monkeypatch, capsys):
+    """Wherever it is met: the superuser, who may, cannot be refused by a real one."""
+
+    def refused(arguments):
+        raise PermissionError(errno.EACCES, "Permission denied", "saved/RUN/training")
+
+    monkeypatch.setattr(cli, "_run", refused)
+    assert cli.main(["--resume=saved/RUN"]) == 2
+    told = capsys.readouterr().err
+    assert told == "error: saved/RUN/training: Permission denied; mend that\n"
