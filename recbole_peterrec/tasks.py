@@ -47,6 +47,7 @@ OF_COLUMNS: dict[str, Any] = {
     "threshold": None,
     "unused_col": None,
 }
+NEVER_FROM_RUN = MEASURED_BY.union(OF_COLUMNS)
 # What makes the source and its network, which all tasks share, and the run.
 SOURCE_ONLY = frozenset(
     (
@@ -102,7 +103,8 @@ def read_tasks(config: Config) -> list[Task]:
 
     A key's value is, first found: the task's own, of a user's list; the run's, where a user gave
     one and the key is not of the protocol; the task's own, of a property file's list;
-    ``task_defaults`` of its kind; the run's default.
+    ``task_defaults`` of its kind; the run's default. ``finetune_epochs`` takes the place of
+    ``epochs``, whoever gave these.
 
     Raises:
         ConfigError: no list, a missing or unknown key, a duplicated or unusable name, an unknown
@@ -242,7 +244,7 @@ def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[st
     Raises:
         ConfigError: a part of ``eval_args`` that cannot be.
     """
-    given = config.given.keys() - MEASURED_BY - set(OF_COLUMNS)
+    given = config.given.keys() - NEVER_FROM_RUN
     of_kind = {
         key: value
         for key, value in config["task_defaults"][kind].items()

@@ -4,6 +4,7 @@ import pytest
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.runs.unread import tell_outweighed
 from recbole_peterrec.tasks import read_tasks
 from tests.toy import TARGET, TASKS, settings, write_toy
 
@@ -47,6 +48,47 @@ def test_retraining_that_an_edited_config_asks_for_is_not_bounded(tmp_path):
     edited["task_defaults"]["recommendation"]["retrain_epochs"] = 60
     (task,) = read_tasks(Config("Conure", "toy", config_dict=edited))
     assert task.config["retrain_epochs"] == 60
+
+
+@pytest.mark.parametrize("run_s", [{}, {"epochs": 4}, {"finetune_epochs": 4}], ids=str)
+@pytest.mark.parametrize("kind_s", [{}, {"epochs": 3}], ids=str)
+@pytest.mark.parametrize("own", [{}, {"epochs": 2}], ids=str)
+def test_epochs_are_the_task_s_then_the_run_s_then_its_kind_s(
+    tmp_path, caplog, run_s, kind_s, own
+):
+    """And a value for a kind that a user gave in vain is told."""
+    keys = settings(write_toy(tmp_path), tasks=[{**TASKS[0], **own}])
+    del keys["epochs"]
+    default = Config("PeterRec", "toy", config_dict=keys)["task_defaults"]["profile"]
+    given = {**keys, **run_s, "task_defaults": {"profile": kind_s}}
+    config = Config("PeterRec", "toy", config_dict=given)
+    (task,) = read_tasks(config)
+    nearest = {**default, **kind_s, **run_s, **own}["epochs"]
+    assert task.config["epochs"] == run_s.get("finetune_epochs", nearest)
+    tell_outweighed(config)
+    told = [r.message for r in caplog.records if "count for no task" in r.message]
+    assert len(told) == ("epochs" in run_s and "epochs" in kind_s)
+    assert all(message.startswith("epochs of task_def") for message in told)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"epochs": 3, "task_defaults": {"profile": {"epochs": 3}}},
+        {"epochs": 3, "task_defaults": {"profile": {"epochs": 15}}},  # the default
+        # Never the run's:
+        {
+            "metrics": ["MRR"],
+            "task_defaults": {"profile": {"metrics": ["Hit", "MRR"]}},
+        },
+        {"epochs": 3, "task_defaults": {"recommendation": {"train_share": 0.5}}},
+    ],
+    ids=str,
+)
+def test_what_counts_for_a_kind_of_task_is_not_told_as_lost(tmp_path, caplog, given):
+    keys = settings(write_toy(tmp_path))
+    tell_outweighed(Config("PeterRec", "toy", config_dict=keys | given))
+    assert "count for no task" not in caplog.text
 
 
 def test_the_source_s_longest_history_is_not_the_tasks(toy_config):

@@ -27,6 +27,7 @@ from recbole_peterrec.runs.unread import (
     TUNING_KEYS,
     refuse_origins,
     tell_kept_by_tasks,
+    tell_outweighed,
     tell_unread,
 )
 from recbole_peterrec.stored.learner import save_learned_task, save_learner
@@ -71,6 +72,7 @@ class ContinualRun:
         self.scarce = plan_capacity(self.learner, ahead)
         tell_unread(config, [*TUNING_KEYS, *self._unread_pruning(ahead)])
         tell_kept_by_tasks(config, tasks)
+        tell_outweighed(config)
 
     def starts_from(self) -> dict[str, str]:
         """Digest of the network that the run starts from, by the key that names it; if one does."""

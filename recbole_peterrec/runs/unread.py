@@ -8,7 +8,14 @@ from typing import Any
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.tasks import MODE, OWN_KEYS, Task, keys_given_to, keys_in
+from recbole_peterrec.tasks import (
+    MODE,
+    NEVER_FROM_RUN,
+    OWN_KEYS,
+    Task,
+    keys_given_to,
+    keys_in,
+)
 
 # Which weights a run starts from: without them its results mean something else.
 ORIGINS = {
@@ -96,6 +103,26 @@ def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
     ]
     if told:
         logging.getLogger().warning(f"{'; '.join(told)}; see task_defaults")
+
+
+def tell_outweighed(config: Config) -> None:
+    """Warn of what a user gave a kind of task, and his value for the run takes the place of.
+
+    A default that a file repeats is no wish.
+    """
+    given = config.given.keys() - NEVER_FROM_RUN
+    shipped = config.internal_config_dict["task_defaults"]
+    for kind, keys in (config.given.get("task_defaults") or {}).items():
+        lost = [
+            key
+            for key in sorted(given & keys.keys())
+            if keys[key] not in (config.given[key], shipped[kind].get(key))
+        ]
+        if lost:
+            logging.getLogger().warning(
+                f"{', '.join(lost)} of task_defaults: {kind} count for no task, since the run has "
+                f"values of yours; give tasks their own, or leave out the run's"
+            )
 
 
 def _few(names: list[str]) -> str:
