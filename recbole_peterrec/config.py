@@ -145,6 +145,10 @@ class Config(RecBoleConfig):
         self.reject_unknown(given)
         if given.get("stage") is not None:
             raise ConfigError("stage is set by the program; leave it out")
+        if "extends" in given:
+            raise ConfigError(
+                "extends is of the property files of models; leave it out, and take --model"
+            )
         if "eval_args" in given:
             given["eval_args"] = merged_eval_args(
                 self.internal_config_dict["eval_args"], given["eval_args"]

@@ -172,7 +172,7 @@ class TaskDataset(Dataset):
         """
         pair = [self.uid_field, self.iid_field]
         rows = self.inter_feat
-        if self.time_field in rows:
+        if self.time_field in rows and self.time_field != self.iid_field:
             times = rows[self.time_field]
             times = times.fillna(times.mean())  # as RecBole does after its filters
             rows = rows.loc[times.sort_values(kind="stable").index]

@@ -11,7 +11,9 @@ from typing import Any
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.settings.keys import FOLDERS, RUNS
 from recbole_peterrec.settings.kinds import (
+    are_columns,
     are_gpus,
+    are_names,
     are_negatives,
     are_seeds,
     is_clipping,
@@ -89,14 +91,7 @@ RULES: dict[str, Rule] = {
     "select_epoch": _one_of("best", "last"),
     "amp": (lambda value: value in (None, "bf16"), "bf16 or empty"),
     "compile": SWITCH,
-    "task_order": _or_empty(
-        (
-            lambda value: (
-                isinstance(value, list) and all(isinstance(name, str) for name in value)
-            ),
-            "a list of tasks' names",
-        )
-    ),
+    "task_order": _or_empty((are_names, "a list of tasks' names")),
     "train_share": (
         lambda value: number(value, 0, 1) and value > 0,
         "above 0 and at most 1",
@@ -121,16 +116,19 @@ RULES: dict[str, Rule] = {
     "train_neg_sample_args": _or_empty(
         (
             are_negatives,
-            "{distribution: uniform, sample_num: 1}; with dynamic, candidate_num too",
+            "{distribution: uniform, sample_num: 1}; with dynamic, candidate_num too; alpha is "
+            + "from -10 to 10",
         )
     ),
-    "clip_grad_norm": _or_empty((is_clipping, "a mapping such as {max_norm: 5}")),
+    "clip_grad_norm": _or_empty(
+        (is_clipping, "a mapping such as {max_norm: 5}, above 0")
+    ),
     "worker": NATURAL,
     "metric_decimal_place": DECIMALS,
     "loss_decimal_place": DECIMALS,
     "encoding": (
-        lambda value: value is None or isinstance(value, str),
-        "empty or the name of an encoding, such as utf-8",
+        lambda value: value is None or isinstance(value, str) and value,
+        "~ or the name of an encoding, such as utf-8",
     ),
     **dict.fromkeys(FOLDERS, PATH),
     **dict.fromkeys(RUNS, PATH_OR_NONE),
@@ -142,10 +140,12 @@ RULES: dict[str, Rule] = {
         lambda value: not value or importlib.util.find_spec("wandb") is not None,
         "False where the package wandb is not installed (pip install wandb)",
     ),
-    **dict.fromkeys(("LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD"), NAME),
-    "load_col": (
-        lambda value: value is None or isinstance(value, dict),
-        "empty or a mapping of file suffixes to lists of columns",
+    **dict.fromkeys(("LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD", "NEG_PREFIX"), NAME),
+    "load_col": _or_empty(
+        (
+            are_columns,
+            "a mapping of file suffixes, inter among them, to lists of columns",
+        )
     ),
     **dict.fromkeys(
         ("save_dataset", "save_dataloaders"),
@@ -191,6 +191,10 @@ RULES_OF_OURS: dict[str, Rule] = {  # RecBole's models use these names for other
     ),
     "embedding_init": _or_empty(_one_of("random", "svd")),
     "embedding_learning_rate": _or_empty(POSITIVE),
+    **dict.fromkeys(
+        ("backbone", "patch_activation", "patch_insertion", "pooling", "tuning"),
+        _or_empty(NAME),
+    ),
     "kernel_size": COUNT,
     "embedding_scale": POSITIVE,
     "block_num": COUNT,

@@ -11,6 +11,7 @@ from typing import Any
 from recbole_peterrec.settings.device import gpu_numbers
 
 NEGATIVES = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
+STEEPEST = 10  # power of popularity, of whose values float64 has room for any
 CLIPPING = ("max_norm", "norm_type", "error_if_nonfinite", "foreach")
 
 
@@ -59,7 +60,21 @@ def are_negatives(value: Any) -> bool:
     alpha = value.get("alpha", 1)  # RecBole's power of the popularity
     if value.get("dynamic") and not whole(value.get("candidate_num"), 1):
         return False
-    return whole(value.get("sample_num", 1), 1) and number(alpha, -math.inf)
+    return whole(value.get("sample_num", 1), 1) and number(alpha, -STEEPEST, STEEPEST)
+
+
+def are_names(value: Any) -> bool:
+    """Whether a value is a list of texts."""
+    return isinstance(value, list) and all(isinstance(name, str) for name in value)
+
+
+def are_columns(value: Any) -> bool:
+    """Whether a value is RecBole's ``load_col``, with columns of the interactions; ``"*"`` is all."""
+    return (
+        isinstance(value, dict)
+        and bool(value.get("inter"))
+        and all(columns == "*" or are_names(columns) for columns in value.values())
+    )
 
 
 def is_clipping(value: Any) -> bool:
@@ -68,6 +83,7 @@ def is_clipping(value: Any) -> bool:
         isinstance(value, dict)
         and set(CLIPPING).issuperset(value)
         and (value.get("max_norm") == math.inf or number(value.get("max_norm"), 0))
+        and value["max_norm"] > 0
         and (
             value.get("norm_type") in ("inf", math.inf)
             or number(value.get("norm_type", 2), 0)

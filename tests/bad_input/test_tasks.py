@@ -211,3 +211,17 @@ def test_separators_at_the_end_of_a_row_and_within_quotes_are_no_values(case):
     lines[12] = f'{user}\t{age}\t"M\tx"'
     case.user.write_text("\n".join(lines) + "\n")
     assert case.run("--run_dir=other", tasks=[GENDER]) == 0
+
+
+def test_a_profile_may_have_the_name_of_the_source_s_times(case):
+    """Here the column of the users' file is meant, which has no order in time."""
+    text = case.user.read_text().replace("gender:token", "timestamp:token")
+    case.user.write_text(text)
+    assert case.run(tasks=[{**GENDER, "field": "timestamp"}]) == 0
+
+
+@pytest.mark.parametrize("alpha", [-1000, 1000])
+def test_a_power_of_popularity_beyond_all_floats_is_refused(case, alpha):
+    negatives = {"distribution": "popularity", "sample_num": 1, "alpha": alpha}
+    message = case.error(tasks=[{**TARGET, "train_neg_sample_args": negatives}])
+    holds(message, "'buy'", "train_neg_sample_args", "alpha is from -10 to 10")
