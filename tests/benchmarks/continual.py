@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class Experiment:
         seed: of splits, weights and training.
         tasks: names of the tasks, in the order of the learners.
         pooling: as of :func:`task_settings`.
+        network: keys of all runs, beside the protocol's.
     """
 
     def __init__(
@@ -80,9 +81,10 @@ class Experiment:
         seed: int,
         tasks: Sequence[str],
         pooling: str | None = None,
+        network: Mapping[str, Any] = NETWORK,
     ) -> None:
         self.out, self.seed, self.tasks = out, seed, tasks
-        self.data, self.pooling = data, pooling
+        self.data, self.pooling, self.network = data, pooling, dict(network)
         out.mkdir(parents=True, exist_ok=True)
 
     def stages(self, model: str) -> dict[str, dict[str, Any]]:
@@ -151,7 +153,7 @@ class Experiment:
 
         What is kept beside it names them without their folder, so that it may be moved.
         """
-        settings = NETWORK | own | {"seed": self.seed, "protocol": "conure"}
+        settings = self.network | own | {"seed": self.seed, "protocol": "conure"}
         settings["pretrain_epochs"] = SOURCE_EPOCHS
         name = self._name(model, *names)
         folder, file = self.out / name, self.out / f"{name}.json"
@@ -185,11 +187,18 @@ def main() -> None:
     parser.add_argument(
         "--pooling", help="of recommendation tasks; default: the last state"
     )
+    parser.add_argument(
+        "--block_num", type=int, help="of the network; default: the protocol's"
+    )
     parser.add_argument("--data", type=Path, default=Path("saved/benchmarks/data"))
     parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/continual"))
     args = parser.parse_args()
     if args.pooling:  # results of their own, beside the protocol's
         args.out = args.out.with_name(f"{args.out.name}_{args.pooling}")
+    network = NETWORK
+    if args.block_num:
+        args.out = args.out.with_name(f"{args.out.name}_blocks{args.block_num}")
+        network = NETWORK | {"block_num": args.block_num}
 
     folder = args.data / args.preset
     if not folder.exists():
@@ -198,7 +207,7 @@ def main() -> None:
     forgotten = []
     for seed in args.seeds:
         out = args.out / args.preset
-        experiment = Experiment(folder, out, seed, args.tasks, args.pooling)
+        experiment = Experiment(folder, out, seed, args.tasks, args.pooling, network)
         for model in args.models:
             stages = experiment.stages(model)
             collect(scores, model, stages)
