@@ -136,7 +136,7 @@ class Config(RecBoleConfig):
         for content in ours:
             self._put_over_task_defaults(content)
             self.internal_config_dict.update(content)
-        self.internal_config_dict.pop("extends", None)
+        self.internal_config_dict.pop(registry.EXTENDS, None)
         for content in self._sources:
             edited = edited_keys(content, self.internal_config_dict, choice)
             self.given = {
@@ -145,10 +145,6 @@ class Config(RecBoleConfig):
         self.reject_unknown(given)
         if given.get("stage") is not None:
             raise ConfigError("stage is set by the program; leave it out")
-        if "extends" in given:
-            raise ConfigError(
-                "extends is of the property files of models; leave it out, and take --model"
-            )
         if "eval_args" in given:
             given["eval_args"] = merged_eval_args(
                 self.internal_config_dict["eval_args"], given["eval_args"]

@@ -23,6 +23,7 @@ MODELS = {
     "Conure": "recbole_peterrec.model.conure",
 }
 BACKBONES = ("NextItNetAR", "GRec")
+EXTENDS = "extends"  # the key of a property file that names another, and of no run
 LIST = "suite"  # what a suite is called that is given as a list
 # Keys by which the variants of PeterRec differ: what a result's name stands for.
 STRATEGY = ("tuning", "pretrained", "carry_encoder", "joint_coefficient")
@@ -49,7 +50,7 @@ def _extended(name: str) -> str | None:
     """The model that a property file is a variant of (its key ``extends``), or None."""
     if name in MODELS or name not in _names("model"):
         return None
-    return model_keys(name).get("extends")
+    return model_keys(name).get(EXTENDS)
 
 
 def is_ours(name: str) -> bool:
@@ -198,7 +199,7 @@ def _keys_with(ours: Path) -> frozenset[str]:
     keys: set[str] = set()
     for path in [*_recbole_files(), *ours.glob("*/*.yaml")]:
         keys.update(read_yaml(path))
-    return frozenset(keys)
+    return frozenset(keys - {EXTENDS})
 
 
 def register() -> None:

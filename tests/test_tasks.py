@@ -65,7 +65,7 @@ def test_epochs_are_the_task_s_then_the_run_s_then_its_kind_s(
     (task,) = read_tasks(config)
     nearest = {**default, **kind_s, **run_s, **own}["epochs"]
     assert task.config["epochs"] == run_s.get("finetune_epochs", nearest)
-    tell_outweighed(config)
+    tell_outweighed(config, [task])
     told = [r.message for r in caplog.records if "count for no task" in r.message]
     assert len(told) == ("epochs" in run_s and "epochs" in kind_s)
     assert all(message.startswith("epochs of task_def") for message in told)
@@ -87,7 +87,8 @@ def test_epochs_are_the_task_s_then_the_run_s_then_its_kind_s(
 )
 def test_what_counts_for_a_kind_of_task_is_not_told_as_lost(tmp_path, caplog, given):
     keys = settings(write_toy(tmp_path))
-    tell_outweighed(Config("PeterRec", "toy", config_dict=keys | given))
+    config = Config("PeterRec", "toy", config_dict=keys | given)
+    tell_outweighed(config, read_tasks(config))
     assert "count for no task" not in caplog.text
 
 

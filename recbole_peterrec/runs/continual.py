@@ -72,7 +72,7 @@ class ContinualRun:
         self.scarce = plan_capacity(self.learner, ahead)
         tell_unread(config, [*TUNING_KEYS, *self._unread_pruning(ahead)])
         tell_kept_by_tasks(config, tasks)
-        tell_outweighed(config)
+        tell_outweighed(config, tasks)
 
     def starts_from(self) -> dict[str, str]:
         """Digest of the network that the run starts from, by the key that names it; if one does."""

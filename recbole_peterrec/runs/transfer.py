@@ -71,7 +71,7 @@ class TransferRun:
         without = tuned_without(task.config for task in tasks)
         tell_unread(config, [*PRUNING_KEYS, *without])
         tell_kept_by_tasks(config, tasks)
-        tell_outweighed(config)
+        tell_outweighed(config, tasks)
 
     def starts_from(self) -> dict[str, str]:
         """Digest of the network that the run starts from, by the key that names it; if one does."""

@@ -105,14 +105,16 @@ def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
         logging.getLogger().warning(f"{'; '.join(told)}; see task_defaults")
 
 
-def tell_outweighed(config: Config) -> None:
+def tell_outweighed(config: Config, tasks: Iterable[Task]) -> None:
     """Warn of what a user gave a kind of task, and his value for the run takes the place of.
 
     A default that a file repeats is no wish.
     """
     given = config.given.keys() - NEVER_FROM_RUN
     shipped = config.internal_config_dict["task_defaults"]
-    for kind, keys in (config.given.get("task_defaults") or {}).items():
+    by_kind = config.given.get("task_defaults") or {}
+    for kind in sorted(by_kind.keys() & {task.kind for task in tasks}):
+        keys = by_kind[kind]
         lost = [
             key
             for key in sorted(given & keys.keys())

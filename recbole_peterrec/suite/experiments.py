@@ -20,6 +20,7 @@ from recbole_peterrec.errors import (
     TrainingError,
     UserError,
     WriteError,
+    permitted,
 )
 from recbole_peterrec.runs import directory
 from recbole_peterrec.runs.directory import CONFIG_FILE, STARTS_FROM
@@ -150,7 +151,9 @@ def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
         what = f"{entry.name}, seed {seed}"
         log.info(f"{suite.name}: {what} (run {place} of {len(order)})")
         try:
-            results = _run(progress, entry, seed, now, backbones.taken_by(entry, seed))
+            with permitted():
+                given = backbones.taken_by(entry, seed)
+                results = _run(progress, entry, seed, now, given)
         except WriteError as error:
             advice = directory.resumption(folder)
             raise WriteError(f"{what}: {error} (the suite: {advice})") from error

@@ -196,7 +196,7 @@ def main() -> None:
     if args.pooling:  # results of their own, beside the protocol's
         args.out = args.out.with_name(f"{args.out.name}_{args.pooling}")
     network = NETWORK
-    if args.block_num:
+    if args.block_num is not None:
         args.out = args.out.with_name(f"{args.out.name}_blocks{args.block_num}")
         network = NETWORK | {"block_num": args.block_num}
 

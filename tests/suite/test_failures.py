@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import json
 import weakref
@@ -13,6 +14,7 @@ import yaml
 from recbole_peterrec import quick_start, run
 from recbole_peterrec.errors import (
     DataError,
+    RefusedError,
     TrainingError,
     WriteError,
 )
@@ -42,6 +44,15 @@ def test_a_run_that_fails_leaves_the_others_alone_and_is_tried_again(
         for results in (outcome["results"], undisturbed[0]["results"])
     )
     assert ended == expected  # in the same order, too
+
+
+def test_what_a_run_may_not_enter_is_told_as_any_failure(folder, tmp_path, failing):
+    refused = PermissionError(errno.EACCES, "Permission denied", "elsewhere/RUN")
+    failing["PeterRec", "seed-1"] = refused
+    given = keys(folder, tmp_path / "run", suite=["PeterRec"], seeds=[1, 2])
+    told = "1 of 2 runs failed: PeterRec, seed 1: elsewhere/RUN: Permission denied"
+    with pytest.raises(RefusedError, match=f"^{told}"):
+        run(dataset="toy", config_dict=given)
 
 
 def test_a_pretraining_that_failed_is_not_tried_by_others_of_its_seed(
