@@ -24,9 +24,9 @@ class Backbone(StateScorer):
     those of its architecture, ``dropout_prob``, ``embedding_init`` (``svd``: item embeddings begin
     as :func:`item_directions` of the training rows), ``softmax_samples`` (0 is the exact softmax;
     a fraction of the items, or their number, in each of a step's samples), ``softmax_popularity``
-    (power of an item's count in the training rows, by which it is drawn), ``table_updates`` (``rows``: sparse
-    gradients of the embedding and, with the sampled softmax, of the output layer, its bias
-    included, so that an item's weights all move or all rest).
+    (power of an item's count in the training rows, by which it is drawn), ``table_updates``
+    (``rows``: sparse gradients of the embedding and, with the sampled softmax, of the output layer,
+    its bias included, so that an item's weights all move or all rest).
 
     Attributes:
         architecture_class: of which its :meth:`architecture_of` and its saved files are.

@@ -152,8 +152,8 @@ def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
         log.info(f"{suite.name}: {what} (run {place} of {len(order)})")
         try:
             with permitted():
-                given = backbones.taken_by(entry, seed)
-                results = _run(progress, entry, seed, now, given)
+                backbone = backbones.taken_by(entry, seed)
+                results = _run(progress, entry, seed, now, backbone)
         except WriteError as error:
             advice = directory.resumption(folder)
             raise WriteError(f"{what}: {error} (the suite: {advice})") from error
