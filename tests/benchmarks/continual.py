@@ -70,7 +70,7 @@ class Experiment:
         out: folder of the results; of settings that are as they were, they are not made again.
         seed: of splits, weights and training.
         tasks: names of the tasks, in the order of the learners.
-        pooling: as of :func:`task_settings`.
+        recommendation: as of :func:`task_settings`.
         network: keys of all runs, beside the protocol's.
     """
 
@@ -80,11 +80,12 @@ class Experiment:
         out: Path,
         seed: int,
         tasks: Sequence[str],
-        pooling: str | None = None,
+        recommendation: Mapping[str, Any] | None = None,
         network: Mapping[str, Any] = NETWORK,
     ) -> None:
         self.out, self.seed, self.tasks = out, seed, tasks
-        self.data, self.pooling, self.network = data, pooling, dict(network)
+        self.data, self.network = data, dict(network)
+        self.recommendation = recommendation
         out.mkdir(parents=True, exist_ok=True)
 
     def stages(self, model: str) -> dict[str, dict[str, Any]]:
@@ -138,7 +139,7 @@ class Experiment:
         return {FIRST: results["pretrain"], **results["tasks"]}
 
     def _task(self, model: str, name: str) -> dict[str, Any]:
-        return task_settings(model, name, self.pooling)
+        return task_settings(model, name, self.recommendation)
 
     def _backbone(self) -> str:
         """Name of the run directory of the seed's pretrained network."""
@@ -188,17 +189,26 @@ def main() -> None:
         "--pooling", help="of recommendation tasks; default: the last state"
     )
     parser.add_argument(
+        "--weight_average", type=float, help="of recommendation tasks; default: none"
+    )
+    parser.add_argument(
         "--block_num", type=int, help="of the network; default: the protocol's"
     )
     parser.add_argument("--data", type=Path, default=Path("saved/benchmarks/data"))
     parser.add_argument("--out", type=Path, default=Path("saved/benchmarks/continual"))
     args = parser.parse_args()
-    if args.pooling:  # results of their own, beside the protocol's
-        args.out = args.out.with_name(f"{args.out.name}_{args.pooling}")
-    network = NETWORK
+    # Variants have results of their own, beside the protocol's.
+    recommendation, network, variant = {}, NETWORK, ""
+    if args.pooling:
+        recommendation["pooling"] = args.pooling
+        variant += f"_{args.pooling}"
+    if args.weight_average is not None:
+        recommendation["weight_average"] = args.weight_average
+        variant += f"_average{args.weight_average:g}"
     if args.block_num is not None:
-        args.out = args.out.with_name(f"{args.out.name}_blocks{args.block_num}")
         network = NETWORK | {"block_num": args.block_num}
+        variant += f"_blocks{args.block_num}"
+    args.out = args.out.with_name(args.out.name + variant)
 
     folder = args.data / args.preset
     if not folder.exists():
@@ -207,7 +217,7 @@ def main() -> None:
     forgotten = []
     for seed in args.seeds:
         out = args.out / args.preset
-        experiment = Experiment(folder, out, seed, args.tasks, args.pooling, network)
+        experiment = Experiment(folder, out, seed, args.tasks, recommendation, network)
         for model in args.models:
             stages = experiment.stages(model)
             collect(scores, model, stages)

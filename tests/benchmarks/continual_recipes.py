@@ -7,6 +7,7 @@ best. Dropout is that of strategies that train the network itself, and of PeterR
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 NETWORK = {"embedding_size": 64, "softmax_samples": 0.2, "learning_rate": 0.002}
@@ -75,7 +76,7 @@ STRATEGIES: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 # Over these where recommendation tasks read the mean of all states, chosen on seed 11.
-BY_POOLING: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
+BY_POOLING: dict[str | None, dict[str, dict[str, dict[str, Any]]]] = {
     "mean": {
         "Conure": {
             "click": {"learning_rate": 0.0001},
@@ -87,19 +88,19 @@ BY_POOLING: dict[str, dict[str, dict[str, dict[str, Any]]]] = {
 
 
 def task_settings(
-    strategy: str, name: str, pooling: str | None = None
+    strategy: str, name: str, recommendation: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """The entry of a run's list of tasks.
 
     Args:
         strategy: a key of :data:`STRATEGIES`.
         name: a key of :data:`TASKS`.
-        pooling: of recommendation tasks; None leaves the protocol's, the last state.
+        recommendation: keys of all recommendation tasks, alike for all strategies.
     """
     task, own = TASKS[name], STRATEGIES[strategy]
     kind = task["kind"]
     settings = {"name": name} | KINDS[kind] | own[kind] | own.get(name, {}) | task
-    if pooling and kind == "recommendation":
-        settings |= BY_POOLING.get(pooling, {}).get(strategy, {}).get(name, {})
-        settings["pooling"] = pooling
+    if recommendation and kind == "recommendation":
+        by_strategy = BY_POOLING.get(recommendation.get("pooling"), {})
+        settings |= by_strategy.get(strategy, {}).get(name, {}) | recommendation
     return settings
