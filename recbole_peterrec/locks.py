@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
+from collections.abc import Iterator
 from typing import BinaryIO
 
 try:
@@ -49,3 +52,31 @@ def lock(file: BinaryIO | int, wait: bool = False) -> bool:
             raise
         return False
     return True
+
+
+_kept: set[int] = set()  # descriptors that forked children are not given
+
+
+@contextlib.contextmanager
+def kept_from_children(descriptor: int) -> Iterator[None]:
+    """Keep an open file or folder from processes that are forked meanwhile, as DataLoader's are.
+
+    They would hold its lock when their parent has been killed, until they end themselves.
+    """
+    _kept.add(descriptor)
+    try:
+        yield
+    finally:
+        _kept.discard(descriptor)
+
+
+def _let_go() -> None:
+    for descriptor in _kept:  # its number stays in use: frames of the parent's may close it
+        null = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(null, descriptor, inheritable=False)
+        os.close(null)
+    _kept.clear()
+
+
+if AVAILABLE:
+    os.register_at_fork(after_in_child=_let_go)

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import itertools
 import json
+import multiprocessing
 import os
 import shutil
 from pathlib import Path
@@ -290,6 +291,23 @@ def test_a_run_that_is_at_work_is_not_gone_on_with(folder, tmp_path):
             run(config_dict=resume)
         assert files_below(run_dir) == before
     assert run(config_dict=resume)["results"]["tasks"]
+
+
+def test_a_forked_worker_does_not_hold_its_killed_parents_run(tmp_path):
+    ours, theirs = multiprocessing.Pipe()
+    with directory.held(tmp_path):
+        worker = os.fork()
+        if not worker:
+            theirs.send("at work")
+            theirs.poll(timeout=60)
+            os._exit(0)
+    assert ours.recv() == "at work"
+    try:
+        with directory.held(tmp_path):  # would be refused while the worker has the folder
+            pass
+    finally:
+        ours.send("end")
+        os.waitpid(worker, 0)
 
 
 def test_a_run_that_ends_while_another_process_prepares_is_not_begun_anew(

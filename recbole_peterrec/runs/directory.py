@@ -17,7 +17,7 @@ from recbole_peterrec.checkpoint import TRAINING, load_json, save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import CheckpointError, ConfigError, WriteError
-from recbole_peterrec.locks import AVAILABLE, lock
+from recbole_peterrec.locks import AVAILABLE, kept_from_children, lock
 from recbole_peterrec.version import __version__
 
 ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
@@ -101,6 +101,7 @@ def held(run_dir: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         folder = os.open(run_dir, os.O_RDONLY)
         stack.callback(os.close, folder)
+        stack.enter_context(kept_from_children(folder))
         try:
             lock(folder)
         except BlockingIOError as error:
