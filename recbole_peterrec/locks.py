@@ -71,7 +71,9 @@ def kept_from_children(descriptor: int) -> Iterator[None]:
 
 
 def _let_go() -> None:
-    for descriptor in _kept:  # its number stays in use: frames of the parent's may close it
+    for (
+        descriptor
+    ) in _kept:  # its number stays in use: frames of the parent's may close it
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, descriptor, inheritable=False)
         os.close(null)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import numbers
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -49,7 +50,7 @@ class UserModel:
     whose one encoder is set to the task that is asked for, they wait for each other.
 
     Args:
-        run_dir: directory of a finished run.
+        run_dir: directory of a finished run. Of a link, the run that it leads to now is served.
         device: on which it computes, such as ``cuda:0``.
 
     Raises:
@@ -57,15 +58,15 @@ class UserModel:
     """
 
     def __init__(self, run_dir: str | Path, device: torch.device | str = "cpu") -> None:
-        self.run_dir = Path(run_dir)
+        self.run_dir = _settled(run_dir)
         self.device = torch.device(device)
         self._learner: Learner | None = None
         self._viewed: str | None = None
-        if is_learner(run_dir):
-            self._learner, self._headers, header = open_learner(run_dir)
+        if is_learner(self.run_dir):
+            self._learner, self._headers, header = open_learner(self.run_dir)
             self._encoder = self._learner.encoder
         else:
-            self._encoder, header = open_backbone(run_dir)
+            self._encoder, header = open_backbone(self.run_dir)
         self._backbone = header
         self._encoder.to(self.device)
         items = self._encoder.architecture.items
@@ -89,7 +90,7 @@ class UserModel:
                 there is already; nothing is added then. Damage in a task's own files shows when it
                 is first asked for.
         """
-        run_dir = Path(run_dir)
+        run_dir = _settled(run_dir)
         if self._learner is not None:
             raise CheckpointError(
                 f"{self.run_dir} holds a Conure learner, to which --continue_from adds tasks; open "
@@ -152,8 +153,12 @@ class UserModel:
                 without any known item.
             CheckpointError: no such task, or damaged files.
         """
+        return self._scores(self._open(task), task, histories)
+
+    def _scores(
+        self, served: _Served, task: str, histories: Sequence[Sequence[str]]
+    ) -> torch.Tensor:
         users = self._histories.of_users(histories)
-        served = self._open(task)
         rows = [torch.tensor(ids[-served.max_length :]) for ids in users]
         scores = torch.cat(
             [
@@ -163,6 +168,7 @@ class UserModel:
         )
         return scores[:, 1:] if task == PRETRAINING else scores  # column 0 is padding
 
+    @torch.inference_mode()
     def top(
         self, task: str, history: Sequence[str], number: int = 5
     ) -> list[tuple[str, float]]:
@@ -182,11 +188,13 @@ class UserModel:
             raise DataError(
                 f"number must be a whole number of at least 1, got {number!r}"
             )
-        scores = self.scores(task, [history])[0]
+        served = self._open(
+            task
+        )  # once: another run's task may take its place meanwhile
+        scores = self._scores(served, task, [history])[0]
         best = scores.topk(min(int(number), len(scores)))
-        labels = self.labels(task)
         return [
-            (labels[i], score)
+            (served.labels[i], score)
             for i, score in zip(
                 best.indices.tolist(), best.values.tolist(), strict=True
             )
@@ -239,14 +247,18 @@ class UserModel:
         return f"{self.run_dir} has no task {task!r}{did_you_mean(str(task), known)}"
 
     def _load(self, task: str, run_dir: Path) -> _Served:
-        if task == PRETRAINING:
-            network, header = open_next_item(self.run_dir, self._encoder)
-            network.to(self.device).eval()
-            return _Served(network, self._histories.tokens, header["max_length"])
-        if self._learner is not None:
-            header = self._headers[task]
-            network = open_network(self._learner, task, header, self.run_dir)
+        if self._learner is not None:  # all of it is in memory
+            header = self._headers.get(task, self._backbone)
+            network = open_network(self._learner, task, header, run_dir)
+        elif task == PRETRAINING:
+            network, header = open_next_item(run_dir, self._encoder, self._backbone)
         else:
-            network, header = open_task(run_dir, task, self._encoder)
+            network, header = open_task(run_dir, task, self._encoder, self._backbone)
+        labels = self._histories.tokens if task == PRETRAINING else header["labels"]
         network.to(self.device).eval()
-        return _Served(network, header["labels"], header["max_length"])
+        return _Served(network, labels, header["max_length"])
+
+
+def _settled(run_dir: str | Path) -> Path:
+    """Where a run is, whatever becomes of links and of the working directory."""
+    return Path(os.path.realpath(run_dir))

@@ -303,7 +303,9 @@ def test_a_forked_worker_does_not_hold_its_killed_parents_run(tmp_path):
             os._exit(0)
     assert ours.recv() == "at work"
     try:
-        with directory.held(tmp_path):  # would be refused while the worker has the folder
+        with directory.held(
+            tmp_path
+        ):  # would be refused while the worker has the folder
             pass
     finally:
         ours.send("end")

@@ -178,3 +178,56 @@ def test_users_without_a_known_item_can_be_told_and_all_are_counted(made):
     )
     with pytest.raises(DataError, match=message):
         model.scores("gender", histories)
+
+
+@pytest.mark.parametrize("task", ["age", "pretraining"])
+def test_what_another_run_left_in_an_open_models_place_is_not_served(
+    made, tmp_path, task
+):
+    """Its patches and head would score the states of a network that they never saw."""
+    place = shutil.copytree(made / "later", tmp_path / "run")
+    model = UserModel(place)
+    shutil.rmtree(place)
+    shutil.copytree(made / "other", place)
+    with pytest.raises(CheckpointError, match="open it anew"):
+        model.scores(task, HISTORIES)
+
+
+def test_an_open_learner_needs_its_files_no_more(made, tmp_path):
+    place = shutil.copytree(made / "conure", tmp_path / "run")
+    model, expected = UserModel(place), UserModel(made / "conure")
+    shutil.rmtree(place / "tasks")
+    (place / "pretraining_head.safetensors").unlink()
+    for task in ("pretraining", "age"):
+        ours, theirs = (each.scores(task, HISTORIES) for each in (model, expected))
+        assert torch.equal(ours, theirs)
+
+
+def test_a_link_may_lead_to_another_run_after_a_model_was_opened(
+    made, tmp_path, monkeypatch
+):
+    link = tmp_path / "current"
+    link.symlink_to(made / "later")
+    monkeypatch.chdir(tmp_path)
+    model = UserModel("current")
+    link.unlink()
+    link.symlink_to(made / "other")
+    monkeypatch.chdir(made)
+    expected = UserModel(made / "later").scores("age", HISTORIES)
+    assert torch.equal(model.scores("age", HISTORIES), expected)
+
+
+def test_the_best_labels_are_those_of_the_task_that_was_scored(made, monkeypatch):
+    """Though another run's takes its place meanwhile."""
+    model = UserModel(made / "later")
+    expected = model.top("age", HISTORIES[0])
+    buy, scores_of = model._open("buy"), UserModel._scores_of
+
+    def replaced(self, *given):
+        scores = scores_of(self, *given)
+        self._served.clear()
+        monkeypatch.setattr(self, "_load", lambda *_: buy)
+        return scores
+
+    monkeypatch.setattr(UserModel, "_scores_of", replaced)
+    assert model.top("age", HISTORIES[0]) == expected

@@ -25,6 +25,7 @@ from recbole_peterrec.stored.networks import (
     NEXT_ITEM_HEAD,
     OWNERSHIP,
     described_encoder,
+    next_item_network,
 )
 from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import FOLDER_NAME
@@ -189,13 +190,18 @@ def _adopt_task(learner: Learner, folder: Path) -> dict[str, Any]:
 def open_network(
     learner: Learner, task: str, header: dict[str, Any], path: Path
 ) -> TaskNetwork:
-    """A later task's network on the learner's encoder.
+    """A task's network on the learner's encoder; the first one's predicts the next item.
 
     Raises:
         CheckpointError: the header names a pooling that there is not.
     """
+    encoder = learner.encoder
+    if task == learner.tasks[0]:
+        network = next_item_network(encoder)
+        network.head = learner.heads[task]
+        return network
     try:
-        network = TaskNetwork(learner.encoder, header["pooling"], len(header["labels"]))
+        network = TaskNetwork(encoder, header["pooling"], len(header["labels"]))
     except ValueError as error:
         raise CheckpointError(f"{path}: task {task!r}: {error}") from error
     network.head = learner.heads[task]

@@ -10,7 +10,6 @@ from torch import nn
 
 from recbole_peterrec.checkpoint import (
     alike,
-    load_json,
     load_tensors,
     save_json,
     save_tensors,
@@ -200,7 +199,7 @@ def _load_told(
 
 
 def open_task(
-    run_dir: str | Path, name: str, encoder: Encoder
+    run_dir: str | Path, name: str, encoder: Encoder, backbone: dict[str, Any]
 ) -> tuple[TaskNetwork, dict[str, Any]]:
     """A saved task's network on the run's encoder, and the task's header.
 
@@ -208,6 +207,7 @@ def open_task(
         run_dir: of the run.
         name: of the task.
         encoder: of :func:`open_backbone`.
+        backbone: the header that came with it. What is on disk now may be another run's.
 
     Raises:
         CheckpointError: no such task, or files damaged, another task's or not fitting the encoder.
@@ -221,12 +221,11 @@ def open_task(
             f"{path} is that of task {header['name']!r}; put that of {name!r} back, or name the "
             f"folder {header['name']}"
         )
-    learned_on = header.get("backbone")
-    beside = Path(run_dir, "backbone.json")
-    # Files of earlier versions do not tell. That it has these weights was checked with the encoder.
-    if learned_on is not None and learned_on != load_json(beside).get("weights"):
+    learned_on = header.get("backbone")  # files of earlier versions do not tell
+    if learned_on is not None and learned_on != backbone.get("weights"):
         raise CheckpointError(
-            f"{path} was not written with the weights in {BACKBONE}; use another copy of this run"
+            f"{path} was not written with the weights that were in {BACKBONE} when the model was "
+            f"opened; open it anew, or use another copy of this run"
         )
     try:
         network = tuned_network(
@@ -251,27 +250,41 @@ def open_task(
 
 
 def open_next_item(
-    run_dir: str | Path, encoder: Encoder
+    run_dir: str | Path, encoder: Encoder, backbone: dict[str, Any]
 ) -> tuple[TaskNetwork, dict[str, Any]]:
     """The network of the pretraining, which scores padding (column 0) and every source item.
+
+    Args:
+        run_dir: of the run.
+        encoder: of :func:`open_backbone`.
+        backbone: the header that came with it.
 
     Returns:
         The network and the backbone's header.
 
     Raises:
-        CheckpointError: nothing was pretrained, or its classification layer is missing, damaged
-            or does not fit.
+        CheckpointError: nothing was pretrained, the run was written anew meanwhile, or its
+            classification layer is missing, damaged or does not fit.
     """
     run_dir = Path(run_dir)
     header = read_header(
         run_dir / "backbone.json", {"max_length": int, "pretrain": dict}
     )
+    if header != backbone:
+        raise CheckpointError(
+            f"{run_dir} was written anew since the model was opened; open it anew"
+        )
     require_pretrained(run_dir, header["pretrain"])
-    causal = encoder.architecture.causal
-    pooling = "last" if causal else "tcl_end"  # GRec predicts at a mask after the end
-    network = TaskNetwork(encoder, pooling, encoder.architecture.items)
+    network = next_item_network(encoder)
     _load_told(run_dir, header, "head", network.head)
     return network, header
+
+
+def next_item_network(encoder: Encoder) -> TaskNetwork:
+    """What predicts the next item of the source by an encoder, on a head of random weights."""
+    causal = encoder.architecture.causal
+    pooling = "last" if causal else "tcl_end"  # GRec predicts at a mask after the end
+    return TaskNetwork(encoder, pooling, encoder.architecture.items)
 
 
 def load_exactly(module: nn.Module, path: Path) -> None:

@@ -35,7 +35,7 @@ def test_weights_of_another_task_are_refused(tmp_path, change):
     tuning = Tuning.of(TUNING)
     network = tuned_network(encoder, tuning, 2)
     save_task(tmp_path, "t", network, tuning, {"labels": ["a", "b"], "max_length": 5})
-    open_task(tmp_path, "t", encoder)
+    open_task(tmp_path, "t", encoder, {})
     file = tmp_path / "tasks" / "t" / "weights.safetensors"
     weights = checkpoint.load_tensors(file)
     if change == "a patch is missing":
@@ -46,7 +46,7 @@ def test_weights_of_another_task_are_refused(tmp_path, change):
         weights["other"] = torch.zeros(3)
     checkpoint.save_tensors(file, weights)
     with pytest.raises(CheckpointError, match=r"does not fit its task\.json"):
-        open_task(tmp_path, "t", encoder)
+        open_task(tmp_path, "t", encoder, {})
 
 
 @pytest.mark.parametrize("kind", [NextItNetAR, GRec])
@@ -57,7 +57,7 @@ def test_next_items_are_those_of_the_model_that_was_saved(toy_config, tmp_path, 
     dataset.build()
     model = kind(config, dataset).eval()
     save_backbone(tmp_path, kind.__name__, model, {}, TRAINED, 10)
-    network, _ = open_next_item(tmp_path, open_backbone(tmp_path)[0])
+    network, _ = open_next_item(tmp_path, *open_backbone(tmp_path))
     items, lengths = torch.randint(1, 30, (3, 7)), torch.tensor([7, 1, 4])
     items = items.masked_fill(torch.arange(7) >= lengths[:, None], 0)
     expected = model.output(model.last_states(items, lengths))
