@@ -54,7 +54,7 @@ def begin(config: Config, source: SourceStage) -> Beginning:
 def _new(config: Config, source: SourceStage) -> Beginning:
     """On random weights, or on a backbone of this run's source."""
     if config["pretrained_path"]:
-        source.load(config["pretrained_path"])
+        source.tell_other_rows(source.load(config["pretrained_path"])["pretrain"])
     kinds = ("convolution", "embedding")
     learner = Learner(
         source.model.encoder,

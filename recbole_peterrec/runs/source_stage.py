@@ -140,6 +140,19 @@ class SourceStage(Stage):
             self.model.output,
         )
 
+    def tell_other_rows(self, pretrain: dict[str, Any]) -> None:
+        """Warn where a loaded backbone was not tested on the rows that this run tests it on.
+
+        Args:
+            pretrain: the record of its pretraining; one of earlier versions does not tell.
+        """
+        judged_by = pretrain.get("judged_by")
+        if judged_by not in (None, self.judged_by()):
+            logging.getLogger().warning(
+                f"source: {self.origin} was tested on other rows or candidates than this run tests "
+                f"it on, which it may have learned; take its seed, filters and eval_args"
+            )
+
     def save(self, run_dir: Path, pretrain: dict[str, Any], max_length: int) -> str:
         """Save a backbone with what a later run and serving need to know of its source.
 

@@ -52,6 +52,11 @@ class TransferRun:
         for key in ("carry_encoder", "joint_coefficient"):
             if config[key]:
                 _require_whole_tuning(key, tasks)
+        if config["carry_encoder"] and not _learns_the_source(config):
+            raise ConfigError(
+                "carry_encoder tells what becomes of the source, which nothing learns here: it "
+                "needs pretrained True or a joint_coefficient"
+            )
         epochs = config["pretrain_epochs"] or config["epochs"]
         self.source = SourceStage(
             config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
@@ -61,6 +66,8 @@ class TransferRun:
         self.loaded: dict[str, Any] = {}  # header of the backbone that is named
         if config["pretrained"] and config["pretrained_path"]:
             self.loaded = self.source.load(config["pretrained_path"])
+            if config["carry_encoder"]:  # others take over how it was judged, too
+                self.source.tell_other_rows(self.loaded["pretrain"])
         self.tasks = [
             TaskStage(task, self.source.dataset, self.encoder.architecture)
             for task in tasks
@@ -98,10 +105,13 @@ class TransferRun:
         encoder = self.encoder
         for stage in self.tasks:
             stage.build(encoder)
-            outcome = stage.train(log, self._beside(stage))
+            beside = self._beside(stage)
+            outcome = stage.train(log, beside)
             record = stage.record(outcome)
             if self.config["carry_encoder"]:
                 encoder = self.source.model.encoder = stage.model.network.encoder
+                if beside is not None:  # the head that was learned with that encoder
+                    self.source.model.output = beside[0].output
                 record["pretrain_test"] = self.source.test()
                 record["pretrain_judged_by"] = self.source.judged_by()
             results["tasks"][stage.name] = record
@@ -130,6 +140,10 @@ class TransferRun:
             return None
         model = copy.deepcopy(self.source.model).requires_grad_(True)
         return model, stage.windows
+
+
+def _learns_the_source(config: Config) -> bool:
+    return bool(config["pretrained"] or config["joint_coefficient"])
 
 
 def _require_whole_tuning(key: str, tasks: list[Task]) -> None:

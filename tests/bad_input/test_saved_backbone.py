@@ -142,3 +142,15 @@ def test_foreign_pretraining_record_is_refused_before_anything_is_trained(
 def test_tensors_of_another_shape_under_a_fitting_header_are_refused(case, saved):
     shutil.copy(saved / "pretraining_head.safetensors", saved / "backbone.safetensors")
     holds(error_with(case, saved), str(saved / "backbone.safetensors"))
+
+
+@pytest.mark.parametrize("model", ["Conure", "Unprotected"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_rows_that_a_loaded_network_may_have_learned_are_told(case, model, seed):
+    eval_args = {"split": {"RS": [0.5, 0.2, 0.3]}, "order": "RO", "mode": "full"}
+    keys = {"eval_args": eval_args, "tasks": [GENDER], "protocol": None}
+    there = str(case.folder / "backbone")
+    assert case.run(f"--run_dir={there}", "--seed=1", model="NextItNetAR", **keys) == 0
+    flags = [f"--pretrained_path={there}", f"--seed={seed}"]
+    assert case.run(*flags, model=model, **keys) == 0
+    assert ("tested on other rows" in case.stderr) == (seed == 2)

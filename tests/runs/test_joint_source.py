@@ -1,9 +1,12 @@
 """What MTL learns of the source beside a task: windows of the users whose labels it learns."""
 
 import pytest
+import torch
 
+from recbole_peterrec import run
 from recbole_peterrec.config import Config
-from recbole_peterrec.errors import DataError
+from recbole_peterrec.errors import ConfigError, DataError
+from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.transfer import TransferRun
 from tests.toy import TARGET, TASKS, USER, settings, user_rows, write_table, write_toy
 
@@ -63,3 +66,33 @@ def test_users_of_whom_the_source_trains_none_are_told(folder):
     told = "task 'gender': joint_coefficient learns the source from the users .* none of them"
     with pytest.raises(DataError, match=told):
         begun(folder, **keys)
+
+
+def test_a_carried_encoder_is_tested_with_the_head_that_was_learned_with_it(
+    folder, tmp_path, monkeypatch
+):
+    beside, tested = [], []
+    make, test = TransferRun._beside, SourceStage.test
+
+    def made(run, stage):
+        beside.append(make(run, stage))
+        return beside[-1]
+
+    def seen(source):
+        tested.append((source.model.encoder, source.model.output))
+        return test(source)
+
+    monkeypatch.setattr(TransferRun, "_beside", made)
+    monkeypatch.setattr(SourceStage, "test", seen)
+    keys = {"tasks": TASKS, "run_dir": str(tmp_path / "run"), "state": "ERROR"}
+    keys |= {"carry_encoder": True, "joint_coefficient": 0.5, "tuning": "all"}
+    run("PeterRec", "toy", config_dict=settings(folder, protocol=None, **keys))
+    assert [head for _, head in tested] == [model.output for model, _ in beside]
+    (_, first), (_, second) = tested
+    assert not torch.equal(first.weight, second.weight)
+
+
+def test_what_becomes_of_a_source_that_nothing_learns_is_not_told(folder):
+    keys = settings(folder, tasks=TASKS, tuning="all", carry_encoder=True)
+    with pytest.raises(ConfigError, match="carry_encoder .* nothing learns"):
+        TransferRun(Config("PeterRec", "toy", config_dict=keys | {"pretrained": False}))
