@@ -58,7 +58,11 @@ class ProgressMixin:
         }
 
     def _progress(self, epoch: int, train_data) -> dict[str, Any]:
-        """The state after an epoch; random states, of each process, as they are now."""
+        """The state after an epoch; random states, of each process, as they are now.
+
+        Without the optimizer's once the training has come to its end: a run keeps what it has of
+        each stage until it ends itself.
+        """
         ended = epoch + 1 >= self.epochs or self.cur_step > self.stopping_step
         return self._state(epoch) | {
             "finished": ended,
@@ -66,7 +70,7 @@ class ProgressMixin:
             "history": [_plain(entry) for entry in self.history],
             "losses": _plain(self.train_loss_dict),
             "seconds": self.seconds,
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": None if ended else self.optimizer.state_dict(),
             "random": [
                 unpack(states)
                 for states in exchange.gather_bytes(pack(random_states()))
@@ -95,7 +99,8 @@ class ProgressMixin:
         self.history = progress["history"]
         self.train_loss_dict = progress["losses"]
         self.seconds = progress["seconds"]
-        self.optimizer.load_state_dict(progress["optimizer"])
+        if not self.finished:
+            self.optimizer.load_state_dict(progress["optimizer"])
         restore_random_states(progress["random"][group.rank()])
         train_data.generator.set_state(progress["shuffle"].cpu())
 

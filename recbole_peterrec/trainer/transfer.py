@@ -68,11 +68,11 @@ class TransferTrainer(RunMixin, Trainer):
 
     def _progress(self, epoch: int, train_data) -> dict[str, Any]:
         progress = super()._progress(epoch, train_data)
-        if self.average is not None:
+        if self.average is not None and not progress["finished"]:
             progress["average"] = self.average.state()
         return progress
 
     def _take_up(self, progress: dict[str, Any], train_data) -> None:
         super()._take_up(progress, train_data)
-        if self.average is not None:
+        if self.average is not None and not self.finished:
             self.average.load(progress["average"])
