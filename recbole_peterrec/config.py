@@ -14,7 +14,11 @@ from recbole.utils import ModelType, argument_list
 from recbole_peterrec import registry
 from recbole_peterrec.errors import ConfigError, did_you_mean
 from recbole_peterrec.settings.checks import check_switches, check_values
-from recbole_peterrec.settings.defaults import merged_eval_args, merged_task_defaults
+from recbole_peterrec.settings.defaults import (
+    merged_eval_args,
+    merged_keys,
+    merged_task_defaults,
+)
 from recbole_peterrec.settings.device import device_of
 from recbole_peterrec.settings.eval_checks import check_metrics
 from recbole_peterrec.settings.given import edited_keys, told_with, what_counts
@@ -25,6 +29,7 @@ from recbole_peterrec.settings.keys import (
     SIGNS,
     TEXT,
     UNLISTED,
+    UNREAD,
 )
 from recbole_peterrec.settings.literals import Loader, parse_literal, plain, read_yaml
 from recbole_peterrec.settings.losses import LOSSES, LOSSES_OF, check_loss
@@ -72,6 +77,7 @@ class Config(RecBoleConfig):
             self._asked = {
                 "model": model or _last(sources, "model") or first,
                 "dataset": dataset or _last(sources, "dataset"),
+                "protocol": _last(sources, "protocol"),
             }
             names = self._asked["model"], self._asked["dataset"]
             super().__init__(*names, config_file_list, config_dict)
@@ -85,7 +91,7 @@ class Config(RecBoleConfig):
         for content in self._files:
             counts, given = what_counts(content, self._asked)
             self._give(counts, given)
-            merged.update(counts)
+            merged = merged_keys(merged, counts)
         return merged
 
     def _load_variable_config_dict(self, config_dict):
@@ -94,9 +100,16 @@ class Config(RecBoleConfig):
         return super()._load_variable_config_dict(counts)
 
     def _give(self, counts: dict[str, Any], given: dict[str, Any]) -> None:
-        """Note what a user gave, in place of earlier values of all that a file or dict has."""
-        kept = {key: value for key, value in self.given.items() if key not in counts}
-        self.given = kept | given
+        """Note what a user gave, over earlier values; those of all else that a file or dict has
+        count no more."""
+        gone = counts.keys() - given.keys()
+        kept = {key: value for key, value in self.given.items() if key not in gone}
+        self.given = merged_keys(kept, given)
+
+    def _merge_external_config_dict(self):
+        """RecBole's order; of what is given in parts, a flag leaves a file's other parts alone."""
+        merged = merged_keys(self.file_config_dict, self.variable_config_dict)
+        self.external_config_dict = merged_keys(merged, self.cmd_config_dict)
 
     def _convert_config_dict(self, config_dict):
         values = {
@@ -121,7 +134,7 @@ class Config(RecBoleConfig):
                 raise ConfigError(f"flag --{key} is given twice with different values")
             flags[key] = value
         converted = self._convert_config_dict(flags)
-        self.given |= converted
+        self.given = merged_keys(self.given, converted)
         return converted
 
     def _get_model_and_dataset(self, model, dataset):
@@ -143,6 +156,11 @@ class Config(RecBoleConfig):
                 key: given[key] for key in edited if key in given
             } | self.given
         self.reject_unknown(given)
+        if "config_files" in given:
+            raise ConfigError(
+                "config_files names files as a flag (from Python, config_file_list does), not in a "
+                "file or dict; give it there"
+            )
         if given.get("stage") is not None:
             raise ConfigError("stage is set by the program; leave it out")
         if "eval_args" in given:
@@ -197,7 +215,7 @@ class Config(RecBoleConfig):
 
     def known_keys(self) -> set[str]:
         """Keys that the model's own files have, or any part of RecBole reads."""
-        return set(self.internal_config_dict).union(
+        known = set(self.internal_config_dict).union(
             argument_list.general_arguments,
             argument_list.training_arguments,
             argument_list.evaluation_arguments,
@@ -205,6 +223,7 @@ class Config(RecBoleConfig):
             RECBOLE_EXTRA,
             UNLISTED.get(self.model, ()),
         )
+        return known.difference(UNREAD)
 
     def _set_default_parameters(self):
         values = self.final_config_dict

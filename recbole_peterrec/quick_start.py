@@ -32,7 +32,7 @@ from recbole_peterrec.runs.tracking import tracked
 from recbole_peterrec.runs.transfer import TransferRun
 from recbole_peterrec.settings.device import device_of
 from recbole_peterrec.settings.given import GIVEN, is_unchanged
-from recbole_peterrec.settings.keys import DEVICES, PROCESSES
+from recbole_peterrec.settings.keys import DEVICES, FOLDERS, PROCESSES, STARTS_FROM
 from recbole_peterrec.settings.kinds import number
 from recbole_peterrec.settings.literals import read_yaml, to_yaml
 from recbole_peterrec.stored.header import require_record
@@ -40,8 +40,9 @@ from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import writing
 
 FREE_TO_RESUME = {
-    *("resume", "show_progress", "state", "model", "dataset", "data_path"),
-    *directory.STARTS_FROM,
+    *("resume", "show_progress", "state", "model", "dataset"),
+    *FOLDERS,  # where data and caches are now
+    *STARTS_FROM,
     *PROCESSES,
     *DEVICES,
 }
@@ -236,7 +237,7 @@ def _resumed(config: Config, arguments: dict[str, str | None]) -> Config:
             raise ConfigError(
                 f"resume: the run in {run_dir} has {key} {content[key]}, not {asked}"
             )
-    for key in directory.STARTS_FROM:
+    for key in STARTS_FROM:
         asked = given.get(key, content.get(key))
         if bool(asked) != bool(content.get(key)):
             raise ConfigError(

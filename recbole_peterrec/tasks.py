@@ -13,13 +13,13 @@ from recbole_peterrec.data.atomic import require_folder
 from recbole_peterrec.data.task_dataset import KINDS, PROFILE
 from recbole_peterrec.errors import ConfigError, did_you_mean
 from recbole_peterrec.settings.defaults import merged_task
-from recbole_peterrec.settings.keys import DEVICES, PATHS, PROCESSES
+from recbole_peterrec.settings.keys import DEVICES, PATHS, PROCESSES, STARTS_FROM
 from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.writing import FOLDER_NAME
 
 OWN_KEYS = ("name", "kind", "dataset", "field", "bins")
 MODE = "mode of eval_args"
-RESERVED = (PRETRAINING,)
+RESERVED = (PRETRAINING, *STARTS_FROM)
 NAME = re.compile(FOLDER_NAME)
 # What a task is measured by and made of: set by task_defaults or by the task itself. A run's own
 # value of such a key is meant for the source.
@@ -40,6 +40,8 @@ MEASURED_BY = frozenset(
 # What RecBole makes of a source's columns, and the value that makes nothing: a task's file has
 # other columns.
 OF_COLUMNS: dict[str, Any] = {
+    "alias_of_item_id": None,
+    "alias_of_user_id": None,
     "discretization": None,
     "normalize_field": None,
     "numerical_features": [],
@@ -102,9 +104,9 @@ def read_tasks(config: Config) -> list[Task]:
     """The tasks of a run, in the order in which they are learned; none if the list is empty.
 
     A key's value is, first found: the task's own, of a user's list; the run's, where a user gave
-    one and the key is not of the protocol; the task's own, of a property file's list;
-    ``task_defaults`` of its kind; the run's default. ``finetune_epochs`` takes the place of
-    ``epochs``, whoever gave these.
+    one and the key is not of the protocol; a user's ``task_defaults`` of its kind; the task's own,
+    of a property file's list; ``task_defaults`` of property files; the run's default.
+    ``finetune_epochs`` takes the place of ``epochs``, whoever gave these.
 
     Raises:
         ConfigError: no list, a missing or unknown key, a duplicated or unusable name, an unknown
@@ -135,7 +137,8 @@ def read_tasks(config: Config) -> list[Task]:
             )
         if name in RESERVED:
             raise ConfigError(
-                f"task {name!r}: this name stands for the source; take another"
+                f"task {name!r}: this name stands for the source, or for where a run starts; take "
+                f"another"
             )
         if name in [task.name for task in tasks]:
             raise ConfigError(f"task {name!r} is defined twice; names must differ")
@@ -229,7 +232,7 @@ def _require_definition(config: Config, where: str, definition: dict[str, Any]) 
             raise ConfigError(f"{where}: {key} is for profile tasks only")
     if "repeatable" in definition:
         raise ConfigError(f"{where}: repeatable is set by the program; leave it out")
-    if definition.get("benchmark_filename"):
+    if definition.get("benchmark_filename") is not None:
         raise ConfigError(
             f"{where}: benchmark_filename is not for tasks; eval_args splits one file"
         )
@@ -251,11 +254,14 @@ def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[st
         if key not in given
     }
     if "tasks" not in config.given:
+        wished = (config.given.get("task_defaults") or {}).get(kind) or {}
         definition = {
             key: value
             for key, value in definition.items()
             if key in OWN_KEYS or key not in given
         }
+        wished = {key: wished[key] for key in wished.keys() & definition.keys()}
+        definition = merged_task(definition, wished)
     overrides = merged_task(of_kind, definition)
     overrides.pop("name")
     overrides["dataset"] = str(overrides.get("dataset") or config["dataset"])

@@ -18,11 +18,10 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import CheckpointError, ConfigError, WriteError
 from recbole_peterrec.locks import AVAILABLE, kept_from_children, lock
+from recbole_peterrec.settings.keys import STARTS_FROM
 from recbole_peterrec.version import __version__
 
 ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
-# Keys that tell where the network is now that a run starts from, if it has one.
-STARTS_FROM = ("pretrained_path", "continue_from")
 CONFIG_FILE = "config.yaml"
 BEGUN = f"{TRAINING}/data.json"  # version and data of a run that has begun
 TRACES = ("results.json", CONFIG_FILE, "run.log", TRAINING)

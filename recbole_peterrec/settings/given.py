@@ -39,16 +39,16 @@ def what_counts(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Keys and values that a file or dict gives a run, and those of them that its user gave.
 
-    Of a run's ``config.yaml`` all count. If this run has another model or dataset, only what the
-    user gave to that one does: the defaults of the one are not those of the other.
+    Of a run's ``config.yaml`` all count. If this run has another model, dataset or protocol, only
+    what the user gave to that one does: the defaults of the one are not those of the other.
 
     Args:
         content: of the file or dict.
-        asked: ``model`` and ``dataset`` of this run.
+        asked: ``model``, ``dataset`` and ``protocol`` of this run.
 
     Raises:
-        ConfigError: another model or dataset, and the file was changed since it was written, or
-            no run has written what it says of itself.
+        ConfigError: another one, and the file was changed since it was written, or no run has
+            written what it says of itself.
     """
     if GIVEN not in content:
         return content, content
@@ -65,12 +65,12 @@ def what_counts(
         if changed:
             given = {key: content[key] for key in given if key in content}
         return content, given
-    names = {key: content.get(key) for key in asked}
+    names = {key: content.get(key) for key in ("model", "dataset")}
     if changed:
         raise ConfigError(
             f"the config.yaml of a {names['model']} run on {names['dataset']} was changed since; "
-            f"with another model or dataset only what was given to that run counts, so give the "
-            f"changes as flags or in a file"
+            f"with another model, dataset or protocol only what was given to that run counts, so "
+            f"give the changes as flags or in a file"
         )
     return {**names, **given}, given
 

@@ -5,8 +5,12 @@ from __future__ import annotations
 FOLDERS = ("checkpoint_dir", "data_path")  # every run has them
 RUNS = ("continue_from", "pretrained_path", "resume", "run_dir")
 PATHS = (*FOLDERS, *RUNS)
+# Of those, what a run's network comes from, and is told by where it is now.
+STARTS_FROM = ("pretrained_path", "continue_from")
 PROCESSES = ("nproc", "world_size", "ip", "port", "group_offset")
 DEVICES = ("use_gpu", "gpu_id")
+# Keys that RecBole lists and nothing reads: of a file that is named so, nothing would count.
+UNREAD = ("config_file",)
 # Keys of RecBole that no property file of it names.
 RECBOLE_EXTRA = (
     "benchmark_filename",

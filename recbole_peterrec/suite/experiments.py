@@ -23,8 +23,9 @@ from recbole_peterrec.errors import (
     permitted,
 )
 from recbole_peterrec.runs import directory
-from recbole_peterrec.runs.directory import CONFIG_FILE, STARTS_FROM
+from recbole_peterrec.runs.directory import CONFIG_FILE
 from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.settings.keys import STARTS_FROM
 from recbole_peterrec.settings.literals import read_yaml, to_yaml
 from recbole_peterrec.suite import report
 from recbole_peterrec.suite.comparing import foreseen

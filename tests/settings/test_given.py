@@ -275,20 +275,51 @@ def test_a_saved_config_differs_from_the_defaults_where_it_is_known_to(model, da
     assert edited_keys(saved, config.internal_config_dict, choice) == {"another": 1}
 
 
-@pytest.mark.parametrize("way", ["edited", "flag"])
-def test_where_other_defaults_are_chosen_no_default_counts_as_given(saved, way):
+def test_where_other_defaults_are_chosen_no_default_counts_as_given(saved):
     file = Path(saved("PeterRec", tasks=[PROFILE]))
-    content = yaml.safe_load(file.read_text()) | {"stopping_step": 3}
-    flags = []
-    if way == "edited":
-        content["protocol"] = "conure"
-    else:
-        flags = ["--protocol=conure"]
+    content = yaml.safe_load(file.read_text())
+    content |= {"stopping_step": 3, "protocol": "conure"}
     file.write_text(yaml.safe_dump(content))
-    config = Config("PeterRec", "toy", [str(file)], arguments=flags)
-    also = {"protocol"} if flags else set()
-    assert config.given.keys() == {"data_path", "tasks"} | also
+    config = Config("PeterRec", "toy", [str(file)])
+    assert config.given.keys() == {"data_path", "tasks"}
     assert read_tasks(config)[0].config["pooling"] == "mean"
+
+
+def test_under_another_protocol_only_what_was_given_counts(saved):
+    """A run named by one protocol would have the network and the recipe of another."""
+    file = Path(saved("PeterRec", tasks=[PROFILE], seed=7))
+    there = Config("PeterRec", "toy", [str(file)], arguments=["--protocol=conure"])
+    assert there["embedding_size"] == 128
+    assert there["seed"] == 7
+    assert read_tasks(there)[0].name == PROFILE["name"]
+    content = yaml.safe_load(file.read_text()) | {"stopping_step": 3}
+    file.write_text(yaml.safe_dump(content))
+    with pytest.raises(ConfigError, match="model, dataset or protocol"):
+        Config("PeterRec", "toy", [str(file)], arguments=["--protocol=conure"])
+
+
+def test_a_flag_leaves_the_other_parts_of_a_files_mapping_alone(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    split = {"RS": [0.6, 0.2, 0.2]}
+    profile, items = {"epochs": 3, "topk": [2]}, {"epochs": 4}
+    content = {"eval_args": {"split": split, "order": "RO"}}
+    content["task_defaults"] = {"profile": profile, "recommendation": items}
+    mine.write_text(yaml.safe_dump(content))
+    flags = [
+        "--eval_args={mode: uni99}",
+        "--task_defaults={recommendation: {epochs: 5}, profile: {topk: [1]}}",
+    ]
+    config = Config("PeterRec", "ml-100k", [str(mine)], arguments=flags)
+    assert config["eval_args"]["split"] == split
+    assert set(config["eval_args"]["mode"].values()) == {"uni99"}
+    assert config["task_defaults"]["profile"]["epochs"] == 3
+    assert config["task_defaults"]["profile"]["topk"] == [1]
+    assert config["task_defaults"]["recommendation"]["epochs"] == 5
+    given = config.given["task_defaults"]
+    assert given == {
+        "profile": {**profile, "topk": [1]},
+        "recommendation": {"epochs": 5},
+    }
 
 
 def test_new_tasks_on_a_saved_config_take_the_defaults_of_their_kind(saved):
