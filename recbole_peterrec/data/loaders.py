@@ -130,7 +130,8 @@ def make_loaders(
 
     Raises:
         ConfigError: more negatives asked for than there are.
-        DataError: a user for whom every item is a positive has none; a share of no instance.
+        DataError: a user for whom every item is a positive has none; a share of no instance; no
+            row to train on.
     """
     datasets, positives = _built(dataset)
     for part in datasets:
@@ -142,6 +143,11 @@ def make_loaders(
     train = datasets[0]
     if isinstance(train, TaskDataset):
         train = train.learned()
+    if not len(train):
+        raise DataError(
+            "source: eval_args and filters leave no row to train on; give the first part of the "
+            "split a larger share"
+        )
     loaders = (
         training_loader(config, train, sampler),
         _evaluation_loader(config, datasets[1], "valid", positives),

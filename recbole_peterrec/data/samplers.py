@@ -86,10 +86,15 @@ class CandidateSampler(AbstractSampler):
         Raises:
             ConfigError: a user has fewer than `number` items that are not positives.
         """
-        drawn = np.zeros((len(users), number), dtype=np.int32)
         drawable = self.item_num - 1
         if self.distribution == "popularity":  # an item that nobody has is never drawn
             drawable = len(np.unique(self.items))
+        if number > drawable:
+            raise ConfigError(
+                f"eval_args: mode asks for {number} negatives, but there are only {drawable} "
+                f"labels; use fewer, or mode full"
+            )
+        drawn = np.zeros((len(users), number), dtype=np.int32)
         with numpy_seed(seed):
             for row, user in enumerate(users):
                 used = self.positives(user)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import math
+import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -197,7 +197,7 @@ class TaskDataset(Dataset):
             numeric = isinstance(bins, list) and all(
                 isinstance(cut, (int, float))
                 and not isinstance(cut, bool)
-                and math.isfinite(cut)
+                and abs(cut) <= sys.float_info.max
                 for cut in bins
             )
             if not numeric or not bins or sorted(set(bins)) != bins:

@@ -46,8 +46,15 @@ def _one_of(*names: str) -> Rule:
     return (lambda value: value in names, wanted)
 
 
-COUNT: Rule = (lambda value: whole(value, 1), "a whole number of at least 1")
-NATURAL: Rule = (lambda value: whole(value, 0), "a whole number of at least 0")
+MOST = 2**31 - 1  # no torch or NumPy refuses, and nobody has so many of anything
+COUNT: Rule = (
+    lambda value: whole(value, 1) and value <= MOST,
+    f"a whole number from 1 to {MOST}",
+)
+NATURAL: Rule = (
+    lambda value: whole(value, 0) and value <= MOST,
+    f"a whole number from 0 to {MOST}",
+)
 NOT_NEGATIVE: Rule = (lambda value: number(value, 0), "a number of at least 0")
 POSITIVE: Rule = (lambda value: number(value, 0) and value > 0, "above 0")
 DECIMALS: Rule = (

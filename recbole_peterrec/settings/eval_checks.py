@@ -13,6 +13,7 @@ from recbole_peterrec.evaluation.collector import require_ranking
 from recbole_peterrec.settings.kinds import number, whole
 
 EVAL_ARGS = ("split", "order", "group_by", "mode")
+LARGEST_TOPK = 10_000  # RecBole's evaluator makes a matrix of as many columns
 MODE = re.compile(r"full|(?:uni|pop)[1-9]\d*")
 
 
@@ -78,9 +79,10 @@ def check_metrics(config: Mapping[str, Any]) -> None:
     topk = [topk] if isinstance(topk, int) else topk
     if not isinstance(metrics, list) or not metrics:
         raise ConfigError(f"metrics must be a list of names, got {metrics!r}")
-    if not isinstance(topk, list) or not topk or not all(whole(k, 1) for k in topk):
+    usable = isinstance(topk, list) and topk
+    if not usable or not all(whole(k, 1) and k <= LARGEST_TOPK for k in topk):
         raise ConfigError(
-            f"topk must be whole numbers of at least 1, got {config['topk']!r}"
+            f"topk must be whole numbers from 1 to {LARGEST_TOPK}, got {config['topk']!r}"
         )
     require_ranking(metrics)
     chosen = str(config["valid_metric"])

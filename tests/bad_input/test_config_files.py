@@ -142,3 +142,17 @@ def test_code_in_a_task_is_not_executed(case, change):
     with contextlib.suppress(Exception):
         case.run(tasks=[json.loads(text)])
     assert not trace.exists()
+
+
+def test_a_misspelt_flag_of_files_is_no_main_job(case):
+    message = case.error("--config_file=mine.yaml")
+    holds(message, "'config_file'", "did you mean 'config_files'?")
+
+
+def test_files_are_not_named_in_a_file(case):
+    holds(case.error(config_files=["mine.yaml"]), "config_files", "flag")
+
+
+@pytest.mark.parametrize("key", ["train_batch_size", "MAX_ITEM_LIST_LENGTH", "topk"])
+def test_numbers_that_nothing_can_have_are_refused(case, key):
+    holds(case.error(f"--{key}={10**20}"), key, "whole number")

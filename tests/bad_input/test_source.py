@@ -295,3 +295,10 @@ def test_rows_of_recbole_s_models_have_a_list_of_each_column(case, name):
 def test_a_column_of_items_that_is_no_text_is_one_line(case, model, name):
     tasks = [GENDER] if model == "PeterRec" else None
     case.error(f"--ITEM_ID_FIELD={name}", model=model, tasks=tasks)
+
+
+@pytest.mark.parametrize(("model", "order"), [("NextItNetAR", "RO"), ("SASRec", "TO")])
+def test_split_that_leaves_nothing_to_train_on_is_refused(case, model, order):
+    eval_args = {"split": {"RS": [1e-20, 1, 1]}, "order": order, "group_by": "none"}
+    message = case.error(model=model, eval_args=eval_args)
+    holds(message, "source", "no row to train on")

@@ -225,3 +225,29 @@ def test_a_power_of_popularity_beyond_all_floats_is_refused(case, alpha):
     negatives = {"distribution": "popularity", "sample_num": 1, "alpha": alpha}
     message = case.error(tasks=[{**TARGET, "train_neg_sample_args": negatives}])
     holds(message, "'buy'", "train_neg_sample_args", "alpha is from -10 to 10")
+
+
+def test_columns_that_the_source_reads_as_others_are_not_a_tasks(case):
+    rows = [line.split("\t") for line in case.inter.read_text().splitlines()]
+    lines = ["\t".join([*row, row[1]]) for row in rows]
+    lines[0] = "\t".join([*rows[0], "before:token"])
+    case.inter.write_text("\n".join(lines) + "\n")
+    columns = {"inter": ["user_id", "item_id", "timestamp", "before"]}
+    keys = {"alias_of_item_id": ["before"], "load_col": columns}
+    assert case.run(tasks=[GENDER], epochs=1, **keys) == 0
+
+
+def test_numbers_beyond_all_floats_are_no_bins(case):
+    message = case.error(tasks=[{**TASKS[1], "bins": [20, 10**400]}])
+    holds(message, "bins must be increasing numbers")
+
+
+def test_an_empty_split_of_files_is_none_for_a_task(case):
+    message = case.error(tasks=[{**GENDER, "benchmark_filename": {}}])
+    holds(message, "task 'gender'", "benchmark_filename")
+
+
+def test_negatives_beyond_all_memory_are_refused(case):
+    mode = {"eval_args": {"mode": "uni99999999999999999999"}}
+    message = case.error(tasks=[{**TARGET, **mode}])
+    holds(message, "negatives", "labels")
