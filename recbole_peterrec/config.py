@@ -14,11 +14,7 @@ from recbole.utils import ModelType, argument_list
 from recbole_peterrec import registry
 from recbole_peterrec.errors import ConfigError, did_you_mean
 from recbole_peterrec.settings.checks import check_switches, check_values
-from recbole_peterrec.settings.defaults import (
-    merged_eval_args,
-    merged_keys,
-    merged_task_defaults,
-)
+from recbole_peterrec.settings.defaults import merged_eval_args, merged_task_defaults
 from recbole_peterrec.settings.device import device_of
 from recbole_peterrec.settings.eval_checks import check_metrics
 from recbole_peterrec.settings.given import edited_keys, told_with, what_counts
@@ -77,8 +73,11 @@ class Config(RecBoleConfig):
             self._asked = {
                 "model": model or _last(sources, "model") or first,
                 "dataset": dataset or _last(sources, "dataset"),
-                "protocol": _last(sources, "protocol"),
             }
+            for source in sources:  # an empty one is a wish, too
+                self._asked["protocol"] = source.get(
+                    "protocol", self._asked.get("protocol")
+                )
             names = self._asked["model"], self._asked["dataset"]
             super().__init__(*names, config_file_list, config_dict)
         self._given_or_default = frozenset(self.final_config_dict)
@@ -91,7 +90,7 @@ class Config(RecBoleConfig):
         for content in self._files:
             counts, given = what_counts(content, self._asked)
             self._give(counts, given)
-            merged = merged_keys(merged, counts)
+            merged.update(counts)
         return merged
 
     def _load_variable_config_dict(self, config_dict):
@@ -100,16 +99,9 @@ class Config(RecBoleConfig):
         return super()._load_variable_config_dict(counts)
 
     def _give(self, counts: dict[str, Any], given: dict[str, Any]) -> None:
-        """Note what a user gave, over earlier values; those of all else that a file or dict has
-        count no more."""
-        gone = counts.keys() - given.keys()
-        kept = {key: value for key, value in self.given.items() if key not in gone}
-        self.given = merged_keys(kept, given)
-
-    def _merge_external_config_dict(self):
-        """RecBole's order; of what is given in parts, a flag leaves a file's other parts alone."""
-        merged = merged_keys(self.file_config_dict, self.variable_config_dict)
-        self.external_config_dict = merged_keys(merged, self.cmd_config_dict)
+        """Note what a user gave, in place of earlier values of all that a file or dict has."""
+        kept = {key: value for key, value in self.given.items() if key not in counts}
+        self.given = kept | given
 
     def _convert_config_dict(self, config_dict):
         values = {
@@ -134,7 +126,7 @@ class Config(RecBoleConfig):
                 raise ConfigError(f"flag --{key} is given twice with different values")
             flags[key] = value
         converted = self._convert_config_dict(flags)
-        self.given = merged_keys(self.given, converted)
+        self.given |= converted
         return converted
 
     def _get_model_and_dataset(self, model, dataset):

@@ -71,9 +71,8 @@ def kept_from_children(descriptor: int) -> Iterator[None]:
 
 
 def _let_go() -> None:
-    for (
-        descriptor
-    ) in _kept:  # its number stays in use: frames of the parent's may close it
+    # Their numbers stay in use: frames of the parent's may close them.
+    for descriptor in _kept:
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, descriptor, inheritable=False)
         os.close(null)

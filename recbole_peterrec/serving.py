@@ -188,9 +188,8 @@ class UserModel:
             raise DataError(
                 f"number must be a whole number of at least 1, got {number!r}"
             )
-        served = self._open(
-            task
-        )  # once: another run's task may take its place meanwhile
+        # Once: another run's task may take its place meanwhile.
+        served = self._open(task)
         scores = self._scores(served, task, [history])[0]
         best = scores.topk(min(int(number), len(scores)))
         return [

@@ -104,9 +104,9 @@ def read_tasks(config: Config) -> list[Task]:
     """The tasks of a run, in the order in which they are learned; none if the list is empty.
 
     A key's value is, first found: the task's own, of a user's list; the run's, where a user gave
-    one and the key is not of the protocol; a user's ``task_defaults`` of its kind; the task's own,
-    of a property file's list; ``task_defaults`` of property files; the run's default.
-    ``finetune_epochs`` takes the place of ``epochs``, whoever gave these.
+    one and the key is not of the protocol; the task's own, of a property file's list;
+    ``task_defaults`` of its kind; the run's default. ``finetune_epochs`` takes the place of
+    ``epochs``, whoever gave these.
 
     Raises:
         ConfigError: no list, a missing or unknown key, a duplicated or unusable name, an unknown
@@ -254,14 +254,11 @@ def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[st
         if key not in given
     }
     if "tasks" not in config.given:
-        wished = (config.given.get("task_defaults") or {}).get(kind) or {}
         definition = {
             key: value
             for key, value in definition.items()
             if key in OWN_KEYS or key not in given
         }
-        wished = {key: wished[key] for key in wished.keys() & definition.keys()}
-        definition = merged_task(definition, wished)
     overrides = merged_task(of_kind, definition)
     overrides.pop("name")
     overrides["dataset"] = str(overrides.get("dataset") or config["dataset"])

@@ -132,23 +132,17 @@ def test_what_a_source_is_measured_by_and_made_of_is_not_its_tasks(
     assert task.config["repeatable"] is False
 
 
-def test_what_a_user_gives_a_kind_of_task_goes_before_a_datasets_own_tasks():
-    split, mode = {"RS": [0.6, 0.2, 0.2]}, {"valid": "full", "test": "full"}
-    wished = {"prune_ratio": 0.5, "eval_args": {"split": split}}
-    keys = {"task_defaults": {"profile": wished}}
-    shipped = Config("Conure", "ml-100k")
-    own = {task["name"]: task.get("prune_ratio") for task in shipped["tasks"]}
-    assert own["gender"] == 0.9
-    for task in read_tasks(Config("Conure", "ml-100k", config_dict=keys)):
-        if task.kind == "profile":
-            assert task.config["prune_ratio"] == 0.5
-            assert task.config["eval_args"]["split"] == split
-            assert task.config["eval_args"]["mode"] == mode
-        elif task.name in own and own[task.name] is not None:
-            assert task.config["prune_ratio"] == own[task.name]
-    for_run = {**keys, "prune_ratio": 0.6}
-    tasks = read_tasks(Config("Conure", "ml-100k", config_dict=for_run))
-    assert {task.config["prune_ratio"] for task in tasks} == {0.6}
+def test_tasks_of_a_datasets_file_that_keep_their_own_are_told(caplog):
+    keys = {"task_defaults": {"profile": {"prune_ratio": 0.5, "epochs": 4}}}
+    config = Config("Conure", "ml-100k", config_dict=keys)
+    tasks = read_tasks(config)
+    tell_outweighed(config, tasks)
+    ratios = {task.name: task.config["prune_ratio"] for task in tasks}
+    assert ratios["age"] == 0.5
+    assert ratios["gender"] == ratios["occupation"] == 0.9
+    (told,) = (record.message for record in caplog.records)
+    assert told.startswith("prune_ratio of task_defaults: profile does not count for")
+    assert "gender and occupation" in told or "gender, occupation" in told
 
 
 @pytest.mark.parametrize("name", ["pretraining", "pretrained_path", "continue_from"])

@@ -149,8 +149,9 @@ class SourceStage(Stage):
         judged_by = pretrain.get("judged_by")
         if judged_by not in (None, self.judged_by()):
             logging.getLogger().warning(
-                f"source: {self.origin} was tested on other rows or candidates than this run tests "
-                f"it on, which it may have learned; take its seed, filters and eval_args"
+                f"source: {self.origin} was tested on other rows, or against other candidates, than "
+                f"this run tests it on; unless they are candidates alone, it may have learned these "
+                f"rows: take its seed, filters and eval_args"
             )
 
     def save(self, run_dir: Path, pretrain: dict[str, Any], max_length: int) -> str:

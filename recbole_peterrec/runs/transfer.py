@@ -52,11 +52,6 @@ class TransferRun:
         for key in ("carry_encoder", "joint_coefficient"):
             if config[key]:
                 _require_whole_tuning(key, tasks)
-        if config["carry_encoder"] and not _learns_the_source(config):
-            raise ConfigError(
-                "carry_encoder tells what becomes of the source, which nothing learns here: it "
-                "needs pretrained True or a joint_coefficient"
-            )
         epochs = config["pretrain_epochs"] or config["epochs"]
         self.source = SourceStage(
             config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
@@ -112,8 +107,11 @@ class TransferRun:
                 encoder = self.source.model.encoder = stage.model.network.encoder
                 if beside is not None:  # the head that was learned with that encoder
                     self.source.model.output = beside[0].output
-                record["pretrain_test"] = self.source.test()
-                record["pretrain_judged_by"] = self.source.judged_by()
+                if (
+                    self.config["pretrained"] or beside is not None
+                ):  # else none was learned
+                    record["pretrain_test"] = self.source.test()
+                    record["pretrain_judged_by"] = self.source.judged_by()
             results["tasks"][stage.name] = record
             histories[stage.name] = outcome.history
             stage.save(run_dir, record, weights)
@@ -140,10 +138,6 @@ class TransferRun:
             return None
         model = copy.deepcopy(self.source.model).requires_grad_(True)
         return model, stage.windows
-
-
-def _learns_the_source(config: Config) -> bool:
-    return bool(config["pretrained"] or config["joint_coefficient"])
 
 
 def _require_whole_tuning(key: str, tasks: list[Task]) -> None:

@@ -125,6 +125,28 @@ def tell_outweighed(config: Config, tasks: Iterable[Task]) -> None:
                 f"{', '.join(lost)} of task_defaults: {kind} count for no task, since the run has "
                 f"values of yours; give tasks their own, or leave out the run's"
             )
+        for key in sorted(keys.keys() - given):
+            if keys[key] != shipped[kind].get(key):
+                _tell_kept(config, kind, key, keys[key], tasks)
+
+
+def _tell_kept(
+    config: Config, kind: str, key: str, wished: Any, tasks: Iterable[Task]
+) -> None:
+    """Warn of tasks of a property file that keep their own value of a key."""
+    if "tasks" in config.given:
+        return
+    entries = {entry["name"]: entry for entry in config["tasks"]}
+    names = [
+        task.name
+        for task in tasks
+        if task.kind == kind and entries[task.name].get(key, wished) != wished
+    ]
+    if names:
+        logging.getLogger().warning(
+            f"{key} of task_defaults: {kind} does not count for {_few(names)}, which the dataset's "
+            f"file gives {key} of their own; give it for the run, or a list of tasks"
+        )
 
 
 def _few(names: list[str]) -> str:

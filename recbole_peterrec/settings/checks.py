@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -46,15 +47,16 @@ def _one_of(*names: str) -> Rule:
     return (lambda value: value in names, wanted)
 
 
-MOST = 2**31 - 1  # no torch or NumPy refuses, and nobody has so many of anything
 COUNT: Rule = (
-    lambda value: whole(value, 1) and value <= MOST,
-    f"a whole number from 1 to {MOST}",
+    lambda value: whole(value, 1) and value <= sys.maxsize,
+    f"a whole number from 1 to {sys.maxsize}",
 )
-NATURAL: Rule = (
-    lambda value: whole(value, 0) and value <= MOST,
-    f"a whole number from 0 to {MOST}",
+LARGEST = 2**31 - 1
+SIZE: Rule = (  # of an array
+    lambda value: whole(value, 1) and value <= LARGEST,
+    f"a whole number from 1 to {LARGEST}",
 )
+NATURAL: Rule = (lambda value: whole(value, 0), "a whole number of at least 0")
 NOT_NEGATIVE: Rule = (lambda value: number(value, 0), "a number of at least 0")
 POSITIVE: Rule = (lambda value: number(value, 0) and value > 0, "above 0")
 DECIMALS: Rule = (
@@ -94,7 +96,7 @@ RULES: dict[str, Rule] = {
     ),
     "train_batch_size": COUNT,
     "eval_batch_size": COUNT,
-    "MAX_ITEM_LIST_LENGTH": COUNT,
+    "MAX_ITEM_LIST_LENGTH": SIZE,
     "select_epoch": _one_of("best", "last"),
     "amp": (lambda value: value in (None, "bf16"), "bf16 or empty"),
     "compile": SWITCH,
@@ -190,7 +192,7 @@ RULES: dict[str, Rule] = {
 }
 RULES_OF_OURS: dict[str, Rule] = {  # RecBole's models use these names for other things
     "dropout_prob": PROBABILITY,
-    "embedding_size": COUNT,
+    "embedding_size": SIZE,
     "enable_amp": (lambda value: not value, "False; take amp: bf16"),
     "enable_scaler": (
         lambda value: not value,

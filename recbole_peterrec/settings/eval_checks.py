@@ -13,7 +13,7 @@ from recbole_peterrec.evaluation.collector import require_ranking
 from recbole_peterrec.settings.kinds import number, whole
 
 EVAL_ARGS = ("split", "order", "group_by", "mode")
-LARGEST_TOPK = 10_000  # RecBole's evaluator makes a matrix of as many columns
+LARGEST_TOPK = 1_000_000  # RecBole's evaluator makes a matrix of as many columns
 MODE = re.compile(r"full|(?:uni|pop)[1-9]\d*")
 
 

@@ -61,10 +61,11 @@ def what_counts(
             f"a run of an earlier version, give your own settings instead of its config.yaml"
         )
     changed = told.get(DIGEST) != _digest(content, given)
-    if all(content.get(key) == name for key, name in asked.items()):
+    if all((content.get(key) or None) == (name or None) for key, name in asked.items()):
         if changed:
             given = {key: content[key] for key in given if key in content}
         return content, given
+    # Its protocol only where it was given: else the model's own file may choose another.
     names = {key: content.get(key) for key in ("model", "dataset")}
     if changed:
         raise ConfigError(

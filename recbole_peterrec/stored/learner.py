@@ -190,7 +190,8 @@ def _adopt_task(learner: Learner, folder: Path) -> dict[str, Any]:
 def open_network(
     learner: Learner, task: str, header: dict[str, Any], path: Path
 ) -> TaskNetwork:
-    """A task's network on the learner's encoder; the first one's predicts the next item.
+    """A task's network on the learner's encoder; the first one's predicts the next item, whatever
+    the header tells.
 
     Raises:
         CheckpointError: the header names a pooling that there is not.

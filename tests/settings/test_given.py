@@ -298,28 +298,29 @@ def test_under_another_protocol_only_what_was_given_counts(saved):
         Config("PeterRec", "toy", [str(file)], arguments=["--protocol=conure"])
 
 
-def test_a_flag_leaves_the_other_parts_of_a_files_mapping_alone(tmp_path):
-    mine = tmp_path / "mine.yaml"
-    split = {"RS": [0.6, 0.2, 0.2]}
-    profile, items = {"epochs": 3, "topk": [2]}, {"epochs": 4}
-    content = {"eval_args": {"split": split, "order": "RO"}}
-    content["task_defaults"] = {"profile": profile, "recommendation": items}
-    mine.write_text(yaml.safe_dump(content))
-    flags = [
-        "--eval_args={mode: uni99}",
-        "--task_defaults={recommendation: {epochs: 5}, profile: {topk: [1]}}",
-    ]
-    config = Config("PeterRec", "ml-100k", [str(mine)], arguments=flags)
-    assert config["eval_args"]["split"] == split
-    assert set(config["eval_args"]["mode"].values()) == {"uni99"}
-    assert config["task_defaults"]["profile"]["epochs"] == 3
-    assert config["task_defaults"]["profile"]["topk"] == [1]
-    assert config["task_defaults"]["recommendation"]["epochs"] == 5
-    given = config.given["task_defaults"]
-    assert given == {
-        "profile": {**profile, "topk": [1]},
-        "recommendation": {"epochs": 5},
-    }
+def test_a_protocol_can_be_taken_away(saved, tmp_path):
+    plain = Path(saved("PeterRec", tasks=[PROFILE])).rename(tmp_path / "plain.yaml")
+    by_protocol = Path(saved("PeterRec", tasks=[PROFILE], protocol="conure"))
+    alone = Config("PeterRec", "toy", [str(by_protocol)])
+    assert (alone["protocol"], alone["embedding_size"]) == ("conure", 128)
+    flags = ["--protocol=~"]
+    without = Config("PeterRec", "toy", [str(by_protocol)], arguments=flags)
+    for config in (without, Config("PeterRec", "toy", [str(by_protocol), str(plain)])):
+        assert (config["protocol"], config["embedding_size"]) == (None, 256)
+
+
+@pytest.mark.parametrize("model", ["Conure", "STL"])
+def test_a_protocol_that_a_model_brings_is_its_own_files(saved, model):
+    file = saved(model, tasks=[PROFILE], seed=7)
+    config = Config(model, "toy", [file])
+    assert config["protocol"] == "conure"
+    assert (
+        config.given.keys()
+        == Config(model, "toy", config_dict=config.given).given.keys()
+    )
+    other = Config("PeterRec", "toy", [file])
+    assert (other["protocol"], other["embedding_size"]) == (None, 256)
+    assert other["seed"] == 7
 
 
 def test_new_tasks_on_a_saved_config_take_the_defaults_of_their_kind(saved):
