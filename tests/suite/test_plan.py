@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
+from recbole_peterrec import registry
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.suite.plan import SHARED, is_suite, plan
@@ -75,12 +76,23 @@ def test_flags_name_models_without_quotes():
     assert planned({"suite": " [FineCLS]"}).name == "suite"
 
 
-def test_given_keys_win_over_those_of_a_suites_file():
+def test_given_keys_win_over_those_of_a_suites_file(monkeypatch):
+    name, models, _ = registry.described_suite("conure")
+    described = name, models, {"pretrain_epochs": 20}
+    monkeypatch.setattr(registry, "described_suite", lambda _: described)
     assert planned({"suite": "conure"}).keys["pretrain_epochs"] == 20
     given = {"suite": "conure", "pretrain_epochs": 2}
     assert planned(given).keys["pretrain_epochs"] == 2
     # `epochs` bounds every stage; the file's own bound is no user's.
     assert "pretrain_epochs" not in planned({"suite": "conure", "epochs": 1}).keys
+
+
+def test_all_of_the_protocol_s_models_have_the_same_bound_of_the_first_task():
+    for entry in planned({"suite": "conure"}).entries:
+        keys = {"model": entry.model, **entry.settings}
+        config = Config(None, "ml-100k", config_dict=keys)
+        assert (config["protocol"], config["epochs"]) == ("conure", 20)
+        assert config["pretrain_epochs"] is None
 
 
 def test_seeds_win_over_the_seed_of_a_file(tmp_path):
