@@ -137,6 +137,8 @@ class Config(RecBoleConfig):
     def _load_internal_config_dict(self, model, model_class, dataset):
         super()._load_internal_config_dict(model, model_class, dataset)
         given = self.external_config_dict
+        if not given.get("protocol"):  # a model that brings one keeps it, and says so
+            given.pop("protocol", None)
         ours, choice = self._our_defaults(model, dataset)
         for content in ours:
             self._put_over_task_defaults(content)

@@ -310,6 +310,13 @@ def test_a_protocol_can_be_taken_away(saved, tmp_path):
 
 
 @pytest.mark.parametrize("model", ["Conure", "STL"])
+def test_a_protocol_that_a_model_brings_is_kept_and_told(model):
+    config = Config(model, "ml-100k", arguments=["--protocol=~"])
+    assert (config["protocol"], config["embedding_size"]) == ("conure", 128)
+    assert config.resolved()["protocol"] == "conure"
+
+
+@pytest.mark.parametrize("model", ["Conure", "STL"])
 def test_a_protocol_that_a_model_brings_is_its_own_files(saved, model):
     file = saved(model, tasks=[PROFILE], seed=7)
     config = Config(model, "toy", [file])
