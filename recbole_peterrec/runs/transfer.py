@@ -107,9 +107,8 @@ class TransferRun:
                 encoder = self.source.model.encoder = stage.model.network.encoder
                 if beside is not None:  # the head that was learned with that encoder
                     self.source.model.output = beside[0].output
-                if (
-                    self.config["pretrained"] or beside is not None
-                ):  # else none was learned
+                # Without either, nothing has learned the source.
+                if self.config["pretrained"] or beside is not None:
                     record["pretrain_test"] = self.source.test()
                     record["pretrain_judged_by"] = self.source.judged_by()
             results["tasks"][stage.name] = record
