@@ -29,6 +29,7 @@ from recbole_peterrec.settings.keys import (
 )
 from recbole_peterrec.settings.literals import Loader, parse_literal, plain, read_yaml
 from recbole_peterrec.settings.losses import LOSSES, LOSSES_OF, check_loss
+from recbole_peterrec.settings.parts import left_out
 
 MAIN_JOB = {"model": "PeterRec", "dataset": "ml-100k"}
 
@@ -48,6 +49,8 @@ class Config(RecBoleConfig):
     Attributes:
         given: what a user gave, before defaults were merged with it; of a run's
             ``config.yaml``, what its user gave.
+        left_out: parts of mappings that a user gave and then replaced; see
+            :func:`recbole_peterrec.settings.parts.left_out`.
 
     Raises:
         ConfigError: unknown model, key, metric or value, malformed flag, unreadable file.
@@ -80,6 +83,11 @@ class Config(RecBoleConfig):
                 )
             names = self._asked["model"], self._asked["dataset"]
             super().__init__(*names, config_file_list, config_dict)
+            counted = [
+                self._convert_config_dict(what_counts(source, self._asked)[0])
+                for source in self._sources
+            ]
+            self.left_out = left_out([*counted, flags], self.final_config_dict)
         self._given_or_default = frozenset(self.final_config_dict)
 
     def _build_yaml_loader(self):

@@ -26,9 +26,7 @@ from recbole_peterrec.runs.training import Outcome
 from recbole_peterrec.runs.unread import (
     TUNING_KEYS,
     refuse_origins,
-    tell_kept_by_tasks,
-    tell_outweighed,
-    tell_unread,
+    tell_what_does_not_count,
 )
 from recbole_peterrec.stored.learner import save_learned_task, save_learner
 from recbole_peterrec.stored.networks import PRETRAINING
@@ -70,9 +68,8 @@ class ContinualRun:
         for stage in ahead:
             require_retraining(stage)
         self.scarce = plan_capacity(self.learner, ahead)
-        tell_unread(config, [*TUNING_KEYS, *self._unread_pruning(ahead)])
-        tell_kept_by_tasks(config, tasks)
-        tell_outweighed(config, tasks)
+        unread = [*TUNING_KEYS, *self._unread_pruning(ahead)]
+        tell_what_does_not_count(config, unread, tasks)
 
     def starts_from(self) -> dict[str, str]:
         """Digest of the network that the run starts from, by the key that names it; if one does."""

@@ -11,7 +11,7 @@ from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.results import History, write_results
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.source_stage import SourceStage
-from recbole_peterrec.runs.unread import refuse_origins, tell_unread
+from recbole_peterrec.runs.unread import refuse_origins, tell_what_does_not_count
 
 # Keys of tasks, and of what this runner never writes.
 UNREAD = (
@@ -45,7 +45,7 @@ class SequentialRun:
         unread = UNREAD if ours else UNREAD + UNREAD_BY_RECBOLE
         if config["train_neg_sample_args"]["distribution"] == "none":
             unread += ("rank_rho",)
-        tell_unread(config, unread)
+        tell_what_does_not_count(config, unread)
 
     def starts_from(self) -> dict[str, str]:
         """Nothing, on random weights."""

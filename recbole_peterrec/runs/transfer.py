@@ -20,9 +20,7 @@ from recbole_peterrec.runs.task_stage import JoinedSource, TaskStage
 from recbole_peterrec.runs.unread import (
     PRUNING_KEYS,
     refuse_origins,
-    tell_kept_by_tasks,
-    tell_outweighed,
-    tell_unread,
+    tell_what_does_not_count,
     tuned_without,
 )
 from recbole_peterrec.stored.networks import PRETRAINING
@@ -71,9 +69,7 @@ class TransferRun:
             for stage in self.tasks:
                 stage.windows = self._windows(stage)
         without = tuned_without(task.config for task in tasks)
-        tell_unread(config, [*PRUNING_KEYS, *without])
-        tell_kept_by_tasks(config, tasks)
-        tell_outweighed(config, tasks)
+        tell_what_does_not_count(config, [*PRUNING_KEYS, *without], tasks)
 
     def starts_from(self) -> dict[str, str]:
         """Digest of the network that the run starts from, by the key that names it; if one does."""

@@ -1,4 +1,4 @@
-"""Keys that a kind of run does not read: what a user gave of them is refused, or told."""
+"""What a user gave and a run does not read, or another value of his outweighs: refused, or told."""
 
 from __future__ import annotations
 
@@ -67,6 +67,23 @@ def refuse_origins(config: Config, keys: Collection[str]) -> None:
         raise ConfigError(f"{key} {ORIGINS[key]} ({config['model']})")
 
 
+def tell_what_does_not_count(
+    config: Config, keys: Collection[str], tasks: Collection[Task] = ()
+) -> None:
+    """Warn of all that a user gave and that changes nothing in this run.
+
+    Args:
+        config: of the run.
+        keys: as of :func:`tell_unread`.
+        tasks: of the run.
+    """
+    tell_left_out(config)
+    tell_unread(config, keys)
+    if tasks:
+        tell_kept_by_tasks(config, tasks)
+        tell_outweighed(config, tasks)
+
+
 def tell_unread(config: Config, keys: Collection[str]) -> None:
     """Warn of what a user gave the run, the tasks of a kind or a task, and that it does not read:
     these keys, and keys that only other models' files have.
@@ -84,6 +101,15 @@ def tell_unread(config: Config, keys: Collection[str]) -> None:
             logging.getLogger().warning(
                 f"{config['model']} does not read {', '.join(unread)}{where}"
             )
+
+
+def tell_left_out(config: Config) -> None:
+    """Warn of parts of a mapping that a user gave, and that a later file or flag of his lacks."""
+    for where, parts in config.left_out.items():
+        logging.getLogger().warning(
+            f"{where}: {', '.join(parts)} of an earlier file do not count, since a later one, a dict or "
+            f"a flag gives {where.partition(':')[0]} anew; give all parts there"
+        )
 
 
 def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
