@@ -17,17 +17,21 @@ from recbole_peterrec.settings.checks import check_switches, check_values
 from recbole_peterrec.settings.defaults import merged_eval_args, merged_task_defaults
 from recbole_peterrec.settings.device import device_of
 from recbole_peterrec.settings.eval_checks import check_metrics
-from recbole_peterrec.settings.given import edited_keys, told_with, what_counts
+from recbole_peterrec.settings.flags import read_flags, typed
+from recbole_peterrec.settings.given import (
+    edited_keys,
+    last_given,
+    told_with,
+    what_counts,
+)
 from recbole_peterrec.settings.keys import (
     DERIVED,
     PATHS,
     RECBOLE_EXTRA,
-    SIGNS,
-    TEXT,
     UNLISTED,
     UNREAD,
 )
-from recbole_peterrec.settings.literals import Loader, parse_literal, plain, read_yaml
+from recbole_peterrec.settings.literals import Loader, read_yaml
 from recbole_peterrec.settings.losses import LOSSES, LOSSES_OF, check_loss
 from recbole_peterrec.settings.parts import left_out
 
@@ -64,12 +68,10 @@ class Config(RecBoleConfig):
         config_dict: dict[str, Any] | None = None,
         arguments: list[str] | None = None,
     ) -> None:
-        self._arguments = arguments or []
-        self._files = [read_yaml(path) for path in config_file_list or []]
-        self._sources = [*self._files, config_dict or {}]
-        self.given: dict[str, Any] = {}
+        files = [read_yaml(path) for path in config_file_list or []]
+        self._sources = [*files, config_dict or {}]
         with _recbole_refusals():
-            flags = self._load_cmd_line()
+            flags = read_flags(arguments or [])
             sources = [*self._sources, flags]
             suites = [source["suite"] for source in sources if "suite" in source]
             first = registry.first_of_suite(suites[-1]) if suites else None
@@ -81,61 +83,33 @@ class Config(RecBoleConfig):
                 self._asked["protocol"] = source.get(
                     "protocol", self._asked.get("protocol")
                 )
+            counted = [what_counts(source, self._asked) for source in self._sources]
+            counted[-1] = tuple(typed(keys) for keys in counted[-1])
+            counted.append((flags, flags))
+            self._counts = [counts for counts, _ in counted]
+            self.given = last_given(counted)
             names = self._asked["model"], self._asked["dataset"]
             super().__init__(*names, config_file_list, config_dict)
-            counted = [
-                self._convert_config_dict(what_counts(source, self._asked)[0])
-                for source in self._sources
-            ]
-            self.left_out = left_out([*counted, flags], self.final_config_dict)
+            self.left_out = left_out(self._counts, self.final_config_dict)
         self._given_or_default = frozenset(self.final_config_dict)
 
     def _build_yaml_loader(self):
         return Loader
 
+    # RecBole asks for each kind of source in turn; all are read by then.
+
     def _load_config_files(self, file_list):
-        merged: dict[str, Any] = {}
-        for content in self._files:
-            counts, given = what_counts(content, self._asked)
-            self._give(counts, given)
-            merged.update(counts)
-        return merged
+        *files, _, _ = self._counts
+        return {key: value for keys in files for key, value in keys.items()}
 
     def _load_variable_config_dict(self, config_dict):
-        counts, given = what_counts(config_dict or {}, self._asked)
-        self._give(counts, self._convert_config_dict(given))
-        return super()._load_variable_config_dict(counts)
-
-    def _give(self, counts: dict[str, Any], given: dict[str, Any]) -> None:
-        """Note what a user gave, in place of earlier values of all that a file or dict has."""
-        kept = {key: value for key, value in self.given.items() if key not in counts}
-        self.given = kept | given
-
-    def _convert_config_dict(self, config_dict):
-        values = {
-            key: parse_literal(value, lists=not str(key).endswith(SIGNS))
-            if isinstance(value, str) and (key not in TEXT or value in ("~", "None"))
-            else value
-            for key, value in config_dict.items()
-        }
-        return {
-            key: plain(value, f"configuration: {key}") for key, value in values.items()
-        }
+        return dict(self._counts[-2])
 
     def _load_cmd_line(self):
-        flags: dict[str, str] = {}
-        for argument in self._arguments:
-            key, equals, value = argument.removeprefix("--").partition("=")
-            if not argument.startswith("--") or not equals or not key:
-                raise ConfigError(f"flag {argument!r} must look like --key=value")
-            if not value and key in PATHS:  # as a shell leaves of --resume=$UNSET
-                raise ConfigError(f"flag --{key} needs a value; ~ stands for none")
-            if flags.get(key, value) != value:
-                raise ConfigError(f"flag --{key} is given twice with different values")
-            flags[key] = value
-        converted = self._convert_config_dict(flags)
-        self.given |= converted
-        return converted
+        return dict(self._counts[-1])
+
+    def _convert_config_dict(self, config_dict):
+        return typed(config_dict)
 
     def _get_model_and_dataset(self, model, dataset):
         model = str(model or MAIN_JOB["model"])
@@ -267,6 +241,8 @@ class Config(RecBoleConfig):
                 "loss_type BPR needs train_neg_sample_args, such as "
                 "{distribution: uniform, sample_num: 1}; pretraining needs loss_type CE"
             )
+        elif absent:  # RecBole makes of None what it refuses to take again
+            values["train_neg_sample_args"] = None
 
     def _load_what_sequences_need(self) -> None:
         """RecBole's default loads user_id and item_id only; order and filters need more."""

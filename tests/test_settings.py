@@ -281,6 +281,13 @@ def test_a_loss_that_a_model_knows_is_taken(tmp_path, model, loss):
     assert config["loss_type"] == loss
 
 
+def test_what_learns_without_negatives_may_be_derived_from(tmp_path):
+    """As a suite does, or a bound of epochs."""
+    given = {"data_path": str(write_toy(tmp_path)), "loss_type": "NLL"}
+    config = Config("SINE", "toy", config_dict=given | {"train_neg_sample_args": None})
+    assert config.derive(epochs=3)["epochs"] == 3
+
+
 def test_the_item_column_of_a_target_is_kept_for_going_on(tmp_path):
     task = {**TARGET, "ITEM_ID_FIELD": "product"}
     keys = settings(write_toy(tmp_path / "data"), tasks=[task])

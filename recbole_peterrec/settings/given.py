@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import pprint
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from recbole_peterrec.errors import ConfigError
@@ -74,6 +74,21 @@ def what_counts(
             f"give the changes as flags or in a file"
         )
     return {**names, **given}, given
+
+
+def last_given(
+    counted: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]],
+) -> dict[str, Any]:
+    """What a user gave in all: the last source's of each key that counts in several.
+
+    Args:
+        counted: of each source, later ones win, what counts and what of it was given.
+    """
+    last: dict[str, Any] = {}
+    for counts, given in counted:
+        last = {key: value for key, value in last.items() if key not in counts}
+        last |= given
+    return last
 
 
 def edited_keys(
