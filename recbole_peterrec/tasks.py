@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,10 +140,25 @@ def read_tasks(config: Config) -> list[Task]:
                 f"task {name!r}: this name stands for the source, or for where a run starts; take "
                 f"another"
             )
-        if name in [task.name for task in tasks]:
-            raise ConfigError(f"task {name!r} is defined twice; names must differ")
+        require_apart(name, [task.name for task in tasks])
         tasks.append(_read_task(config, name, definition))
     return _in_order(tasks, config["task_order"])
+
+
+def require_apart(name: str, others: Iterable[str]) -> None:
+    """Refuse a task's name that another one has, but for case: some file systems ignore it.
+
+    Raises:
+        ConfigError: one has.
+    """
+    for other in others:
+        if name == other:
+            raise ConfigError(f"task {name!r} is defined twice; names must differ")
+        if name.lower() == other.lower():
+            raise ConfigError(
+                f"task {name!r} differs from {other!r} by case alone, and some file systems do not "
+                f"tell their folders apart; take another name"
+            )
 
 
 def _in_order(tasks: list[Task], names: list[str] | None) -> list[Task]:

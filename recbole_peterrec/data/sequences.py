@@ -48,12 +48,25 @@ class Sequences:
         users = np.searchsorted(rows, row, side="right")
         return self.start[users + 1] - (rows[users] - row)
 
-    def contain(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+    def among_recent(self, most: int) -> np.ndarray:
+        """``[N]`` booleans: of all interactions, each user's most recent, at most so many."""
+        first = self.start[1:] - np.minimum(self.lengths, most)
+        # Stretches begun so far less those ended, one byte each: at most one is open, and sums of
+        # those that share an end wrap and wrap back.
+        edges = np.zeros(len(self) + 1, np.int8)
+        np.add.at(edges, first, 1)
+        np.subtract.at(edges, self.start[1:], 1)
+        return np.cumsum(edges[:-1], dtype=np.int8).view(bool)
+
+    def contain(
+        self, users: np.ndarray, items: np.ndarray, most: int | None = None
+    ) -> np.ndarray:
         """Whether each user's sequence has an item.
 
         Args:
             users: ``[R]`` user ids.
             items: ``[R]`` item ids.
+            most: of the most recent interactions that count; None counts all.
 
         Returns:
             ``[R]`` booleans.
@@ -63,7 +76,11 @@ class Sequences:
         found = np.zeros(len(asked), dtype=bool)
         for begin in range(0, len(self) if len(asked) else 0, AT_ONCE):
             position = np.arange(begin, min(begin + AT_ONCE, len(self)))
-            pairs = self.users_at(position) * width + self.items[position]
+            of_user = self.users_at(position)
+            if most is not None:
+                recent = position >= self.start[of_user + 1] - most
+                position, of_user = position[recent], of_user[recent]
+            pairs = of_user * width + self.items[position]
             place = np.searchsorted(asked, pairs).clip(max=len(asked) - 1)
             found[place[asked[place] == pairs]] = True
         return found[rows]
@@ -88,8 +105,7 @@ class Sequences:
         """Only each user's most recent interactions; None keeps all."""
         if most is None or self.lengths.max() <= most:
             return self
-        earliest = np.repeat(self.start[1:] - most, self.lengths)
-        kept = np.arange(len(self)) >= earliest
+        kept = self.among_recent(most)
         start = np.concatenate([[0], np.minimum(self.lengths, most).cumsum()])
         return Sequences(
             self.items[kept],

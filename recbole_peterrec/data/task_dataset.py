@@ -280,10 +280,10 @@ class TaskDataset(Dataset):
         """Warn of instances whose labels a network can read in the user's own history."""
         ids = self.source.field2token_id[self.source.iid_field]
         source_item = np.array([0, *(ids.get(label, 0) for label in self.labels)])
-        read = self.source.sequences.recent(self.config["MAX_ITEM_LIST_LENGTH"])
-        held = read.contain(
+        held = self.source.sequences.contain(
             self.source_user.numpy()[self.inter_feat[self.uid_field].numpy()],
             source_item[self.inter_feat[self.iid_field].numpy()],
+            most=self.config["MAX_ITEM_LIST_LENGTH"],
         )
         if held.any():
             self.logger.warning(

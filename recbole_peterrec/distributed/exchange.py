@@ -66,6 +66,13 @@ def of_first(value: Any) -> Any:
     return gather_plain(value)[0]
 
 
+def take_first(table: torch.Tensor) -> None:
+    """Give a table, which lies in the CPU's memory, the first process's values, in place."""
+    if size() > 1:
+        with exchanging():
+            dist.broadcast(table, src=0)
+
+
 def total(value: float) -> float:
     """Sum over processes, the same in all to the last bit."""
     return sum(gather_plain(value))

@@ -215,7 +215,7 @@ class Learner:
         table = {}
         for name in self._modules:
             owner = self.owned(name).owner
-            counts = torch.bincount(owner.view(-1).long(), minlength=MOST_TASKS + 1)
+            counts = torch.bincount(owner.view(-1), minlength=MOST_TASKS + 1)
             parts = counts[: len(self.tasks) + 1] / owner.numel()
             names = ["free", *self.tasks]
             table[name] = dict(zip(names, parts.tolist(), strict=True))

@@ -32,5 +32,6 @@ class StateScorer(SequentialRecommender, abc.ABC):
 
     def predict(self, interaction) -> torch.Tensor:
         """RecBole's interface: score ``[B]`` of each row's own label."""
-        scores = self.full_sort_predict(interaction)
-        return scores.gather(1, interaction[self.ITEM_ID].unsqueeze(1)).squeeze(1)
+        weight, bias = self.label_layer()
+        label = interaction[self.ITEM_ID] - 1
+        return (self.user_states(interaction) * weight[label]).sum(-1) + bias[label]

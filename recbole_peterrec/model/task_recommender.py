@@ -5,7 +5,6 @@ from __future__ import annotations
 import abc
 
 import torch
-from torch import nn
 
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import ConfigError
@@ -14,6 +13,7 @@ from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.nn.losses import bpr_loss
 from recbole_peterrec.nn.table_rows import rows_of
+from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 
 
 class TaskRecommender(StateScorer):
@@ -57,7 +57,7 @@ class TaskRecommender(StateScorer):
         user = self.user_states(interaction)
         label = interaction[self.ITEM_ID] - 1
         if self.loss_type == "CE":
-            return nn.functional.cross_entropy(self.network.head(user), label)
+            return linear_cross_entropy(user, *self.label_layer(), label)
         other = interaction[self.NEG_ITEM_ID] - 1
         return bpr_loss(self._score(user, label), self._score(user, other))
 

@@ -132,7 +132,7 @@ def pruned_entries(entries: int, ratio: float) -> int:
     """
     if not 0 < ratio < 1:
         raise OwnershipError(f"a pruning ratio is above 0 and below 1, got {ratio!r}")
-    pruned = int(ratio * entries)
+    pruned = int(round(ratio * entries, 6))  # 29 of 100, where 0.29 * 100 is below 29
     if pruned == entries:
         raise OwnershipError(f"pruning {ratio:g} of {entries} weights keeps none")
     return pruned

@@ -30,7 +30,7 @@ from recbole_peterrec.runs.unread import (
 )
 from recbole_peterrec.stored.learner import save_learned_task, save_learner
 from recbole_peterrec.stored.networks import PRETRAINING
-from recbole_peterrec.tasks import Task, read_tasks
+from recbole_peterrec.tasks import Task, read_tasks, require_apart
 
 
 class ContinualRun:
@@ -187,6 +187,7 @@ class ContinualRun:
                 f"task {task.name!r}: the learner already has a task of this name; give the new "
                 f"one another"
             )
+        require_apart(task.name, self.learner.tasks)
         return TaskStage(
             task, self.source.dataset, self.source.model.encoder.architecture
         )

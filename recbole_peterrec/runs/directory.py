@@ -23,7 +23,8 @@ from recbole_peterrec.version import __version__
 
 ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
 CONFIG_FILE = "config.yaml"
-BEGUN = f"{TRAINING}/data.json"  # version and data of a run that has begun
+# Version and data of a run that has begun; no stage's folder beside it has an @.
+BEGUN = f"{TRAINING}/@data.json"
 TRACES = ("results.json", CONFIG_FILE, "run.log", TRAINING)
 
 

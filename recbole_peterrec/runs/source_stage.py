@@ -16,7 +16,7 @@ from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.recbole_source import recbole_source
 from recbole_peterrec.data.sequence_dataset import SequenceDataset, is_large
 from recbole_peterrec.data.vocabulary import describe, item_tokens
-from recbole_peterrec.distributed import exchange, group
+from recbole_peterrec.distributed import exchange
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.out_of_memory import (
@@ -215,9 +215,7 @@ class SourceStage(Stage):
 
     def _share_embeddings(self) -> None:
         """Begin with the first process's, as other numbers of threads find other directions."""
-        if group.size() > 1:
-            table = self.model.encoder.embedding.weight.data
-            table.copy_(exchange.gather(table)[0])
+        exchange.take_first(self.model.encoder.embedding.weight.data)
 
     def _smaller_data(self) -> str:
         """What to do where the source does not fit into memory."""

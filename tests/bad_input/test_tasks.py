@@ -7,6 +7,9 @@ import math
 
 import pytest
 
+from recbole_peterrec.checkpoint import TRAINING
+from recbole_peterrec.runs.directory import BEGUN
+from recbole_peterrec.tasks import NAME
 from tests.bad_input.case import GENDER, holds
 from tests.toy import INTER, TARGET, TASKS, USER, user_rows, write_table
 
@@ -89,6 +92,17 @@ def test_more_negatives_than_there_are_is_refused(case):
 
 def test_duplicated_task_names_are_refused(case):
     holds(case.error(tasks=[GENDER, TASKS[1], GENDER]), "'gender'", "twice")
+
+
+def test_task_names_that_share_a_folder_on_some_systems_are_refused(case):
+    tasks = [GENDER, TASKS[1], {**GENDER, "name": "GENDER"}]
+    holds(case.error(tasks=tasks), "'GENDER'", "'gender'", "case alone")
+
+
+def test_no_task_can_take_the_name_of_what_a_run_remembers_beside_its_stages():
+    folder, name = BEGUN.split("/")
+    assert folder == TRAINING
+    assert not NAME.fullmatch(name)
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", ".", "..", "", "two words", "nul\0"])

@@ -48,6 +48,7 @@ def test_continuing_leaves_the_saved_learner_as_it_was(folder, learner, tmp_path
     ("changes", "message"),
     [
         ({"tasks": [GENDER]}, "already has a task"),
+        ({"tasks": [GENDER | {"name": "Gender"}]}, "by case alone"),
         (
             {"tasks": [AGE], "item_inter_num_interval": "[10,inf)"},
             "another item vocabulary",

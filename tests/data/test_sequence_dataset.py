@@ -184,18 +184,31 @@ timed = st.lists(
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 2**20])
-@given(timed, st.lists(st.tuples(st.integers(1, 3), st.integers(0, 99))))
-def test_what_a_sequence_contains_is_found(at_once, sequences, pairs):
+@given(
+    timed,
+    st.lists(st.tuples(st.integers(1, 3), st.integers(0, 99))),
+    st.none() | st.integers(1, 4),
+)
+def test_what_a_sequence_contains_is_found(at_once, sequences, pairs, most):
     pairs = [(min(user, len(sequences.lengths) - 1), item) for user, item in pairs]
     users, items = np.array(pairs, dtype=int).reshape(-1, 2).T
     owned = [
-        set(sequences.items[begin:end].tolist())
+        set(sequences.items[begin:end][-(most or 0) :].tolist())
         for begin, end in itertools.pairwise(sequences.start)
     ]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("recbole_peterrec.data.sequences.AT_ONCE", at_once)
-        found = sequences.contain(users, items)
+        found = sequences.contain(users, items, most)
     assert found.tolist() == [item in owned[user] for user, item in pairs]
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=300), st.integers(1, 4))
+def test_each_user_s_most_recent_interactions_are_told(lengths, most):
+    """Of many users without any beside one another, too: there, stretches share an end."""
+    lengths = [0, *lengths, *[0] * 200, 3]
+    sequences = flat([[(1, 0)] * length for length in lengths[1:]])
+    expected = [n >= length - most for length in lengths for n in range(length)]
+    assert sequences.among_recent(most).tolist() == expected
 
 
 @given(timed)

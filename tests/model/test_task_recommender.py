@@ -1,5 +1,6 @@
-"""The loss of a task's instances."""
+"""The loss and the scores of a task's instances."""
 
+import pytest
 import torch
 
 from recbole_peterrec.data.loaders import make_loaders
@@ -11,18 +12,23 @@ from recbole_peterrec.tasks import read_tasks
 from tests.toy import TARGET
 
 
-def test_bpr_has_the_same_gradient_each_time_on_two_threads(toy_config):
-    """Many instances share few labels: their gradients must be added in one order."""
-    keys = {"tuning": "head", "train_batch_size": 64, "dropout_prob": 0.0}
-    config = toy_config("PeterRec", tasks=[TARGET], **keys)
+def learning(toy_config, task, **keys):
+    """A task's model on a random encoder, and a batch of its instances."""
+    keys = {"tuning": "head", "train_batch_size": 64, "dropout_prob": 0.0} | keys
+    config = toy_config("PeterRec", tasks=[task], **keys)
     source = SequenceDataset(config)
     backbone = config.derive(model="NextItNetAR")
     make_loaders(backbone, source)
     encoder = NextItNetAR(backbone, source).encoder
     task = read_tasks(config)[0].config
     train = make_loaders(task, TaskDataset(task, source))[0]
-    model = PeterRec(task, train._dataset, encoder)
-    batch = next(iter(train)).repeat(256)
+    return PeterRec(task, train._dataset, encoder), next(iter(train))
+
+
+def test_bpr_has_the_same_gradient_each_time_on_two_threads(toy_config):
+    """Many instances share few labels: their gradients must be added in one order."""
+    model, batch = learning(toy_config, TARGET)
+    batch = batch.repeat(256)
     threads = torch.get_num_threads()
     torch.set_num_threads(2)
     found = []
@@ -33,3 +39,27 @@ def test_bpr_has_the_same_gradient_each_time_on_two_threads(toy_config):
     torch.set_num_threads(threads)
     for other in found[1:]:
         assert all(map(torch.equal, found[0], other))
+
+
+@torch.no_grad()
+def test_a_row_s_own_score_is_its_label_s_of_all(toy_config):
+    model, batch = learning(toy_config, TARGET)
+    model.eval()
+    model.network.head.weight.normal_()
+    model.network.head.bias.normal_()
+    every = model.full_sort_predict(batch)
+    rows = torch.arange(len(every))
+    own = every[rows, batch["item_id"]]
+    assert torch.allclose(model.predict(batch), own, atol=1e-6)
+
+
+def test_cross_entropy_over_many_labels_is_that_of_their_scores(toy_config):
+    """Of so many instances that the scores are not made at once."""
+    task = TARGET | {"loss_type": "CE"}
+    model, batch = learning(toy_config, task)
+    batch = batch.repeat(2**16 // len(batch))
+    labels = batch["item_id"] - 1
+    scores = model.full_sort_predict(batch)[:, 1:]
+    assert scores.numel() > 2**17
+    expected = torch.nn.functional.cross_entropy(scores, labels)
+    assert model.calculate_loss(batch).item() == pytest.approx(expected.item())

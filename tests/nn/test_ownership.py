@@ -162,3 +162,9 @@ def test_a_ratio_s_part_of_an_entry_is_kept():
         6,
         7,
     ]
+
+
+def test_a_ratio_s_whole_entries_are_pruned_although_floats_fall_short():
+    shares = ((90, 0.7, 63), (100, 0.29, 29), (100, 0.57, 57), (1000, 0.999, 999))
+    for entries, ratio, pruned in shares:
+        assert pruned_entries(entries, ratio) == pruned
