@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
@@ -14,6 +13,8 @@ from recbole_peterrec.model.learner import Learner, Ratios
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.training import Outcome
+
+Retrain = Callable[[float, str], Outcome]  # after pruning a share, under a name
 
 AUTO = "auto"  # a prune_ratio that is searched for
 AUTO_RATIOS = tuple(percent / 100 for percent in range(95, 45, -5))  # largest first
@@ -86,31 +87,37 @@ def prune_and_retrain(
 
 
 def _largest_tolerable(
-    learner: Learner,
-    stage: Stage,
-    before: Outcome,
-    retrain: Callable[[float, str], Outcome],
+    learner: Learner, stage: Stage, before: Outcome, retrain: Retrain
 ) -> tuple[Outcome, float]:
     """Prune ever less, until retraining comes near enough to what was before pruning."""
-    config, name = stage.config, stage.name
+    config, log = stage.config, logging.getLogger()
     metric = config["valid_metric"].lower()
     floor = before.valid[metric] * (1 - config["prune_tolerance"])
-    head_state: dict[str, Any] = copy.deepcopy(stage.head.state_dict())
-    epochs, seconds = 0, 0.0
-    for ratio in AUTO_RATIOS:
-        after = retrain(ratio, f"{ratio:g}")
-        epochs, seconds = epochs + after.epochs, seconds + after.seconds
-        after = dataclasses.replace(after, epochs=epochs, seconds=seconds)
+    tried = []
+    for ratio, after in _attempts(learner, stage, retrain):
+        tried.append(after)
         reached = after.valid[metric]
-        logging.getLogger().info(
-            f"{name}: pruning {ratio:g} gives valid {metric} {reached:.4f}, wanted {floor:.4f}"
+        log.info(
+            f"{stage.name}: pruning {ratio:g} gives valid {metric} {reached:.4f}, wanted {floor:.4f}"
         )
         if reached >= floor:
-            return after, ratio
-        if ratio != AUTO_RATIOS[-1]:
+            break
+    else:
+        log.warning(
+            f"{stage.name}: no pruning ratio keeps valid {metric} at {floor:.4f}; {ratio:g} is used"
+        )
+    epochs = sum(outcome.epochs for outcome in tried)
+    seconds = sum(outcome.seconds for outcome in tried)
+    return dataclasses.replace(after, epochs=epochs, seconds=seconds), ratio
+
+
+def _attempts(
+    learner: Learner, stage: Stage, retrain: Retrain
+) -> Iterator[tuple[float, Outcome]]:
+    """Retrainings of ever larger parts; before each further one all is as before the first."""
+    head = copy.deepcopy(stage.head.state_dict())
+    for number, ratio in enumerate(AUTO_RATIOS):
+        if number:
             learner.unprune()
-            stage.head.load_state_dict(head_state)
-    logging.getLogger().warning(
-        f"{name}: no pruning ratio keeps valid {metric} at {floor:.4f}; {ratio:g} is used"
-    )
-    return after, ratio
+            stage.head.load_state_dict(head)
+        yield ratio, retrain(ratio, f"{ratio:g}")

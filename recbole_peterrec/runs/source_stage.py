@@ -89,16 +89,12 @@ class SourceStage(Stage):
             self._require_memory(trained)
         init_seed(config["seed"], config["reproducibility"])
         with out_of_memory(config["stage"] or config["model"], SMALLER_MODEL):
-            # Only a pretraining begins with directions, which take long to find; what is loaded
-            # over, by a resumed run too, or never pretrained, begins at random.
-            directed = self.ours and config["embedding_init"] == "svd"
-            if directed and (
-                exchange.of_first(has_begun(config)) or not trained or loaded
-            ):
-                config, directed = config.derive(embedding_init="random"), False
+            directed = self._begins_with_directions(trained and not loaded)
+            if self.ours and not directed:
+                config = config.derive(embedding_init="random")
             self.model = self._build(config)
-            if directed:
-                self._share_embeddings()
+            if directed:  # other numbers of threads find others
+                exchange.take_first(self.model.encoder.embedding.weight.data)
             self.model.to(config["device"])
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.trainer: RunMixin | None = None
@@ -201,6 +197,14 @@ class SourceStage(Stage):
             last=(False, True),
         )
 
+    def _begins_with_directions(self, pretrained_here: bool) -> bool:
+        """Whether item embeddings are to be sought (``embedding_init: svd``), which takes long: not
+        where weights are loaded over them, which a resumed run does, too."""
+        wanted = self.ours and self.config["embedding_init"] == "svd"
+        if not wanted or not pretrained_here:
+            return False
+        return not exchange.of_first(has_begun(self.config))
+
     def _build(self, config: Config) -> nn.Module:
         try:
             return config.model_class(config, self.loaders[0]._dataset)
@@ -213,10 +217,6 @@ class SourceStage(Stage):
                 f"it may need columns or keys of its own"
             ) from error
 
-    def _share_embeddings(self) -> None:
-        """Begin with the first process's, as other numbers of threads find other directions."""
-        exchange.take_first(self.model.encoder.embedding.weight.data)
-
     def _smaller_data(self) -> str:
         """What to do where the source does not fit into memory."""
         if not self.ours:  # a list of so many items for each interaction
@@ -226,9 +226,11 @@ class SourceStage(Stage):
             advice = f"set source_cache to 0, or {advice}"
         return advice
 
-    def train(self, log: RunLog, **overrides: Any) -> Outcome:
+    def train(
+        self, log: RunLog, stage: str | None = None, epochs: int | None = None
+    ) -> Outcome:
         """As of :class:`Stage`."""
-        config = self._beginning(overrides)
+        config = self._beginning(stage, epochs)
         with out_of_memory(config["stage"] or config["model"]):
             self.trainer = self._make_trainer(config)
             return fit_and_test(self.trainer, self.loaders, log)

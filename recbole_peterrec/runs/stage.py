@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 from typing import Any
 
+from recbole.data.dataset import Dataset
 from recbole.utils import init_seed
 from torch import nn
 
@@ -27,6 +28,7 @@ class Stage(abc.ABC):
 
     name: str
     config: Config
+    dataset: Dataset
     loaders: tuple
     model: nn.Module
 
@@ -36,12 +38,15 @@ class Stage(abc.ABC):
         """The model's classification layer."""
 
     @abc.abstractmethod
-    def train(self, log: RunLog, **overrides: Any) -> Outcome:
+    def train(
+        self, log: RunLog, stage: str | None = None, epochs: int | None = None
+    ) -> Outcome:
         """Train the model and test the epoch that ``select_epoch`` keeps, whose weights it then has.
 
         Args:
             log: the run's.
-            overrides: keys of the config that differ in this training: ``stage``, ``epochs``.
+            stage: the name that this training has in the run; None is that of the config.
+            epochs: its bound; None is that of the config.
         """
 
     @abc.abstractmethod
@@ -60,8 +65,10 @@ class Stage(abc.ABC):
         """What it is tested on; see :func:`recbole_peterrec.data.identity.judged_by`."""
         return judged_by(self.dataset, self.loaders[2])
 
-    def _beginning(self, overrides: dict[str, Any]) -> Config:
-        """The config of a training, whose random numbers start anew."""
-        config = self.config.derive(**overrides) if overrides else self.config
+    def _beginning(self, stage: str | None, epochs: int | None) -> Config:
+        """The config of a training, as of :meth:`train`, whose random numbers start anew."""
+        own = {"stage": stage, "epochs": epochs}
+        own = {key: value for key, value in own.items() if value is not None}
+        config = self.config.derive(**own) if own else self.config
         init_seed(config["seed"], config["reproducibility"])
         return config

@@ -155,16 +155,21 @@ class TaskStage(Stage):
         return self.model.network.head
 
     def train(
-        self, log: RunLog, joined: JoinedSource | None = None, **overrides: Any
+        self,
+        log: RunLog,
+        stage: str | None = None,
+        epochs: int | None = None,
+        joined: JoinedSource | None = None,
     ) -> Outcome:
         """As of :class:`Stage`: fine-tune what is trainable.
 
         Args:
             log: the run's.
+            stage: as of :class:`Stage`.
+            epochs: as of :class:`Stage`.
             joined: a source that is learned beside the task (MTL).
-            overrides: as of :class:`Stage`.
         """
-        config = self._beginning(overrides)
+        config = self._beginning(stage, epochs)
         with (
             out_of_memory(self.name),
             kept_vectors(self.model, self.loaders) as seconds,

@@ -97,7 +97,7 @@ class TransferRun:
         for stage in self.tasks:
             stage.build(encoder)
             beside = self._beside(stage)
-            outcome = stage.train(log, beside)
+            outcome = stage.train(log, joined=beside)
             record = stage.record(outcome)
             if self.config["carry_encoder"]:
                 encoder = self.source.model.encoder = stage.model.network.encoder

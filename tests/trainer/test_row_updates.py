@@ -252,7 +252,7 @@ def test_a_task_updates_by_rows_what_it_trains_of_the_tables(
     embedding = task.network.encoder.embedding.weight
     before = embedding.detach().clone()
     joined = run._beside(stage)
-    stage.train(RunLog("ERROR"), joined)
+    stage.train(RunLog("ERROR"), joined=joined)
     assert len({id(table) for table in updated}) == tables
     assert torch.equal(embedding, before) == (tables == 0)
     assert any(table is embedding for table in updated) == (tables > 0)
