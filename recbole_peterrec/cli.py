@@ -20,6 +20,11 @@ Without flags: the main job, PeterRec on MovieLens-100K (-m and -d are short for
 --dataset). Every key of properties/overall.yaml and of the model's and dataset's file is a flag.
 --suite runs several models, --seeds each of them with several seeds; the table has means with
 errors, and differences seed by seed.
+Models: PeterRec and its strategies FineAll, FineLast, FineCLS, PeterZero, FineZero; Conure and what
+it is compared with, SinMo, STL, FineSmax, MTL, Unprotected; the backbones NextItNetAR and GRec; and
+RecBole's sequential models, such as SASRec.
+--pretrained_path=RUN_DIR learns tasks on a saved backbone, --continue_from=RUN_DIR goes on with a
+saved learner of Conure.
 --resume goes on with a run that was interrupted, with its own configuration.
 --nproc=N shares the work between N processes, as torchrun does.
 """

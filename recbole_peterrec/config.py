@@ -57,7 +57,8 @@ class Config(RecBoleConfig):
             :func:`recbole_peterrec.settings.parts.left_out`.
 
     Raises:
-        ConfigError: unknown model, key, metric or value, malformed flag, unreadable file.
+        ConfigError: unknown model, key, metric or value, malformed flag, unreadable file, or one
+            file instead of a list.
     """
 
     def __init__(
@@ -68,6 +69,10 @@ class Config(RecBoleConfig):
         config_dict: dict[str, Any] | None = None,
         arguments: list[str] | None = None,
     ) -> None:
+        if isinstance(config_file_list, str):
+            raise ConfigError(
+                f"config_file_list is a list of files, got {config_file_list!r}; write it in []"
+            )
         files = [read_yaml(path) for path in config_file_list or []]
         self._sources = [*files, config_dict or {}]
         with _recbole_refusals():

@@ -255,6 +255,8 @@ def _begun(run_dir: Path, file: Path) -> dict[str, Any]:
     Raises:
         ConfigError: none, a suite's, another version's, or one that was changed since.
     """
+    if not os.path.isdir(run_dir):
+        raise ConfigError(f"resume: there is no folder {run_dir}; give that of the run")
     if not os.path.isfile(file):
         raise ConfigError(
             f"resume: {run_dir} has no config.yaml, so there is nothing to go on with; start anew"

@@ -413,6 +413,8 @@ def test_resume_refuses_a_changed_configuration_and_an_empty_place(folder, tmp_p
         run(config_dict={"resume": str(tmp_path), "epochs": 4})
     with pytest.raises(ConfigError, match=r"no config\.yaml"):
         run(config_dict={"resume": str(tmp_path)})
+    with pytest.raises(ConfigError, match="there is no folder .*/nowhere"):
+        run(config_dict={"resume": str(tmp_path / "nowhere")})
 
 
 def contents(folder):

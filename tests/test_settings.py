@@ -281,6 +281,11 @@ def test_a_loss_that_a_model_knows_is_taken(tmp_path, model, loss):
     assert config["loss_type"] == loss
 
 
+def test_one_file_instead_of_a_list_is_refused():
+    with pytest.raises(ConfigError, match=r"a list of files, got 'mine.yaml'"):
+        Config("PeterRec", config_file_list="mine.yaml")
+
+
 def test_what_learns_without_negatives_may_be_derived_from(tmp_path):
     """As a suite does, or a bound of epochs."""
     given = {"data_path": str(write_toy(tmp_path)), "loss_type": "NLL"}

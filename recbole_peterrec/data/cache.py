@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from recbole_peterrec.data.atomic import path_of
 from recbole_peterrec.data.columnar import read_sequences
 from recbole_peterrec.data.selection import Selection
 from recbole_peterrec.data.sequences import Sequences
@@ -30,7 +31,17 @@ from recbole_peterrec.writing import UNFINISHED
 AT_WORK = 24 * 3600  # seconds, in which a writer that nothing locks may go on
 FORMAT = 5  # of the files; raised when they, or what they hold, change
 META = "meta.json"
+MIB = 2**20
 NAMES = tuple(field.name for field in fields(Sequences))
+
+
+def is_large(config) -> bool:
+    """Whether a source's file is as large as ``source_cache`` says."""
+    least = config["source_cache"]
+    if least is None:
+        return False
+    file = path_of(config)
+    return os.path.isfile(file) and os.path.getsize(file) >= least * MIB
 
 
 def cached_sequences(root: str | Path, selection: Selection) -> Sequences:

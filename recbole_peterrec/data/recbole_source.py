@@ -18,7 +18,7 @@ from recbole_peterrec.data.atomic import (
     require_aligned,
     require_columns,
 )
-from recbole_peterrec.data.sequence_dataset import require_names
+from recbole_peterrec.data.source_columns import require_names
 from recbole_peterrec.data.times import tell_times
 from recbole_peterrec.errors import ConfigError
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +16,7 @@ from recbole_peterrec.data.atomic import (
     reading,
     require_columns,
 )
-from recbole_peterrec.data.cache import cached_sequences
+from recbole_peterrec.data.cache import cached_sequences, is_large
 from recbole_peterrec.data.selection import select
 from recbole_peterrec.data.sequences import (
     Sequences,
@@ -27,6 +25,7 @@ from recbole_peterrec.data.sequences import (
     held_out_users,
     leave_one_out,
 )
+from recbole_peterrec.data.source_columns import require_loaded, require_names
 from recbole_peterrec.data.times import tell_missing, tell_times
 from recbole_peterrec.data.whole_source import WholeSource
 from recbole_peterrec.data.windows import cut_windows
@@ -34,40 +33,6 @@ from recbole_peterrec.errors import ConfigError, DataError
 
 END = "sequence_end"  # position after the last item of a row's slice of the flat array
 TARGETS = "target_count"  # how many of a training window's last items are targets
-MIB = 2**20
-
-
-def is_large(config) -> bool:
-    """Whether a source's file is as large as ``source_cache`` says."""
-    least = config["source_cache"]
-    if least is None:
-        return False
-    file = path_of(config)
-    return os.path.isfile(file) and os.path.getsize(file) >= least * MIB
-
-
-def require_names(config, others: Mapping[str, str] | None = None) -> None:
-    """Refuse a source whose rows would have two things by one name.
-
-    Args:
-        config: of the source.
-        others: what rows have besides, and its name.
-
-    Raises:
-        ConfigError: it is one.
-    """
-    keys = "USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "ITEM_LIST_LENGTH_FIELD"
-    names = {f"{key} {config[key]}": config[key] for key in keys}
-    items = config["ITEM_ID_FIELD"]
-    names[f"the list of {items}"] = items + config["LIST_SUFFIX"]
-    taken: dict[str, str] = {}
-    for what, name in (names | dict(others or {})).items():
-        if name in taken:
-            raise ConfigError(
-                f"{taken[name]} and {what} would both be named {name!r} in the source's rows; "
-                f"set LIST_SUFFIX or ITEM_LIST_LENGTH_FIELD, or leave a column out of load_col"
-            )
-        taken[name] = what
 
 
 class SequenceDataset(WholeSource, SequentialDataset):
@@ -75,8 +40,15 @@ class SequenceDataset(WholeSource, SequentialDataset):
 
     All interactions lie in flat arrays, sorted by user and time. A row is a slice of them, and is
     padded when it is read. Validation and test rows are RecBole's, training rows are windows
-    (:mod:`recbole_peterrec.data.windows`). They are made by :meth:`build`; the unsplit dataset makes
-    RecBole's rows when it is indexed.
+    (:mod:`recbole_peterrec.data.windows`). A dataset is one of three things:
+
+    =======  ===========  ============================================
+    it is    `sequences`  ``inter_feat``
+    =======  ===========  ============================================
+    loading  None         RecBole's table
+    whole    set          no rows; they are made when they are read
+    a split  set          the rows of the split (:meth:`build`)
+    =======  ===========  ============================================
 
     A large file (``source_cache``) is not loaded by RecBole but converted once to arrays on disk
     (:mod:`recbole_peterrec.data.cache`), with the same ids and the same rows.
@@ -92,7 +64,8 @@ class SequenceDataset(WholeSource, SequentialDataset):
         sequences: all interactions; where RecBole loads, None until :meth:`build`.
 
     Raises:
-        ConfigError: names of a row that are not apart, or ``benchmark_filename``.
+        ConfigError: names of a row that are not apart, ``benchmark_filename``, or a ``load_col``
+            without a column that is needed.
         DataError: file or column missing, or nothing left by the filters.
     """
 
@@ -115,6 +88,7 @@ class SequenceDataset(WholeSource, SequentialDataset):
             times=fields[2:],
             intervals=config["val_interval"],
         )
+        require_loaded(config, fields)
         require_names(config, {f"a row's own {name}": name for name in (END, TARGETS)})
         with reading("source", config):
             super().__init__(config)

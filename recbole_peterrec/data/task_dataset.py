@@ -27,6 +27,9 @@ from recbole_peterrec.errors import ConfigError, DataError
 PROFILE = "profile"
 RECOMMENDATION = "recommendation"
 KINDS = (PROFILE, RECOMMENDATION)
+MANY_NUMBERS = (
+    20  # classes of a column of numbers that nobody may have meant as classes
+)
 
 
 class TaskDataset(Dataset):
@@ -220,6 +223,11 @@ class TaskDataset(Dataset):
             ].values
         elif self.field2type[self.iid_field] == FeatureType.FLOAT:
             column = column.map(_shortest)
+            if (values := column.nunique()) > MANY_NUMBERS:
+                self.logger.warning(
+                    f"{self.where}: each of {values} values of {self.iid_field}, which are numbers, "
+                    f"is a class of its own; bins cuts them into brackets"
+                )
         self.inter_feat = self.inter_feat.assign(**{self.iid_field: column})
         self.field2type[self.iid_field] = FeatureType.TOKEN
 

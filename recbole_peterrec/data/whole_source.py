@@ -58,20 +58,25 @@ class WholeSource:
 
     def __len__(self) -> int:
         """Rows: those of a split, or RecBole's, one for each prefix."""
-        if self.is_split or self.sequences is None:
+        if self._has_rows:
             return super().__len__()
         return int(np.maximum(self.sequences.lengths - 1, 0).sum())
 
     @property
+    def _has_rows(self) -> bool:
+        """Whether ``inter_feat`` holds its interactions: of a split, or as RecBole loads them."""
+        return self.is_split or self.sequences is None
+
+    @property
     def inter_num(self) -> int:
         """Number of interactions."""
-        if self.is_split or self.sequences is None:
+        if self._has_rows:
             return super().inter_num
         return len(self.sequences)
 
     def counter(self, field: str) -> Counter:
         """How often each user or item occurs, by id."""
-        if self.is_split or self.sequences is None:
+        if self._has_rows:
             return super().counter(field)
         counts = self.sequences.lengths
         if field == self.iid_field:

@@ -12,9 +12,10 @@ from torch import nn
 
 from recbole_peterrec.checkpoint import save_json
 from recbole_peterrec.config import Config
+from recbole_peterrec.data.cache import is_large
 from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.recbole_source import recbole_source
-from recbole_peterrec.data.sequence_dataset import SequenceDataset, is_large
+from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.vocabulary import describe, item_tokens
 from recbole_peterrec.distributed import exchange
 from recbole_peterrec.errors import ConfigError, UserError

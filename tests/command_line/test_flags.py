@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,9 @@ def test_help_tells_the_flags_and_runs_nothing(here, capsys, flag):
     told = capsys.readouterr().out
     for word in ("--model", "--dataset", "--config_files", "--KEY=VALUE", "-m", "-d"):
         assert word in told
+    models = Path(cli.__file__).parents[1] / "properties" / "model"
+    every = {path.stem for path in models.glob("*.yaml")}
+    assert every <= set(re.findall(r"\w+", told))
     assert list(here.iterdir()) == []
 
 

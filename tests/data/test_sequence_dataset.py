@@ -14,6 +14,7 @@ from recbole.sampler import RepeatableSampler
 from recbole_peterrec.data.sequence_dataset import TARGETS, SequenceDataset
 from recbole_peterrec.data.sequences import Sequences, held_out_users, leave_one_out
 from recbole_peterrec.data.stock_dataset import StockSequenceDataset
+from recbole_peterrec.errors import ConfigError
 
 LENGTH = 10
 
@@ -150,6 +151,18 @@ def test_histories_are_the_most_recent_items_in_order(uneven_config):
     tokens = [dataset.field2id_token["item_id"][i] for i in items[0].tolist()]
     assert tokens == [f"i{position}" for position in range(19, 25)]
     assert lengths.tolist() == [6]
+
+
+def test_a_column_that_load_col_leaves_out_is_told_with_what_to_set(toy_config):
+    """As stock RecBole's default does; our own config completes it."""
+    config = toy_config()
+    config["load_col"] = {"inter": ["user_id", "item_id"]}
+    time = config["TIME_FIELD"]
+    with pytest.raises(
+        ConfigError,
+        match=rf"leaves out {time}; set load_col: {{inter: \[user_id, item_id, {time}\]}}",
+    ):
+        SequenceDataset(config)
 
 
 def test_only_the_recent_interactions_are_kept(toy_config):

@@ -234,6 +234,22 @@ def test_rows_that_are_left_out_are_counted_in_one_line(
     assert message.endswith(f"without {absent} left out")
 
 
+@pytest.mark.parametrize(
+    ("bins", "kind", "told"),
+    [(None, "float", 1), (None, "token", 0), ([30], "float", 0)],
+)
+def test_a_class_for_each_of_many_numbers_is_told(
+    task, tmp_path, caplog, bins, kind, told
+):
+    rows = [(f"u{i}", 20 + i) for i in range(40)]
+    header = ("user_id:token", f"age:{kind}")
+    write_table(tmp_path / "data" / "many" / "many.user", header, rows)
+    task({**DECADES, "dataset": "many", "bins": bins})
+    messages = [r.message for r in caplog.records if "bins cuts" in r.message]
+    assert len(messages) == told
+    assert all("each of 40 values of age" in message for message in messages)
+
+
 @pytest.mark.parametrize("first", ["F", "M"])
 def test_classes_are_in_order_whatever_the_file_s(task, tmp_path, first):
     rows = [(f"u{i}", 30, first if i < 5 else "MF"[first == "M"]) for i in range(20)]
