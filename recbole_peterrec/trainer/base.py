@@ -83,14 +83,19 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
                 )
         return True
 
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        """What the optimiser gets: all that is trainable, and nothing else."""
+        return [{"params": [p for p in self.model.parameters() if p.requires_grad]}]
+
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
-        """Only what is trainable reaches the optimiser; Adam steps in one pass, or by rows on
-        the tables whose gradients are sparse."""
-        trainable = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = super()._build_optimizer(**{"params": trainable, **kwargs})
-        # Hooks run in the order of their registration: processes' gradients are summed before.
+        """RecBole's, of these groups. A step sums processes' gradients, clips them, uses up those
+        that are sparse (``table_updates: rows``), and is Adam's in one pass: in this order, in
+        which hooks are registered."""
+        kwargs = {"params": self._parameter_groups()} | kwargs
+        optimizer = super()._build_optimizer(**kwargs)
+        self._share_steps(optimizer)
         if self.config["table_updates"] == "rows":
-            optimizer = update_rows(optimizer)
+            update_rows(optimizer)
         return in_one_pass(optimizer)
 
     def fit(
@@ -228,18 +233,15 @@ class BackboneTrainer(RunMixin, Trainer):
     """Trains and evaluates the backbones; ``embedding_learning_rate``, if set, is that of the item
     embeddings, and ``learning_rate`` that of all else."""
 
-    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        (every,) = super()._parameter_groups()
         rate = self.config["embedding_learning_rate"]
         if rate is None:
-            return super()._build_optimizer(**kwargs)
+            return [every]
         tables = {id(p) for p in self.model.encoder.embedding.parameters()}
-        own: list[torch.nn.Parameter] = []
-        rest: list[torch.nn.Parameter] = []
-        for parameter in self.model.parameters():
-            if parameter.requires_grad:
-                (own if id(parameter) in tables else rest).append(parameter)
-        groups = [{"params": own, "lr": rate}, {"params": rest}]
-        return super()._build_optimizer(**{"params": groups, **kwargs})
+        own = [p for p in every["params"] if id(p) in tables]
+        rest = [p for p in every["params"] if id(p) not in tables]
+        return [{"params": own, "lr": rate}, {"params": rest}]
 
 
 def runnable(trainer_class: type) -> type:

@@ -31,19 +31,19 @@ class SharingMixin:
     A process on its own does as without this class.
     """
 
-    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
-        optimizer = super()._build_optimizer(**kwargs)
-        if group.size() > 1:
-            sum_gradients = GradientSum()
-            clip, self.clip_grad_norm = self.config["clip_grad_norm"], None
+    def _share_steps(self, optimizer: torch.optim.Optimizer) -> None:
+        """Sum processes' gradients before each step, and clip them then, not as RecBole does before."""
+        if group.size() == 1:
+            return
+        sum_gradients = GradientSum()
+        clip, self.clip_grad_norm = self.config["clip_grad_norm"], None
 
-            def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-                sum_gradients(p for g in optimizer.param_groups for p in g["params"])
-                if clip:
-                    clip_grad_norm_(self.model.parameters(), **clip)
+        def before_step(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+            sum_gradients(p for g in optimizer.param_groups for p in g["params"])
+            if clip:
+                clip_grad_norm_(self.model.parameters(), **clip)
 
-            optimizer.register_step_pre_hook(before_step)
-        return optimizer
+        optimizer.register_step_pre_hook(before_step)
 
     def _shared(self, model: torch.nn.Module, loader) -> Loss:
         """A model's loss on this process's part of a loader's batches."""

@@ -20,16 +20,16 @@ class TransferTrainer(RunMixin, Trainer):
     is that of the head's weights, which start from nothing; its biases move as the rest does.
     """
 
-    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
+    average: WeightAverage | None
+
+    def _parameter_groups(self) -> list[dict[str, Any]]:
+        (every,) = super()._parameter_groups()
         network = self.model.network
         head = [network.head.weight]
         patches = network.patch_parameters()
         apart = {id(parameter) for parameter in (*head, *patches)}
-        rest = [
-            p for p in self.model.parameters() if p.requires_grad and id(p) not in apart
-        ]
-        groups = [
-            {"params": rest},
+        return [
+            {"params": [p for p in every["params"] if id(p) not in apart]},
             {"params": patches, "weight_decay": self.config["patch_weight_decay"]},
             {
                 "params": head,
@@ -37,10 +37,13 @@ class TransferTrainer(RunMixin, Trainer):
                 "lr": self.config["head_learning_rate"] or self.learning_rate,
             },
         ]
-        optimizer = super()._build_optimizer(**{"params": groups, **kwargs})
+
+    def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
+        optimizer = super()._build_optimizer(**kwargs)
         self.average = None
         if self.config["weight_average"]:
-            trained = [*rest, *patches, *head]
+            groups = optimizer.param_groups
+            trained = [parameter for group in groups for parameter in group["params"]]
             self.average = WeightAverage(trained, self.config["weight_average"])
             optimizer.register_step_post_hook(lambda *_: self.average.update())
         return optimizer
