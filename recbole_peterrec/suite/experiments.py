@@ -25,6 +25,7 @@ from recbole_peterrec.errors import (
 from recbole_peterrec.runs import directory
 from recbole_peterrec.runs.directory import CONFIG_FILE
 from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.resuming import FREE_TO_RESUME
 from recbole_peterrec.settings.keys import STARTS_FROM
 from recbole_peterrec.settings.literals import read_yaml, to_yaml
 from recbole_peterrec.suite import report
@@ -100,7 +101,7 @@ def go_on(config: Config, model: str | None, dataset: str | None) -> dict[str, A
     file = folder / CONFIG_FILE
     begun = read_yaml(file) if file.is_file() else {}
     moved = {key for key in STARTS_FROM if begun.get(key) and given.get(key)}
-    free = quick_start.FREE_TO_RESUME - {"model", *STARTS_FROM} | moved
+    free = FREE_TO_RESUME - {"model", *STARTS_FROM} | moved
     changed = sorted(given.keys() - free)
     if changed:
         raise ConfigError(

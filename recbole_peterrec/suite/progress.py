@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from recbole_peterrec import quick_start
 from recbole_peterrec.errors import CheckpointError, ConfigError
 from recbole_peterrec.runs import directory
+from recbole_peterrec.runs.resuming import finished
 from recbole_peterrec.settings.literals import read_yaml
 from recbole_peterrec.suite import report
 from recbole_peterrec.suite.plan import Entry, Suite
@@ -86,7 +86,7 @@ class Progress:
                     f"{run_dir} does not hold {entry.model} with seed {seed}; put that back, or "
                     f"move the folder away"
                 )
-            results = quick_start.finished(run_dir)
+            results = finished(run_dir)
             expected = recorded.get(entry.name, {}).get(str(seed))
             if expected is not None and results != expected:
                 raise CheckpointError(
