@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from recbole.config import Config
 from recbole.data.dataloader import TrainDataLoader
+from recbole.data.dataset import Dataset
 from recbole.data.utils import create_samplers
 from torch.utils.data import DataLoader
 
@@ -25,6 +27,21 @@ from recbole_peterrec.errors import DataError
 
 # Users and items of interactions, made when they are asked for: of a large source, 600 MB of users.
 Positives = Callable[[], tuple[np.ndarray, np.ndarray]]
+
+
+class Loaders(NamedTuple):
+    """Of a dataset's three parts."""
+
+    train: TrainDataLoader
+    valid: EvaluationLoader
+    test: EvaluationLoader
+
+    @property
+    def parts(self) -> tuple[Dataset, Dataset, Dataset]:
+        """What they load: training, validation and test rows."""
+        return tuple(
+            loader._dataset for loader in self
+        )  # RecBole tells it by no other name
 
 
 class SampledEvalDataLoader(EvaluationLoader):
@@ -115,9 +132,7 @@ def _fork_workers(config: Config, *loaders: DataLoader) -> None:
             loader.multiprocessing_context = "fork"
 
 
-def make_loaders(
-    config: Config, dataset
-) -> tuple[TrainDataLoader, EvaluationLoader, EvaluationLoader]:
+def make_loaders(config: Config, dataset: Dataset) -> Loaders:
     """Split a dataset by its ``eval_args`` and make the loaders of train, valid and test.
 
     In a run of several processes, batches of training are shared between them. Where
@@ -148,10 +163,10 @@ def make_loaders(
             "source: eval_args and filters leave no row to train on; give the first part of the "
             "split a larger share"
         )
-    loaders = (
+    loaders = Loaders(
         training_loader(config, train, sampler),
         _evaluation_loader(config, datasets[1], "valid", positives),
         _evaluation_loader(config, datasets[2], "test", positives),
     )
-    _fork_workers(config, *loaders[1:])
+    _fork_workers(config, loaders.valid, loaders.test)
     return loaders

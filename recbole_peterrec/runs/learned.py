@@ -31,7 +31,7 @@ def rows_digest(stage: Stage) -> str:
     model = stage.model.eval()
     for part in model.label_layer():
         digest.update(part.detach().float().cpu().numpy().tobytes())
-    for interaction, *_ in stage.loaders[2]:
+    for interaction, *_ in stage.loaders.test:
         with torch.compiler.set_stance("force_eager"):
             states = model.user_states(interaction.to(stage.config["device"]))
         states = states[: most - rows]

@@ -37,7 +37,7 @@ def require_retraining(stage: Stage) -> None:
         ConfigError: a bound of retraining that its other keys do not allow, or ``auto`` without
             validation.
     """
-    config, validated = stage.config, len(stage.loaders[1])
+    config, validated = stage.config, len(stage.loaders.valid)
     try:
         config.derive(epochs=retraining_epochs(config))
     except ConfigError as error:

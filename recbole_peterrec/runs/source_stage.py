@@ -82,7 +82,7 @@ class SourceStage(Stage):
             self.loaders = make_loaders(config, self.dataset)
         if self.ours:  # RecBole's, once split, are its rows
             self.interactions = self.dataset.inter_num
-        if trained and not len(self.loaders[1].dataset):
+        if trained and not len(self.loaders.valid.dataset):
             logging.getLogger().warning(
                 "source: eval_args and filters leave no row to validate; the last epoch is kept"
             )
@@ -208,7 +208,7 @@ class SourceStage(Stage):
 
     def _build(self, config: Config) -> nn.Module:
         try:
-            return config.model_class(config, self.loaders[0]._dataset)
+            return config.model_class(config, self.loaders.parts[0])
         except Exception as error:  # RecBole's models say what they lack in many ways
             if self.ours or isinstance(error, UserError) or is_out_of_memory(error):
                 raise
@@ -246,14 +246,14 @@ class SourceStage(Stage):
         trainer = self._make_trainer(self.config)
         valid, test = (
             trainer.evaluate(loader, load_best_model=False)
-            for loader in self.loaders[1:]
+            for loader in (self.loaders.valid, self.loaders.test)
         )
         return Outcome(valid, test, epochs=0, seconds=0.0)
 
     def test(self) -> dict[str, float]:
         """As of :class:`Stage`."""
         trainer = self.trainer or self._make_trainer(self.config)
-        return trainer.evaluate(self.loaders[2], load_best_model=False)
+        return trainer.evaluate(self.loaders.test, load_best_model=False)
 
     def _make_trainer(self, config: Config) -> RunMixin:
         if self.ours:

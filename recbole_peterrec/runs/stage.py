@@ -11,6 +11,7 @@ from torch import nn
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.identity import data_digest, judged_by
+from recbole_peterrec.data.loaders import Loaders
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.training import Outcome
 
@@ -29,7 +30,7 @@ class Stage(abc.ABC):
     name: str
     config: Config
     dataset: Dataset
-    loaders: tuple
+    loaders: Loaders
     model: nn.Module
 
     @property
@@ -63,7 +64,7 @@ class Stage(abc.ABC):
 
     def judged_by(self) -> str:
         """What it is tested on; see :func:`recbole_peterrec.data.identity.judged_by`."""
-        return judged_by(self.dataset, self.loaders[2])
+        return judged_by(self.dataset, self.loaders.test)
 
     def _beginning(self, stage: str | None, epochs: int | None) -> Config:
         """The config of a training, as of :meth:`train`, whose random numbers start anew."""

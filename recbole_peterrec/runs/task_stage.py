@@ -139,7 +139,7 @@ class TaskStage(Stage):
     @property
     def train_data(self) -> TaskDataset:
         """Training split."""
-        return self.loaders[0]._dataset
+        return self.loaders.parts[0]
 
     def build(self, encoder: Encoder) -> TaskRecommender:
         """Make the model on an encoder, with a head drawn anew."""
@@ -184,12 +184,12 @@ class TaskStage(Stage):
 
     def test(self) -> dict[str, float]:
         """As of :class:`Stage`, after :meth:`train`."""
-        return self.trainer.evaluate(self.loaders[2], load_best_model=False)
+        return self.trainer.evaluate(self.loaders.test, load_best_model=False)
 
     def record(self, outcome: Outcome) -> dict[str, Any]:
         """As of :class:`Stage`."""
         network = self.model.network
-        sizes = (len(loader._dataset) for loader in self.loaders)
+        sizes = map(len, self.loaders.parts)
         # MTL trains the source's layer, too.
         trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         beside = trained - network.trainable_parameters
@@ -233,6 +233,6 @@ class TaskStage(Stage):
         """Metrics of giving everybody the majority label, through the same evaluator."""
         counts = LabelCounts(self.train_data, self.config["device"])
         return {
-            split: self.trainer.evaluate_other(counts, loader)
-            for split, loader in zip(("valid", "test"), self.loaders[1:], strict=True)
+            "valid": self.trainer.evaluate_other(counts, self.loaders.valid),
+            "test": self.trainer.evaluate_other(counts, self.loaders.test),
         }

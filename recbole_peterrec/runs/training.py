@@ -6,8 +6,10 @@ import logging
 from dataclasses import dataclass, field
 from typing import Any
 
+from recbole.data.dataset import Dataset
 from recbole.utils import set_color
 
+from recbole_peterrec.data.loaders import Loaders
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.trainer.base import RunMixin
 
@@ -32,14 +34,13 @@ class Outcome:
         }
 
 
-def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
+def fit_and_test(trainer: RunMixin, loaders: Loaders, log: RunLog) -> Outcome:
     """Train, and test the epoch that ``select_epoch`` keeps; the model then has its weights."""
-    train, valid, test = loaders
     show = trainer.config["show_progress"]
     with log.quiet_console():
-        _, best = trainer.fit(train, valid, show_progress=show)
+        _, best = trainer.fit(loaders.train, loaders.valid, show_progress=show)
     trainer.let_go()  # testing needs none of it
-    tested = trainer.evaluate(test, show_progress=show)
+    tested = trainer.evaluate(loaders.test, show_progress=show)
     outcome = Outcome(
         valid={metric: float(value) for metric, value in (best or {}).items()},
         test=tested,
@@ -54,7 +55,7 @@ def fit_and_test(trainer: RunMixin, loaders, log: RunLog) -> Outcome:
     return outcome
 
 
-def largest_splits(loaders) -> tuple:
+def largest_splits(loaders: Loaders) -> tuple[Dataset, Dataset]:
     """The training split, and the larger one of the others."""
-    train, valid, test = (loader._dataset for loader in loaders)
+    train, valid, test = loaders.parts
     return train, max(valid, test, key=lambda split: len(split.inter_feat))

@@ -117,9 +117,7 @@ class TransferRun:
     def _windows(self, stage: TaskStage) -> TrainDataLoader:
         """For MTL, the source's windows of the users whose labels are learned: of others it cannot
         use any (Conure, section 6.2)."""
-        windows = self.source.loaders[0]._dataset.of_users(
-            stage.train_data.source_users()
-        )
+        windows = self.source.loaders.parts[0].of_users(stage.train_data.source_users())
         if not len(windows):
             raise DataError(
                 f"task {stage.name!r}: joint_coefficient learns the source from the users of "

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import torch
-from recbole.data.dataloader.abstract_dataloader import AbstractDataLoader
 
+from recbole_peterrec.data.loaders import Loaders
 from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.model.task_recommender import TaskRecommender
@@ -17,9 +17,7 @@ USERS_AT_ONCE = 256
 
 
 @contextlib.contextmanager
-def kept_vectors(
-    model: TaskRecommender, loaders: Sequence[AbstractDataLoader]
-) -> Iterator[float]:
+def kept_vectors(model: TaskRecommender, loaders: Loaders) -> Iterator[float]:
     """Within it, a model with a fixed encoder (FineCLS) reads kept vectors, and loaders gather no
     sequences; nothing is different for other models.
 
@@ -34,7 +32,7 @@ def kept_vectors(
         yield 0.0
         return
     start = time.perf_counter()
-    datasets = [loader._dataset for loader in loaders]
+    datasets = loaders.parts
     model.vectors = all_vectors(model.network, datasets[0], model.device)
     for dataset in datasets:
         dataset.with_histories = False

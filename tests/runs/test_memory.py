@@ -10,6 +10,7 @@ import torch
 
 from recbole_peterrec import run
 from recbole_peterrec.config import Config
+from recbole_peterrec.data.loaders import Loaders
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
 from recbole_peterrec.runs import memory, task_stage
@@ -324,10 +325,11 @@ def test_a_causal_source_is_evaluated_at_its_last_positions(toy_config, counted)
 
 def test_the_larger_split_of_those_that_are_evaluated_counts():
     for sizes in ((9, 2, 5), (9, 5, 2)):
-        loaders = [
+        parts = [
             SimpleNamespace(_dataset=SimpleNamespace(inter_feat=range(size)))
             for size in sizes
         ]
+        loaders = Loaders(*parts)
         assert [len(split.inter_feat) for split in largest_splits(loaders)] == [9, 5]
 
 
