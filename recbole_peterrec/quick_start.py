@@ -26,6 +26,7 @@ from recbole_peterrec.runs import directory
 from recbole_peterrec.runs.continual import ContinualRun
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.resuming import finished, resumed
+from recbole_peterrec.runs.run import Run
 from recbole_peterrec.runs.sequential import SequentialRun
 from recbole_peterrec.runs.tracking import tracked
 from recbole_peterrec.runs.transfer import TransferRun
@@ -159,7 +160,7 @@ def _outcome(config: Config, results: dict[str, Any], run_dir: Path) -> dict[str
     }
 
 
-def run_class(config: Config) -> type:
+def run_class(config: Config) -> type[Run]:
     """The kind of run that a model needs; what cannot be shows when it is made of a config."""
     for model, run_class in ((Conure, ContinualRun), (PeterRec, TransferRun)):
         if issubclass(config.model_class, model):

@@ -39,9 +39,8 @@ class Loaders(NamedTuple):
     @property
     def parts(self) -> tuple[Dataset, Dataset, Dataset]:
         """What they load: training, validation and test rows."""
-        return tuple(
-            loader._dataset for loader in self
-        )  # RecBole tells it by no other name
+        # RecBole tells it by no other name.
+        return tuple(loader._dataset for loader in self)
 
 
 class SampledEvalDataLoader(EvaluationLoader):

@@ -8,9 +8,8 @@ from typing import Any
 
 from recbole_peterrec.data.atomic import path_of, read_header
 
-Interval = tuple[
-    str, float, float, str
-]  # brackets and bounds, such as ("[", 1.0, 5.0, ")")
+# Brackets and bounds, such as ("[", 1.0, 5.0, ")").
+Interval = tuple[str, float, float, str]
 
 # Keys with which RecBole does more to a source than Selection can say.
 BEYOND = (

@@ -87,9 +87,8 @@ class _World:
         self.item_token = draw.permutation(shape.items)
         self.successor = draw.permutation(topics)
         self.taste_topic = draw.integers(topics, size=TASTES)
-        self.like_place = draw.permutation(
-            topics
-        )  # likes are about topics in another order
+        # Likes are about topics in another order.
+        self.like_place = draw.permutation(topics)
         self.by_topic = draw.normal(size=(topics, 2 + STATUSES))
         self.by_taste = draw.normal(size=(TASTES, 2 + STATUSES))
 

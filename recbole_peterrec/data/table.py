@@ -95,9 +95,8 @@ def read_pieces(
                 )
                 engine = QUOTED
             if engine is QUOTED:
-                kinds = dict.fromkeys(
-                    kinds, str
-                )  # it would read each piece in a way of its own
+                # It would read each piece in a way of its own.
+                kinds = dict.fromkeys(kinds, str)
             yield from pd.read_csv(
                 _Text(file, encoding, where),
                 sep=separator,

@@ -18,9 +18,8 @@ class LabelCounts(nn.Module):
         super().__init__()
         labels = train.inter_feat[train.iid_field]
         counts = torch.bincount(labels, minlength=train.item_num).double()
-        counts -= (
-            torch.arange(train.item_num) / train.item_num
-        )  # the first of equal counts wins
+        # The first of equal counts wins.
+        counts -= torch.arange(train.item_num) / train.item_num
         self.register_buffer("counts", counts.to(device))
 
     def full_sort_predict(self, interaction) -> torch.Tensor:

@@ -19,9 +19,8 @@ from recbole_peterrec.nn.ownership import (
     pruned_entries,
 )
 
-Ratios = Mapping[
-    str, float
-]  # kind of weight ("convolution", "embedding") -> pruning ratio
+# Pruning ratios by the kind of weight, "convolution" or "embedding".
+Ratios = Mapping[str, float]
 
 
 class Learner:

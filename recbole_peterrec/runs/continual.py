@@ -19,6 +19,7 @@ from recbole_peterrec.runs.capacity import capacity_table, plan_capacity
 from recbole_peterrec.runs.learned import Learned, rows_digest
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.pruning import AUTO, prune_and_retrain, require_retraining
+from recbole_peterrec.runs.run import Run
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.task_stage import TaskStage
@@ -33,7 +34,7 @@ from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.tasks import Task, read_tasks, require_apart
 
 
-class ContinualRun:
+class ContinualRun(Run):
     """Learns the source and then every task, or further tasks on a saved learner.
 
     Without tasks it learns the source alone, for runs that continue from it. Everything that can
@@ -71,15 +72,21 @@ class ContinualRun:
         unread = [*TUNING_KEYS, *self._unread_pruning(ahead)]
         tell_what_does_not_count(config, unread, tasks)
 
+    def learns_source(self) -> bool:
+        """As of :class:`Run`: unless it goes on with a saved learner."""
+        return not self.config["continue_from"]
+
     def starts_from(self) -> dict[str, str]:
-        """Digest of the network that the run starts from, by the key that names it; if one does."""
+        """As of :class:`Run`."""
         if self.config["continue_from"]:
             return {"continue_from": self.learner.life_fingerprint()}
         if self.config["pretrained_path"]:
             return {"pretrained_path": tensors_digest(self.source.model.state_dict())}
         return {}
 
-    def execute(self, run_dir: Path, log: RunLog, results: dict) -> dict[str, History]:
+    def execute(
+        self, run_dir: Path, log: RunLog, results: dict[str, Any]
+    ) -> dict[str, History]:
         """Learn, save after each task, and at the end test every task again.
 
         Returns:

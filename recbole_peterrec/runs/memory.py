@@ -21,9 +21,8 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.encoder import Architecture
 
 FLOAT = 4  # bytes
-OWNED_COPIES = (
-    2  # of an owned table in each step: as it is made of its owners, its gradient
-)
+# Of an owned table in each step: as it is made of its owners, and its gradient.
+OWNED_COPIES = 2
 MULTIPLE_OF = {"embedding_size": 8}  # that patches and products like
 FORWARD = 2  # activations that a forward pass has at once, at the least
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from recbole_peterrec.checkpoint import save_tensors
 from recbole_peterrec.config import Config
@@ -10,6 +11,7 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.results import History, write_results
 from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.run import Run
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.unread import refuse_origins, tell_what_does_not_count
 
@@ -24,7 +26,7 @@ UNREAD_BY_RECBOLE = (
 )
 
 
-class SequentialRun:
+class SequentialRun(Run):
     """Trains and tests it; what can be wrong shows in the constructor.
 
     Raises:
@@ -47,11 +49,17 @@ class SequentialRun:
             unread += ("rank_rho",)
         tell_what_does_not_count(config, unread)
 
+    def learns_source(self) -> bool:
+        """Always."""
+        return True
+
     def starts_from(self) -> dict[str, str]:
         """Nothing, on random weights."""
         return {}
 
-    def execute(self, run_dir: Path, log: RunLog, results: dict) -> dict[str, History]:
+    def execute(
+        self, run_dir: Path, log: RunLog, results: dict[str, Any]
+    ) -> dict[str, History]:
         """Train, test and save; returns the validated epochs, as all runs do."""
         model, config = self.source.model, self.source.config
         outcome = self.source.train(log)

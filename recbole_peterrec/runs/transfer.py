@@ -15,6 +15,7 @@ from recbole_peterrec.errors import ConfigError, DataError
 from recbole_peterrec.nn.digest import tensors_digest
 from recbole_peterrec.results import History, write_results
 from recbole_peterrec.runs.log import RunLog
+from recbole_peterrec.runs.run import Run
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.task_stage import JoinedSource, TaskStage
 from recbole_peterrec.runs.unread import (
@@ -27,7 +28,7 @@ from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.tasks import Task, read_tasks
 
 
-class TransferRun:
+class TransferRun(Run):
     """PeterRec and its baselines: a pretrained backbone, and a network for each task.
 
     Keys: ``pretrained``, ``pretrained_path``, ``carry_encoder`` (each task starts from the one
@@ -71,13 +72,19 @@ class TransferRun:
         without = tuned_without(task.config for task in tasks)
         tell_what_does_not_count(config, [*PRUNING_KEYS, *without], tasks)
 
+    def learns_source(self) -> bool:
+        """As of :class:`Run`: unless it is loaded, or nothing is pretrained."""
+        return bool(self.config["pretrained"]) and not self.loaded
+
     def starts_from(self) -> dict[str, str]:
-        """Digest of the network that the run starts from, by the key that names it; if one does."""
+        """As of :class:`Run`."""
         if self.loaded:
             return {"pretrained_path": tensors_digest(self.source.model.state_dict())}
         return {}
 
-    def execute(self, run_dir: Path, log: RunLog, results: dict) -> dict[str, History]:
+    def execute(
+        self, run_dir: Path, log: RunLog, results: dict[str, Any]
+    ) -> dict[str, History]:
         """Pretrain or load, then learn task after task; returns each stage's validated epochs."""
         histories: dict[str, History] = {}
         if self.loaded:

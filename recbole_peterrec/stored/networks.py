@@ -107,7 +107,7 @@ def load_backbone(
     name: str,
     encoder: Encoder,
     vocabulary: dict[str, Any],
-    output: nn.Module | None = None,
+    output: nn.Module,
 ) -> dict[str, Any]:
     """Load a saved backbone into an encoder of the same architecture and vocabulary.
 
@@ -116,7 +116,7 @@ def load_backbone(
         name: model name that this run's config asks for.
         encoder: receives the weights.
         vocabulary: description of this run's source items.
-        output: receives the pretraining's classification layer, if wanted.
+        output: receives the pretraining's classification layer.
 
     Returns:
         Its header, with the record of its pretraining.
@@ -141,8 +141,7 @@ def load_backbone(
     require_pretrained(run_dir, header["pretrain"])
     require_fit(run_dir, header, name, encoder.architecture, vocabulary)
     _load_told(run_dir, header, "weights", encoder)
-    if output is not None:
-        _load_told(run_dir, header, "head", output)
+    _load_told(run_dir, header, "head", output)
     return header
 
 

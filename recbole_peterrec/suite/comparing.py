@@ -44,10 +44,8 @@ def _prepared(suite: Suite, entry: Entry) -> dict[str, Any]:
     config = config.derive(embedding_init="random")
     with RunLog("ERROR").active(), unchecked():  # the run itself tells and checks
         prepared = quick_start.run_class(config)(config)
-        stages = {stage.task.name: stage for stage in getattr(prepared, "tasks", ())}
-        judged = {name: stage.judged_by() for name, stage in stages.items()}
-        taken = config["continue_from"] or getattr(prepared, "loaded", None)
-        if not taken and (config["pretrained"] or not stages):
+        judged = {stage.name: stage.judged_by() for stage in prepared.tasks}
+        if prepared.learns_source():
             judged[PRETRAINING] = prepared.source.judged_by()
     records = {
         stage: {"test": {"any": 0.0}, "judged_by": by} for stage, by in judged.items()

@@ -13,9 +13,8 @@ from tqdm import tqdm
 
 from recbole_peterrec.distributed import group
 
-ROWS = {
-    "cpu": 1024
-}  # of the product that is timed: on a CPU its matrices stay in a cache
+# Rows of the product that is timed: on a CPU its matrices stay in a cache.
+ROWS = {"cpu": 1024}
 ROWS_ELSEWHERE = 2**17  # a GPU needs larger products
 REPEATS, AT_ONCE = 10, 4
 
