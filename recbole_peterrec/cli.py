@@ -9,6 +9,7 @@ from typing import NoReturn
 from recbole_peterrec.errors import ConfigError, PeerError, UserError, permitted
 from recbole_peterrec.process import bound_spinning, keep_memory
 
+DEBUGGING = "--state=DEBUG"
 USAGE = """\
 usage: run_recbole_peterrec.py [--model=NAME] [--dataset=NAME] [--config_files="A.yaml B.yaml"]
                                [--KEY=VALUE ...]
@@ -27,6 +28,7 @@ RecBole's sequential models, such as SASRec.
 saved learner of Conure.
 --resume goes on with a run that was interrupted, with its own configuration.
 --nproc=N shares the work between N processes, as torchrun does.
+--state=DEBUG also tells where an error came from.
 """
 
 
@@ -94,6 +96,8 @@ def main(arguments: list[str] | None = None) -> int:
         group.let_others_end_first()
         return 2
     except UserError as error:
+        if DEBUGGING in arguments:  # where it came from, should the fault be ours
+            traceback.print_exception(error)
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0

@@ -121,6 +121,15 @@ def test_help_tells_the_flags_and_runs_nothing(here, capsys, flag):
     assert list(here.iterdir()) == []
 
 
+def test_an_error_is_one_line_and_debugging_tells_where_it_came_from(here, capsys):
+    for flags, traced in ([], False), (["--state=DEBUG"], True):
+        assert main(["--dataset=nowhere", *flags]) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert lines[-1].startswith("error: ")
+        assert ("Traceback (most recent call last):" in lines) == traced
+        assert (len(lines) > 1) == traced
+
+
 def test_a_folder_that_may_not_be_entered_is_one_line(monkeypatch, capsys):
     """Wherever it is met: the superuser, who may, cannot be refused by a real one."""
 
