@@ -117,6 +117,25 @@ def test_a_file_that_cannot_be_shared_is_written(held, monkeypatch, why):
     assert path.stat().st_nlink == 1
 
 
+def test_a_file_that_begins_with_the_bytes_is_not_shared(held, monkeypatch):
+    """Wherever its pieces that are compared end."""
+    origin, content, path = held
+    monkeypatch.setattr(checkpoint, "COMPARED", len(content))
+    origin.write_bytes(content + b" and more")
+    checkpoint.write_atomically(path, content, origin)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_what_json_has_no_number_for_leaves_the_old_file(tmp_path, number):
+    """Other readers would refuse the whole of it."""
+    path = tmp_path / "x.json"
+    checkpoint.save_json(path, {"old": 1})
+    with pytest.raises(ValueError, match="JSON"):
+        checkpoint.save_json(path, {"new": number})
+    assert checkpoint.load_json(path) == {"old": 1}
+
+
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch):
     path = tmp_path / "x.json"
     checkpoint.save_json(path, {"old": 1})

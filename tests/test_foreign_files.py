@@ -184,6 +184,14 @@ def test_a_learned_task_without_a_record_is_not_continued(copy, made, tmp_path, 
         continued(made, tmp_path, folder)
 
 
+def test_a_learned_task_of_no_pooling_is_not_continued(copy, made, tmp_path):
+    """It would be told once a task has been trained."""
+    folder = copy("conure")
+    edit(folder / "tasks/gender/task.json", lambda told: told.update(pooling="middle"))
+    with pytest.raises(CheckpointError, match="task 'gender': .*pooling"):
+        continued(made, tmp_path, folder)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

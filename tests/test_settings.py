@@ -535,6 +535,21 @@ def test_a_flag_and_python_give_the_same_values(tmp_path):
         )
 
 
+@pytest.mark.parametrize(
+    ("key", "text"), [("reranker_CAN_NUM", "20,5"), ("wandb_project", "2024")]
+)
+def test_a_text_that_looks_like_numbers_stays_a_text_where_the_key_wants_one(key, text):
+    config = Config("GRU4RecCPR", "ml-100k", arguments=[f"--{key}={text}"])
+    assert config[key] == text
+
+
+def test_what_a_model_notes_in_its_config_is_no_key_of_the_saved_one(toy_config):
+    """Another run would refuse it."""
+    config = toy_config("SASRec", dilations=None)
+    config["made_up_by_the_model"] = 3
+    assert "made_up_by_the_model" not in config.resolved()
+
+
 def test_columns_that_order_and_filters_read_are_loaded(tmp_path):
     keys = settings(
         write_toy(tmp_path / "data"),

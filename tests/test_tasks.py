@@ -102,7 +102,11 @@ def test_the_source_s_longest_history_is_not_the_tasks(toy_config):
 
 @pytest.mark.parametrize(
     "key",
-    ["embedding_size", "dilations", "softmax_samples", "softmax_popularity", "nproc"],
+    [
+        *("embedding_size", "dilations", "softmax_samples", "softmax_popularity"),
+        *("nproc", "mask_ratio", "recent_interactions", "window_overlap"),
+        *("source_cache", "table_updates", "kernel_size", "embedding_init"),
+    ],
 )
 def test_keys_of_the_network_are_no_task_s(toy_config, key):
     config = toy_config("PeterRec", tasks=[{**TASKS[0], key: toy_config()[key]}])
@@ -119,6 +123,8 @@ def test_keys_of_the_network_are_no_task_s(toy_config, key):
         ("item_inter_num_interval", "[2,inf)"),
         ("val_interval", {"rating": "[2,5]"}),
         ("train_neg_sample_args", None),
+        ("loss_type", "CE"),
+        ("eval_args", {"mode": "uni5"}),
     ],
 )
 def test_what_a_source_is_measured_by_and_made_of_is_not_its_tasks(
@@ -143,6 +149,16 @@ def test_tasks_of_a_datasets_file_that_keep_their_own_are_told(caplog):
     (told,) = (record.message for record in caplog.records)
     assert told.startswith("prune_ratio of task_defaults: profile does not count for")
     assert "gender and occupation" in told or "gender, occupation" in told
+
+
+def test_tasks_of_a_user_s_list_that_have_their_own_are_no_surprise(caplog):
+    task = {**TASKS[0], "prune_ratio": 0.8}
+    keys = {"tasks": [task], "task_defaults": {"profile": {"prune_ratio": 0.5}}}
+    config = Config("Conure", "ml-100k", config_dict=keys)
+    tasks = read_tasks(config)
+    assert tasks[0].config["prune_ratio"] == 0.8
+    tell_outweighed(config, tasks)
+    assert caplog.records == []
 
 
 @pytest.mark.parametrize("name", ["pretraining", "pretrained_path", "continue_from"])

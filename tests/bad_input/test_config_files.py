@@ -8,6 +8,7 @@ import json
 import pytest
 
 from recbole_peterrec.cli import main
+from recbole_peterrec.config import Config
 from tests.bad_input.case import holds, the_error
 from tests.toy import TARGET
 
@@ -70,6 +71,11 @@ def test_malformed_flag_is_refused_with_what_it_must_look_like(case, flag):
 def test_flag_given_twice_with_different_values_is_refused(case):
     holds(case.error("--epochs=1", "--epochs=2"), "--epochs", "twice")
     holds(case.error("--model=PeterRecc"), "--model", "twice")
+
+
+def test_flag_given_twice_with_the_same_value_is_that_value():
+    config = Config("PeterRec", "ml-100k", arguments=["--epochs=3", "--epochs=3"])
+    assert config["epochs"] == 3
 
 
 @pytest.mark.parametrize(

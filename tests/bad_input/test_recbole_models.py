@@ -25,6 +25,16 @@ NONE_OF_OURS = {"tasks": None, "patch_reduction": 8}
             {"epochs": 4, "eval_step": 2, "select_epoch": "last", "pretrain_epochs": 1},
             ["select_epoch last", "multiple of eval_step 2, got 1"],
         ),
+        (
+            "SASRec",
+            {"recent_interactions": 3},
+            ["recent_interactions needs a backbone of ours", "SASRec"],
+        ),
+        (
+            "SASRec",
+            {"eval_args": {"order": "RO", "split": {"RS": [0.6, 0.2, 0.2]}}},
+            ["order RO", "needs a backbone of ours"],
+        ),
         ("sasrec", {}, ["unknown model", "'SASRec'"]),
     ],
 )

@@ -126,6 +126,19 @@ def test_pruned_embeddings_are_owned(folder, tmp_path):
     assert (owner == 1).float().mean().item() == pytest.approx(0.6, abs=0.01)
 
 
+def test_layer_norms_are_a_task_s_own_where_that_is_asked_for(folder, tmp_path):
+    learn(folder, tmp_path / "run", layernorm_per_task=True, tasks=[GENDER])
+    source = load_tensors(tmp_path / "run/backbone.safetensors")
+    own = {
+        name.removeprefix("encoder."): value
+        for name, value in load_tensors(
+            tmp_path / "run/tasks/gender/weights.safetensors"
+        ).items()
+        if name.startswith("encoder.")
+    }
+    assert any(not torch.equal(source[name], value) for name, value in own.items())
+
+
 def test_auto_takes_the_largest_ratio_that_keeps_the_valid_metric(folder, tmp_path):
     told = learn(
         folder, tmp_path / "run", prune_ratio="auto", tasks=[GENDER], state="INFO"
@@ -243,6 +256,14 @@ def test_serving_a_learner_shares_nothing_with_other_threads(learner, monkeypatc
     assert torch.equal(model.scores("buy", HISTORIES), expected)
     assert model.scores("gender", HISTORIES).shape == (3, 2)
     assert torch.equal(model.scores("buy", HISTORIES), expected)
+
+
+def test_each_task_is_served_by_its_own_weights_whatever_was_asked_before(learner):
+    tasks = ("pretraining", "buy", "gender")
+    alone = {task: UserModel(learner).scores(task, HISTORIES) for task in tasks}
+    model = UserModel(learner)
+    for task in (*tasks, *reversed(tasks)):
+        assert torch.equal(model.scores(task, HISTORIES), alone[task])
 
 
 def test_a_record_counts_what_is_trained_before_pruning_and_what_is_kept(learner):

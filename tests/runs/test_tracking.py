@@ -101,8 +101,9 @@ def test_several_processes_log_to_one_run(tmp_path):
     assert (tmp_path / "begun").read_text() == "a run\n"
 
 
-def test_what_it_refuses_is_told(tmp_path, wandb):
-    wandb.init.side_effect = Refused("No API key configured.")
+@pytest.mark.parametrize("kind", [Refused, OSError])
+def test_what_it_refuses_is_told(tmp_path, wandb, kind):
+    wandb.init.side_effect = kind("No API key configured.")
     with pytest.raises(ConfigError, match="log_wandb: No API key.*WANDB_MODE=offline"):
         start(tmp_path)
 

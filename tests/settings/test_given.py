@@ -298,6 +298,18 @@ def test_under_another_protocol_only_what_was_given_counts(saved):
         Config("PeterRec", "toy", [str(file)], arguments=["--protocol=conure"])
 
 
+def test_a_path_that_was_given_holds_wherever_another_model_takes_the_file(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    keys = {"pretrained_path": "there"}
+    saved = Config("PeterRec", "ml-100k", config_dict=keys).resolved()
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    taken = Config("FineAll", "ml-100k", config_dict=saved)
+    assert taken["pretrained_path"] == str(tmp_path / "there")
+
+
 def test_a_protocol_can_be_taken_away(saved, tmp_path):
     plain = Path(saved("PeterRec", tasks=[PROFILE])).rename(tmp_path / "plain.yaml")
     by_protocol = Path(saved("PeterRec", tasks=[PROFILE], protocol="conure"))

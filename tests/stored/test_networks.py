@@ -12,7 +12,11 @@ from recbole_peterrec.model.nextitnet_ar import NextItNetAR
 from recbole_peterrec.model.task_network import tuned_network
 from recbole_peterrec.model.tuning import Tuning
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
-from recbole_peterrec.stored.learner import open_learner, save_learner
+from recbole_peterrec.stored.learner import (
+    open_learner,
+    save_learned_task,
+    save_learner,
+)
 from recbole_peterrec.stored.networks import (
     open_backbone,
     open_next_item,
@@ -75,4 +79,20 @@ def test_weights_of_a_task_that_is_not_told_of_are_refused(tmp_path):
         owner[owner == 0] = 2
     checkpoint.save_tensors(file, owners)
     with pytest.raises(CheckpointError, match="is owned by task 2 of 1"):
+        open_learner(tmp_path)
+
+
+@pytest.mark.parametrize("per_task", [False, True])
+def test_layer_norms_of_another_learner_s_task_are_refused(tmp_path, per_task):
+    learner = Learner(fresh_encoder(), layernorm_per_task=per_task)
+    live(learner, [("adam", 0.5, False)] * 2)
+    save_learner(tmp_path, "NextItNetAR", learner, {}, TRAINED, 9)
+    told = {"labels": [*"abcd"], "pooling": "last", "max_length": 9}
+    save_learned_task(tmp_path, "t1", learner, told)
+    open_learner(tmp_path)
+    file = tmp_path / "tasks" / "t1" / "weights.safetensors"
+    weights = checkpoint.load_tensors(file)
+    weights["encoder.blocks.9.norm.weight"] = torch.ones(8)
+    checkpoint.save_tensors(file, weights)
+    with pytest.raises(CheckpointError, match="other LayerNorms than its learner"):
         open_learner(tmp_path)

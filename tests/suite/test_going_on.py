@@ -14,6 +14,7 @@ from recbole_peterrec.errors import (
     ConfigError,
 )
 from recbole_peterrec.runs import directory
+from recbole_peterrec.suite import experiments
 from tests.stopping import stopped_at
 from tests.suite.case import MODELS, QUIET, keys, without_clocks
 from tests.toy import left_by
@@ -95,6 +96,15 @@ def test_what_would_change_a_suite_is_refused_as_it_goes_on(undisturbed):
             run(config_dict={"resume": str(run_dir), **QUIET, **change})
     with pytest.raises(ConfigError, match=r"goes on with .*; leave out model$"):
         run("PeterRec", config_dict={"resume": str(run_dir), **QUIET})
+
+
+@pytest.mark.parametrize("key", ["suite", "seeds"])
+def test_a_run_is_not_gone_on_with_as_a_suite(undisturbed, monkeypatch, key):
+    monkeypatch.setattr(experiments, "begin", lambda *_: "begun")
+    one = undisturbed[1] / "PeterRec" / "seed-1"
+    value = {"suite": ["PeterRec"], "seeds": [1]}[key]
+    with pytest.raises(ConfigError, match="leave out suite and seeds"):
+        run(config_dict={"resume": str(one), **QUIET, key: value})
 
 
 def test_an_edited_config_is_not_gone_on_with(undisturbed, tmp_path):

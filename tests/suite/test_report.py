@@ -60,6 +60,15 @@ def test_costs_are_means_over_runs():
     assert found["pretraining s"] == {"A": 1.0}
 
 
+def test_costs_of_several_tasks_are_their_seconds_together_and_their_mean_share():
+    results = result(0.1, 0.5)
+    age = results["tasks"]["age"]
+    results["tasks"]["gender"] = {**age, "seconds": 5.0, "trainable_parameters": 15}
+    found = results_of(SUITE, {"A": {1: results, 2: results}}, "digest")
+    assert found["tasks s"] == {"A": 7.0}
+    assert found["of full tuning"] == {"A": 0.5}
+
+
 def test_what_is_judged_otherwise_has_no_difference_and_says_so():
     """Nor has a row before pruning."""
     learner = {
@@ -114,6 +123,19 @@ def test_what_is_not_known_to_be_judged_alike_is_not_compared():
     found = results_of(SUITE, runs, "digest")
     assert found["unlike"] == {"B": {"pretraining": {"A": [1, 2]}}}
     assert found["differences"]["A - B"].keys() == {"age"}
+
+
+def test_seeds_need_not_be_judged_alike_among_themselves():
+    """Each seed has test rows of its own; models are compared within it."""
+    runs = {
+        name: {
+            seed: judged(result(0.1, value), f"x{seed}", f"y{seed}") for seed in (1, 2)
+        }
+        for name, value in (("A", 0.5), ("B", 0.25))
+    }
+    found = results_of(SUITE, runs, "digest")
+    assert found["unlike"] == {}
+    assert found["differences"]["A - B"]["age"]["hit@1"]["seeds"] == 2
 
 
 def test_a_source_that_is_judged_otherwise_is_so_after_all_tasks():

@@ -34,6 +34,13 @@ def test_a_first_model_without_a_result_is_told_where_differences_would_be():
     assert "no result" not in tables(results_of(SUITE, {}, "digest"))
 
 
+def test_with_one_seed_there_are_no_differences_to_miss():
+    suite = Suite("mine", "toy", SUITE.entries, (1,), {})
+    text = tables(results_of(suite, {"B": {1: RUNS["B"][1]}}, "digest"))
+    assert "no differences" not in text
+    assert text.splitlines()[-1] == "no result: A"
+
+
 def test_models_without_a_result_are_named():
     entries = tuple(Entry(name, name, {}) for name in "ABCD")
     suite = Suite("mine", "toy", entries, (1, 2), {})
@@ -91,6 +98,25 @@ def test_what_models_share_is_no_difference_to_tell():
     found = results_of(SUITE, {**RUNS, "B": shared}, "digest")
     assert found["differences"]["A - B"]["pretraining"]["mrr@5"]["mean"] == 0
     assert "pretraining" not in tables(found).partition("Seed by seed")[2]
+
+
+def test_differences_that_cancel_each_other_are_told():
+    """Their mean is 0, but neither the models nor the majority label are the same."""
+    runs = {
+        "A": {1: result(None, 0.5, 0.75), 2: result(None, 0.75, 0.5)},
+        "B": {1: result(None, 0.75), 2: result(None, 0.5)},
+    }
+    found = results_of(SUITE, runs, "digest")
+    assert found["differences"]["A - B"]["age"]["hit@1"]["mean"] == 0
+    assert "| A - B " in tables(found).partition("Seed by seed")[2]
+
+
+def test_a_row_that_lacks_seeds_of_one_stage_alone_is_no_row_of_fewer_seeds():
+    """That stage's cell has the number."""
+    half = {1: result(0.1, 0.5), 2: result(None, 0.75)}
+    text = tables(results_of(SUITE, {"A": half, "B": RUNS["B"]}, "digest"))
+    (row,) = (line for line in text.splitlines() if line.startswith("| A  "))
+    assert "| 0.1000 [1 seeds] " in row
 
 
 def test_one_seed_has_no_errors_and_no_differences():
