@@ -68,7 +68,7 @@ def _saved(config: Config, source: SourceStage) -> Beginning:
     """Checked against this run's source."""
     if config["pretrained_path"]:
         raise ConfigError(
-            "continue_from has a first task already; leave out pretrained_path"
+            "continue_from has a first task already; leave out pretrained_path, or set it to ~"
         )
     run_dir = config["continue_from"]
     learner, tasks, header = open_learner(run_dir)
