@@ -22,6 +22,9 @@ from recbole_peterrec.out_of_memory import is_out_of_memory
 from recbole_peterrec.writing import UNFINISHED, writing
 
 TRAINING = "training"  # folder of what a run needs to go on, there until it has ended
+BEGUN_FILE = (
+    "data.json"  # in that folder, beside those of stages: of the run as a whole
+)
 COMPARED = 2**24  # bytes of two files at once
 
 

@@ -111,3 +111,7 @@ def _run(arguments: list[str]) -> str:
     dataset, arguments = _value(arguments, ("--dataset", "-d"))
     files, arguments = _value(arguments, ("--config_files",))
     return told(run(model, dataset, (files or "").split(), arguments=arguments))
+
+
+if __name__ == "__main__":
+    command()

@@ -69,9 +69,9 @@ class Config(RecBoleConfig):
         config_dict: dict[str, Any] | None = None,
         arguments: list[str] | None = None,
     ) -> None:
-        if isinstance(config_file_list, str):
+        if isinstance(config_file_list, (str, os.PathLike)):
             raise ConfigError(
-                f"config_file_list is a list of files, got {config_file_list!r}; write it in []"
+                f"config_file_list is a list of files, got {str(config_file_list)!r}; write it in []"
             )
         files = [read_yaml(path) for path in config_file_list or []]
         self._sources = [*files, config_dict or {}]
@@ -112,9 +112,6 @@ class Config(RecBoleConfig):
 
     def _load_cmd_line(self):
         return dict(self._counts[-1])
-
-    def _convert_config_dict(self, config_dict):
-        return typed(config_dict)
 
     def _get_model_and_dataset(self, model, dataset):
         model = str(model or MAIN_JOB["model"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from recbole_peterrec import registry
+from recbole_peterrec.checkpoint import BEGUN_FILE
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.atomic import require_folder
 from recbole_peterrec.data.task_dataset import KINDS, PROFILE
@@ -19,7 +20,8 @@ from recbole_peterrec.writing import FOLDER_NAME
 
 OWN_KEYS = ("name", "kind", "dataset", "field", "bins")
 MODE = "mode of eval_args"
-RESERVED = (PRETRAINING, *STARTS_FROM)
+# What stands for the source or for where a run starts, and a file beside stages' folders.
+RESERVED = (PRETRAINING, *STARTS_FROM, BEGUN_FILE)
 NAME = re.compile(FOLDER_NAME)
 # What a task is measured by and made of: set by task_defaults or by the task itself. A run's own
 # value of such a key is meant for the source.
@@ -135,10 +137,9 @@ def read_tasks(config: Config) -> list[Task]:
                 f"task {name!r}: a name is up to 100 letters, digits, '_', '-' and '.', of which "
                 f"the first is a letter or a digit"
             )
-        if name in RESERVED:
+        if name.lower() in RESERVED:
             raise ConfigError(
-                f"task {name!r}: this name stands for the source, or for where a run starts; take "
-                f"another"
+                f"task {name!r}: this name stands for something else of a run; take another"
             )
         require_apart(name, [task.name for task in tasks])
         tasks.append(_read_task(config, name, definition))

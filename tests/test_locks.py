@@ -36,7 +36,7 @@ def test_what_else_the_system_refuses_is_told(tmp_path, monkeypatch):
 
 
 def written_by_a_child(descriptor):
-    """Whether what a forked child writes into a pipe gets there."""
+    """Let a forked child write into a pipe, if it can."""
     child = os.fork()
     if not child:
         try:

@@ -354,6 +354,19 @@ def test_processes_that_read_other_data_are_refused(folder, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_processes_whose_items_are_not_as_many_are_refused(folder, tmp_path):
+    """Before they share item embeddings, by which they would begin alike."""
+    other = write_toy(tmp_path / "other")
+    rows = (other / "toy" / "toy.inter").read_text().splitlines()
+    item = rows[-1].split("\t")[1]
+    rows = [row for row in rows if row.split("\t")[1] != item]
+    (other / "toy" / "toy.inter").write_text("\n".join(rows) + "\n")
+    values = settings(folder, run_dir=str(tmp_path / "run"), show_progress=False)
+    values |= {"embedding_init": "svd"}
+    with pytest.raises(TrainingError, match="size of the item embeddings of process 1"):
+        in_two(with_other_data_in_the_second, [str(folder), str(other)], values)
+
+
 @pytest.fixture
 def joined(toy_config, monkeypatch):
     """The config of a process, once it has joined those of a launcher on this machine."""

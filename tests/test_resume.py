@@ -453,7 +453,7 @@ def test_a_run_of_another_version_is_not_gone_on_with(folder, tmp_path, version,
     run_dir = tmp_path / "run"
     with stopped_at(call):
         run("PeterRec", "toy", config_dict=config(folder, "PeterRec", run_dir))
-    file = run_dir / "training" / "@data.json"
+    file = run_dir / "training" / "data.json"
     begun = json.loads(file.read_text())
     other = begun | {"version": version} if version else begun["data"]
     file.write_text(json.dumps(other))
@@ -472,7 +472,7 @@ def test_a_run_whose_beginning_is_told_otherwise_is_refused(folder, tmp_path, ch
     run_dir = tmp_path / "run"
     with stopped_at(3):
         run("PeterRec", "toy", config_dict=config(folder, "PeterRec", run_dir))
-    file = run_dir / "training" / "@data.json"
+    file = run_dir / "training" / "data.json"
     file.write_text(json.dumps(json.loads(file.read_text()) | changed))
     with pytest.raises(CheckpointError, match=r"data\.json is not what a run writes"):
         run(config_dict={"resume": str(run_dir), "state": "ERROR"})

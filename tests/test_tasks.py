@@ -161,7 +161,9 @@ def test_tasks_of_a_user_s_list_that_have_their_own_are_no_surprise(caplog):
     assert caplog.records == []
 
 
-@pytest.mark.parametrize("name", ["pretraining", "pretrained_path", "continue_from"])
+@pytest.mark.parametrize(
+    "name", ["pretraining", "Pretraining", "pretrained_path", "continue_from"]
+)
 def test_names_that_stand_for_something_else_are_refused(name):
     tasks = [{"name": name, "kind": "profile", "field": "gender"}]
     with pytest.raises(ConfigError, match="take another"):

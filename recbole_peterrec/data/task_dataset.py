@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,6 +17,7 @@ from recbole_peterrec.data.atomic import (
     reading,
     require_columns,
 )
+from recbole_peterrec.data.brackets import bracket_names, shortest
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.table import read_table
 from recbole_peterrec.data.train_share import learned_rows
@@ -27,9 +26,8 @@ from recbole_peterrec.errors import ConfigError, DataError
 PROFILE = "profile"
 RECOMMENDATION = "recommendation"
 KINDS = (PROFILE, RECOMMENDATION)
-MANY_NUMBERS = (
-    20  # classes of a column of numbers that nobody may have meant as classes
-)
+# Classes of a column of numbers that nobody may have meant as classes.
+MANY_NUMBERS = 20
 
 
 class TaskDataset(Dataset):
@@ -222,7 +220,7 @@ class TaskDataset(Dataset):
                 np.searchsorted(bins, numbers[numbers.notna()], side="right")
             ].values
         elif self.field2type[self.iid_field] == FeatureType.FLOAT:
-            column = column.map(_shortest)
+            column = column.map(shortest)
             if (values := column.nunique()) > MANY_NUMBERS:
                 self.logger.warning(
                     f"{self.where}: each of {values} values of {self.iid_field}, which are numbers, "
@@ -335,18 +333,3 @@ class TaskDataset(Dataset):
     def labels(self) -> list[str]:
         """Tokens of the labels, in the order of their ids, without padding."""
         return [str(token) for token in self.field2id_token[self.iid_field][1:]]
-
-
-def bracket_names(bins: Sequence[float]) -> list[str]:
-    """Names of the brackets that cut points make: ``[20, 30]`` gives ``<20``, ``20-30``, ``30+``.
-
-    A bracket holds its lower cut point and not its upper one.
-    """
-    cuts = [_shortest(cut) for cut in bins]
-    inner = [f"{low}-{high}" for low, high in itertools.pairwise(cuts)]
-    return [f"<{cuts[0]}", *inner, f"{cuts[-1]}+"]
-
-
-def _shortest(number: float) -> str:
-    """A number's shortest exact text; whole ones without a point."""
-    return str(int(number)) if float(number).is_integer() else repr(float(number))

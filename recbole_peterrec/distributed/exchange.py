@@ -66,9 +66,14 @@ def of_first(value: Any) -> Any:
     return gather_plain(value)[0]
 
 
-def take_first(table: torch.Tensor) -> None:
-    """Give a table, which lies in the CPU's memory, the first process's values, in place."""
+def take_first(table: torch.Tensor, what: str) -> None:
+    """Give a table, which lies in the CPU's memory, the first process's values, in place.
+
+    Raises:
+        TrainingError: the table of a process, which is told as `what`, has another size.
+    """
     if size() > 1:
+        require_agreement(f"the size of {what}", lambda: str(tuple(table.shape)))
         with exchanging():
             dist.broadcast(table, src=0)
 

@@ -31,7 +31,7 @@ class StateScorer(SequentialRecommender, abc.ABC):
         return nn.functional.pad(scores, (1, 0), value=-torch.inf)
 
     def predict(self, interaction) -> torch.Tensor:
-        """RecBole's interface: score ``[B]`` of each row's own label."""
+        """RecBole's interface: score ``[B]`` of each row's own label, which is not padding."""
         weight, bias = self.label_layer()
         label = interaction[self.ITEM_ID] - 1
         return (self.user_states(interaction) * weight[label]).sum(-1) + bias[label]

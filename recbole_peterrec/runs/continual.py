@@ -194,7 +194,7 @@ class ContinualRun(Run):
                 f"task {task.name!r}: the learner already has a task of this name; give the new "
                 f"one another"
             )
-        require_apart(task.name, self.learner.tasks)
+        require_apart(task.name, self.learner.tasks)  # but for case
         return TaskStage(
             task, self.source.dataset, self.source.model.encoder.architecture
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from recbole.utils import get_local_time
 
-from recbole_peterrec.checkpoint import TRAINING, load_json, save_json
+from recbole_peterrec.checkpoint import BEGUN_FILE, TRAINING, load_json, save_json
 from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import CheckpointError, ConfigError, WriteError
@@ -23,8 +23,7 @@ from recbole_peterrec.version import __version__
 
 ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being deleted
 CONFIG_FILE = "config.yaml"
-# Version and data of a run that has begun; no stage's folder beside it has an @.
-BEGUN = f"{TRAINING}/@data.json"
+BEGUN = f"{TRAINING}/{BEGUN_FILE}"  # version and data of a run that has begun
 TRACES = ("results.json", CONFIG_FILE, "run.log", TRAINING)
 
 

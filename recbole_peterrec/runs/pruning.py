@@ -114,7 +114,8 @@ def _largest_tolerable(
 def _attempts(
     learner: Learner, stage: Stage, retrain: Retrain
 ) -> Iterator[tuple[float, Outcome]]:
-    """Retrainings of ever larger parts; before each further one all is as before the first."""
+    """Retrainings of ever more weights, as ever fewer are pruned; before each further one all is as
+    before the first."""
     head = copy.deepcopy(stage.head.state_dict())
     for number, ratio in enumerate(AUTO_RATIOS):
         if number:

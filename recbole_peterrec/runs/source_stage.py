@@ -91,11 +91,12 @@ class SourceStage(Stage):
         init_seed(config["seed"], config["reproducibility"])
         with out_of_memory(config["stage"] or config["model"], SMALLER_MODEL):
             directed = self._begins_with_directions(trained and not loaded)
-            if self.ours and not directed:
+            if not directed and config["embedding_init"] == "svd":
                 config = config.derive(embedding_init="random")
             self.model = self._build(config)
             if directed:  # other numbers of threads find others
-                exchange.take_first(self.model.encoder.embedding.weight.data)
+                table = self.model.encoder.embedding.weight.data
+                exchange.take_first(table, "the item embeddings")
             self.model.to(config["device"])
         self.parameters = sum(p.numel() for p in self.model.parameters())
         self.trainer: RunMixin | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
+from recbole_peterrec.settings.parts import EVAL_ARGS, TASK_DEFAULTS
 from recbole_peterrec.tasks import (
     MODE,
     NEVER_FROM_RUN,
@@ -106,9 +107,10 @@ def tell_unread(config: Config, keys: Collection[str]) -> None:
 def tell_left_out(config: Config) -> None:
     """Warn of parts of a mapping that a user gave, and that a later file or flag of his lacks."""
     for where, parts in config.left_out.items():
+        key = TASK_DEFAULTS if TASK_DEFAULTS in where else EVAL_ARGS
         logging.getLogger().warning(
-            f"{where}: {', '.join(parts)} of an earlier file do not count, since a later one, a dict or "
-            f"a flag gives {where.partition(':')[0]} anew; give all parts there"
+            f"{where}: what was given for {', '.join(parts)} does not count, since a later file, "
+            f"dict or flag gives {key} anew without it; give all parts there"
         )
 
 

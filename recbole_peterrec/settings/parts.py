@@ -41,25 +41,24 @@ def left_out(
     has = _parts(final)
     told: dict[str, list[str]] = {}
     for part, value in lost.items():
-        if not _is_so(has.get(part), value):
+        if value is not None and not _is_so(has.get(part, final.get(part.name)), value):
             told.setdefault(part.where, []).append(part.name)
     return told
 
 
 def _parts(keys: Mapping[str, Any]) -> dict[Part, Any]:
     """What a source has of both mappings; one that is none is refused elsewhere."""
-    found = _of(keys, EVAL_ARGS, EVAL_ARGS, EVAL_ARGS)
+    found = _of(keys.get(EVAL_ARGS), EVAL_ARGS, EVAL_ARGS)
     for kind, own in _mapping(keys.get(TASK_DEFAULTS)).items():
         where = f"{TASK_DEFAULTS}: {kind}"
-        found |= _of({kind: own}, kind, TASK_DEFAULTS, where)
-        found.pop(Part(TASK_DEFAULTS, where, EVAL_ARGS), None)
-        found |= _of(own, EVAL_ARGS, TASK_DEFAULTS, f"{EVAL_ARGS} of {where}")
+        own = dict(_mapping(own))
+        found |= _of(own.pop(EVAL_ARGS, None), TASK_DEFAULTS, f"{EVAL_ARGS} of {where}")
+        found |= _of(own, TASK_DEFAULTS, where)
     return found
 
 
-def _of(keys: Any, key: str, root: str, where: str) -> dict[Part, Any]:
-    mapping = _mapping(_mapping(keys).get(key))
-    return {Part(root, where, str(name)): value for name, value in mapping.items()}
+def _of(mapping: Any, key: str, where: str) -> dict[Part, Any]:
+    return {Part(key, where, str(n)): value for n, value in _mapping(mapping).items()}
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
@@ -67,7 +66,10 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _is_so(final: Any, value: Any) -> bool:
-    """Whether a part has a value; a ``mode`` of both splits is the one value that they share."""
-    if isinstance(final, Mapping) and not isinstance(value, Mapping):
+    """Whether a part has a value: as the one of a list, in another order, or in both splits."""
+    if isinstance(value, Mapping):
+        return final == value
+    if isinstance(final, Mapping):  # a mode by split
         return all(of_split == value for of_split in final.values())
-    return final == value
+    found, wished = (v if isinstance(v, list) else [v] for v in (final, value))
+    return sorted(map(str, found)) == sorted(map(str, wished))

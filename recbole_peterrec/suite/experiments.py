@@ -26,6 +26,7 @@ from recbole_peterrec.runs import directory
 from recbole_peterrec.runs.directory import CONFIG_FILE
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.resuming import FREE_TO_RESUME
+from recbole_peterrec.runs.unread import tell_left_out
 from recbole_peterrec.settings.keys import STARTS_FROM
 from recbole_peterrec.settings.literals import read_yaml, to_yaml
 from recbole_peterrec.suite import report
@@ -74,6 +75,7 @@ def begin(suite: Suite, config: Config) -> dict[str, Any]:
             warnings.append(
                 f"seeds {config['seeds']} count, and not seed {config['seed']}"
             )
+        tell_left_out(config)
         for warning in warnings:
             log.logger.warning(warning)
         return _run_all(progress, {})

@@ -9,7 +9,6 @@ import pytest
 
 from recbole_peterrec.checkpoint import TRAINING
 from recbole_peterrec.runs.directory import BEGUN
-from recbole_peterrec.tasks import NAME
 from tests.bad_input.case import GENDER, holds
 from tests.toy import INTER, TARGET, TASKS, USER, user_rows, write_table
 
@@ -99,10 +98,9 @@ def test_task_names_that_share_a_folder_on_some_systems_are_refused(case):
     holds(case.error(tasks=tasks), "'GENDER'", "'gender'", "case alone")
 
 
-def test_no_task_can_take_the_name_of_what_a_run_remembers_beside_its_stages():
-    folder, name = BEGUN.split("/")
-    assert folder == TRAINING
-    assert not NAME.fullmatch(name)
+def test_no_task_takes_the_name_of_what_a_run_remembers_beside_its_stages(case):
+    name = BEGUN.removeprefix(f"{TRAINING}/")
+    holds(case.error(tasks=[{**GENDER, "name": name}]), repr(name), "take another")
 
 
 @pytest.mark.parametrize("name", ["../out", "a/b", ".", "..", "", "two words", "nul\0"])

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from recbole_peterrec.data.brackets import bracket_names
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
-from recbole_peterrec.data.task_dataset import TaskDataset, bracket_names
+from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.errors import DataError
 from recbole_peterrec.tasks import read_tasks
 from tests.toy import INTER, TARGET, TASKS, USER, write_table

@@ -53,7 +53,9 @@ def test_a_row_s_own_score_is_its_label_s_of_all(toy_config):
     assert torch.allclose(model.predict(batch), own, atol=1e-6)
 
 
-def test_cross_entropy_over_many_labels_is_that_of_their_scores(toy_config):
+def test_cross_entropy_over_many_labels_is_that_of_their_scores(
+    toy_config, monkeypatch
+):
     """Of so many instances that the scores are not made at once."""
     task = TARGET | {"loss_type": "CE"}
     model, batch = learning(toy_config, task)
@@ -62,4 +64,16 @@ def test_cross_entropy_over_many_labels_is_that_of_their_scores(toy_config):
     scores = model.full_sort_predict(batch)[:, 1:]
     assert scores.numel() > 2**17
     expected = torch.nn.functional.cross_entropy(scores, labels)
-    assert model.calculate_loss(batch).item() == pytest.approx(expected.item())
+    expected.backward()
+    head = list(model.network.head.parameters())
+    wanted = [parameter.grad.clone() for parameter in head]
+    model.zero_grad()
+    made = []
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.nn.functional, "linear", lambda *_: made.append(1))
+        loss = model.calculate_loss(batch)
+        loss.backward()
+    assert loss.item() == pytest.approx(expected.item())
+    assert not made
+    for parameter, grad in zip(head, wanted, strict=True):
+        torch.testing.assert_close(parameter.grad, grad)

@@ -63,6 +63,19 @@ def files(tmp_path, *contents):
             {"eval_args of task_defaults: recommendation": ["split"]},
         ),
         ([{"task_defaults": {"profile": {"epochs": 3}}}], ["--epochs=4"], {}),
+        (  # what applies anyway
+            [
+                {
+                    "task_defaults": {
+                        "profile": {"topk": 1, "learner": "adam"},
+                        "recommendation": {"metrics": ["Hit", "MRR"]},
+                    }
+                }
+            ],
+            ["--task_defaults={profile: {epochs: 2}}"],
+            {},
+        ),
+        ([{"eval_args": {"mode": None}}], ["--eval_args={order: TO}"], {}),
     ],
     ids=str,
 )
@@ -75,7 +88,9 @@ def test_parts_that_a_later_source_lacks_are_told(
     messages = [record.message for record in caplog.records]
     assert len(messages) == len(lost)
     for message, (where, parts) in zip(messages, lost.items(), strict=True):
-        assert message.startswith(f"{where}: {', '.join(parts)} of an earlier file")
+        key = "task_defaults" if "task_defaults" in where else "eval_args"
+        assert message.startswith(f"{where}: what was given for {', '.join(parts)} ")
+        assert f"gives {key} anew" in message
 
 
 def test_a_saved_config_s_defaults_are_no_wish(tmp_path):

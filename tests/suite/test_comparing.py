@@ -83,6 +83,16 @@ def test_a_model_of_recboles_is_judged_by_the_same_as_ours(
     assert "judged" not in (tmp_path / "run" / "run.log").read_text()
 
 
+def test_a_suite_tells_of_parts_that_a_flag_leaves_out(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(experiments, "_run_all", lambda progress, now: None)
+    file = tmp_path / "mine.yaml"
+    file.write_text("eval_args: {mode: uni3, order: TO}")
+    given = keys(folder, tmp_path / "run", suite=["PeterRec"]) | {"state": "WARNING"}
+    run(None, "toy", [str(file)], given, ["--eval_args={order: TO}"])
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert "eval_args: what was given for mode does not count" in log
+
+
 def test_seeds_go_before_a_seed_and_say_so(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "_run_all", lambda progress, now: None)
     given = keys(folder, tmp_path / "run", suite=["PeterRec"], seeds=[1], seed=5)

@@ -187,7 +187,7 @@ def test_an_interrupted_suite_goes_on_elsewhere(folder, tmp_path, undisturbed, m
     data, run_dir = tmp_path / "data", tmp_path / "run"
     shutil.copytree(folder, data)
     given = keys(data, run_dir, suite=MODELS, seeds=[1, 2])
-    begun = run_dir / "FineAll" / "seed-1" / "training" / "@data.json"
+    begun = run_dir / "FineAll" / "seed-1" / "training" / "data.json"
     for call in range(12, 40):  # in the run that has not made its backbone itself
         shutil.rmtree(run_dir, ignore_errors=True)
         with stopped_at(call):
