@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from recbole_peterrec.data.loaders import Loaders
 from recbole_peterrec.runs.learned import rows_digest
 
 ROWS, WIDTH = 5000, 3
@@ -32,7 +33,7 @@ class Reader(nn.Module):
 def stage(states, checked_rows, model=None):
     batches = [(batch,) for batch in states.split(700)]
     config = {"device": "cpu", "checked_rows": checked_rows}
-    loaders = None, None, batches
+    loaders = Loaders(None, None, batches)
     return SimpleNamespace(loaders=loaders, config=config, model=model or Reader())
 
 

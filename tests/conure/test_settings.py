@@ -23,7 +23,10 @@ from tests.conure.case import AGE, BUY, GENDER, learn
             "weights keeps none|no free",
         ),
         ({"tasks": [{**GENDER, "prune_ratio": 2}]}, "task 'gender'.*prune_ratio"),
-        ({"tasks": [{**GENDER, "name": "pretraining"}]}, "stands for the source"),
+        (
+            {"tasks": [{**GENDER, "name": "pretraining"}]},
+            "stands for something else of a run",
+        ),
         ({"prune_tolerance": 2}, "prune_tolerance"),
         ({"protocol": "conur"}, "did you mean 'conure'"),
     ],
