@@ -30,7 +30,7 @@ from recbole_peterrec.runs.run import Run
 from recbole_peterrec.runs.sequential import SequentialRun
 from recbole_peterrec.runs.tracking import tracked
 from recbole_peterrec.runs.transfer import TransferRun
-from recbole_peterrec.settings.device import device_of
+from recbole_peterrec.settings.device import device_of, gpu_numbers
 from recbole_peterrec.settings.literals import to_yaml
 from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import writing
@@ -73,7 +73,11 @@ def _run(config: Config) -> dict[str, Any]:
         return _outcome(config, results, Path(config["run_dir"]))
     _settle_on_device(config)
     _join_processes(config)
+    if config["run_dir"] and not config["resume"]:  # before an hour of reading
+        with writing(f"run_dir {config['run_dir']}"):
+            directory.require_no_run(Path(config["run_dir"]))
     with RunLog(config["state"]).active() as log:
+        _warn_of_no_gpu(config)
         prepared = run_class(config)(config)
         stages = prepared.source, *prepared.tasks
         with out_of_memory(config["dataset"], "leave out data by filters"):
@@ -126,6 +130,15 @@ def _settle_on_device(config: Config) -> None:
         config["device"] = device_of(config, member.local_rank, member.local_size)
     if config["device"].type == "cuda":  # for what names none
         torch.cuda.set_device(config["device"])
+
+
+def _warn_of_no_gpu(config: Config) -> None:
+    """Say that a run whose user named GPUs computes on the CPU: torch sees none."""
+    named = gpu_numbers(config["gpu_id"]) if "gpu_id" in config.given else None
+    if named and config["use_gpu"] and config["device"].type == "cpu":
+        logging.getLogger().warning(
+            f"gpu_id {config['gpu_id']}: torch sees no GPU here, so the run computes on the CPU"
+        )
 
 
 def _join_processes(config: Config) -> None:

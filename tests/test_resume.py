@@ -275,6 +275,7 @@ def test_another_run_does_not_begin_where_one_has_begun(folder, tmp_path):
     with stopped_at(4):
         run("PeterRec", "toy", config_dict=keys)
     assert (run_dir / "training").is_dir()
+    keys["data_path"] = str(tmp_path)  # no data are looked for, which may take long
     with pytest.raises(ConfigError, match="already holds a run"):
         run("PeterRec", "toy", config_dict={**keys, "learning_rate": 0.1})
 

@@ -202,7 +202,10 @@ def _misaligned(path: str, separator: str, encoding: str, state: tuple) -> str |
     if os.path.getsize(path) > LARGEST_COUNTED:
         return None
     names = len(table.columns)
-    with open(path, encoding=encoding, errors="replace", newline="") as file:
+    with (
+        contextlib.suppress(UnicodeError),  # an encoding that can replace nothing
+        open(path, encoding=encoding, errors="replace", newline="") as file,
+    ):
         for number, values in _rows(file, separator):
             if any(value.strip() for value in values[names:]):
                 return (

@@ -58,25 +58,33 @@ def _fresh(config: Config, what: str) -> Path:
             return path
 
 
-def require_unused(run_dir: Path, config: bytes) -> None:
+def require_no_run(run_dir: Path) -> None:
     """Refuse a directory in which a run has begun: its states are not the new run's.
 
-    The same ``config.yaml`` alone is of this very run, which got no further before.
-
     Raises:
-        ConfigError: one has, or another ``config.yaml`` is there.
+        ConfigError: one has.
     """
-    file = run_dir / CONFIG_FILE
     found = {name for name in TRACES if (run_dir / name).exists()}
-    begun = "results.json" in found or (file.name in found and len(found) > 1)
-    other = found == {file.name} and file.read_bytes() != config
-    begun, other = exchange.of_first((begun, other))
-    if begun:
+    begun = "results.json" in found or (CONFIG_FILE in found and len(found) > 1)
+    if exchange.of_first(begun):
         raise ConfigError(
             f"run_dir {run_dir.absolute()} already holds a run; name another, or go on with that "
             f"one by --resume={run_dir.absolute()}"
         )
-    if other:
+
+
+def require_unused(run_dir: Path, config: bytes) -> None:
+    """Refuse a directory that another run has begun, or wrote its configuration to.
+
+    The same ``config.yaml`` alone is of this very run, which got no further before.
+
+    Raises:
+        ConfigError: it is one.
+    """
+    require_no_run(run_dir)
+    file = run_dir / CONFIG_FILE
+    other = file.exists() and file.read_bytes() != config
+    if exchange.of_first(other):
         raise ConfigError(
             f"run_dir {run_dir.absolute()} holds another config.yaml, and this run would write "
             f"over it; move it, or name another directory"

@@ -99,6 +99,10 @@ def test_no_way_of_shifting_columns_is_taken_in_silence(case, separator, before)
     holds(message, str(case.inter), "begin with more values")
 
 
+def test_an_encoding_that_can_replace_nothing_is_read_all_the_same(case):
+    assert case.run(tasks=[GENDER], encoding="idna") == 0
+
+
 def test_a_quoted_separator_is_no_column_more(case):
     rows = case.inter.read_text().splitlines()
     first = rows[1].split("\t")

@@ -11,7 +11,7 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.distributed import group
 from recbole_peterrec.distributed.group import Member
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.quick_start import _settle_on_device
+from recbole_peterrec.quick_start import _settle_on_device, _warn_of_no_gpu
 from recbole_peterrec.settings.device import device_of, gpu_numbers
 
 CPU = torch.device("cpu")
@@ -92,6 +92,28 @@ def test_a_machine_without_gpus_works_on_its_cpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     config = Config(config_dict={"gpu_id": "0,1", "nproc": 3})
     assert [device_of(config, rank, 3) for rank in range(3)] == [CPU] * 3
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"gpu_id": "0,1"}, 1),
+        ({}, 0),  # RecBole's default names one
+        ({"gpu_id": ""}, 0),
+        ({"gpu_id": "0,1", "use_gpu": False}, 0),
+    ],
+)
+def test_a_run_says_that_the_gpus_it_was_given_are_none(
+    monkeypatch, caplog, given, told
+):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    _warn_of_no_gpu(Config(config_dict=given))
+    assert caplog.text.count("torch sees no GPU here") == told
+
+
+def test_gpus_that_are_there_are_no_warning(two_gpus, caplog):
+    _warn_of_no_gpu(Config(config_dict={"gpu_id": "0,1"}))
+    assert not caplog.text
 
 
 def test_a_gpu_that_is_not_there_is_told(two_gpus):
