@@ -18,6 +18,7 @@ from recbole_peterrec.settings.keys import DEVICES, PATHS, PROCESSES, STARTS_FRO
 from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.writing import FOLDER_NAME
 
+TASK, RUN, KIND = "task", "run", "kind"  # whose a value is
 OWN_KEYS = ("name", "kind", "dataset", "field", "bins")
 MODE = "mode of eval_args"
 # What stands for the source or for where a run starts, and a file beside stages' folders.
@@ -105,10 +106,8 @@ class Task:
 def read_tasks(config: Config) -> list[Task]:
     """The tasks of a run, in the order in which they are learned; none if the list is empty.
 
-    A key's value is, first found: the task's own, of a user's list; the run's, where a user gave
-    one and the key is not of the protocol; the task's own, of a property file's list;
-    ``task_defaults`` of its kind; the run's default. ``finetune_epochs`` takes the place of
-    ``epochs``, whoever gave these.
+    A key's value is that of the first of :func:`layers`, then the run's default.
+    ``finetune_epochs`` takes the place of ``epochs``, whoever gave these.
 
     Raises:
         ConfigError: no list, a missing or unknown key, a duplicated or unusable name, an unknown
@@ -202,6 +201,30 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
     return Task(name, kind, derived)
 
 
+def layers(
+    config: Config, kind: str, definition: Mapping[str, Any]
+) -> list[tuple[str, Mapping[str, Any]]]:
+    """Whose value of a key a task has: that of the first of these mappings which has the key.
+
+    A user's list of tasks outweighs what he gave the run, which outweighs a property file's list.
+
+    Args:
+        config: of the run.
+        kind: of the task.
+        definition: its entry in the list.
+
+    Returns:
+        Keys with their values of the task, of the run as far as its user gave it any that tasks
+        take, and of ``task_defaults``; each with whose they are.
+    """
+    never = NEVER_FROM_RUN.union(OWN_KEYS)
+    of_run = {key: config[key] for key in config.given if key not in never}
+    above = [(TASK, definition), (RUN, of_run)]
+    if "tasks" not in config.given:
+        above.reverse()
+    return [*above, (KIND, config["task_defaults"][kind])]
+
+
 def keys_given_to(config: Config, kind: str, name: str) -> set[str]:
     """Keys (see :func:`keys_in`) that a user gave a task, or its kind, apart from the run."""
     keys = keys_in((config.given.get("task_defaults") or {}).get(kind) or {})
@@ -258,24 +281,17 @@ def _require_definition(config: Config, where: str, definition: dict[str, Any]) 
 
 
 def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[str, Any]:
-    """What a task has of its own or of its kind, over the run's; see :func:`read_tasks`.
+    """What a task has of its own or of its kind, over the run's; see :func:`layers`.
 
     Raises:
         ConfigError: a part of ``eval_args`` that cannot be.
     """
-    given = config.given.keys() - NEVER_FROM_RUN
-    of_kind = {
-        key: value
-        for key, value in config["task_defaults"][kind].items()
-        if key not in given
-    }
-    if "tasks" not in config.given:
-        definition = {
-            key: value
-            for key, value in definition.items()
-            if key in OWN_KEYS or key not in given
-        }
-    overrides = merged_task(of_kind, definition)
+    overrides: dict[str, Any] = {}
+    for whose, keys in reversed(layers(config, kind, definition)):
+        if whose == RUN:  # where they are
+            overrides = {k: v for k, v in overrides.items() if k not in keys}
+        else:
+            overrides = merged_task(overrides, keys)
     overrides.pop("name")
     overrides["dataset"] = str(overrides.get("dataset") or config["dataset"])
     overrides.setdefault("bins", None)

@@ -56,7 +56,7 @@ def test_retraining_that_an_edited_config_asks_for_is_not_bounded(tmp_path):
 def test_epochs_are_the_task_s_then_the_run_s_then_its_kind_s(
     tmp_path, caplog, run_s, kind_s, own
 ):
-    """And a value for a kind that a user gave in vain is told."""
+    """And a value for a kind that the run's takes the place of is told."""
     keys = settings(write_toy(tmp_path), tasks=[{**TASKS[0], **own}])
     del keys["epochs"]
     default = Config("PeterRec", "toy", config_dict=keys)["task_defaults"]["profile"]
@@ -66,9 +66,10 @@ def test_epochs_are_the_task_s_then_the_run_s_then_its_kind_s(
     nearest = {**default, **kind_s, **run_s, **own}["epochs"]
     assert task.config["epochs"] == run_s.get("finetune_epochs", nearest)
     tell_outweighed(config, [task])
-    told = [r.message for r in caplog.records if "count for no task" in r.message]
-    assert len(told) == ("epochs" in run_s and "epochs" in kind_s)
-    assert all(message.startswith("epochs of task_def") for message in told)
+    told = [r.message for r in caplog.records if "the run has a value" in r.message]
+    assert len(told) == ("epochs" in run_s and "epochs" in kind_s and not own)
+    line = "epochs of task_defaults: profile does not count for gender, since the run"
+    assert all(message.startswith(line) for message in told)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +90,7 @@ def test_what_counts_for_a_kind_of_task_is_not_told_as_lost(tmp_path, caplog, gi
     keys = settings(write_toy(tmp_path))
     config = Config("PeterRec", "toy", config_dict=keys | given)
     tell_outweighed(config, read_tasks(config))
-    assert "count for no task" not in caplog.text
+    assert "does not count" not in caplog.text
 
 
 def test_the_source_s_longest_history_is_not_the_tasks(toy_config):

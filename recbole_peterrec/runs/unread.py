@@ -11,11 +11,13 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.settings.parts import EVAL_ARGS, TASK_DEFAULTS
 from recbole_peterrec.tasks import (
     MODE,
-    NEVER_FROM_RUN,
     OWN_KEYS,
+    RUN,
+    TASK,
     Task,
     keys_given_to,
     keys_in,
+    layers,
 )
 
 # Which weights a run starts from: without them its results mean something else.
@@ -26,6 +28,11 @@ ORIGINS = {
 }
 # By what a user sees a run measured, and may think that its tasks are.
 MEASURES = {"MAX_ITEM_LIST_LENGTH", "metrics", MODE, "topk", "valid_metric"}
+# Why a value of task_defaults does not count, by whose does.
+OUTWEIGHED_BY = {
+    RUN: "since the run has a value of yours; give tasks their own, or leave out the run's",
+    TASK: "which the dataset's file gives their own; give it for the run, or a list of tasks",
+}
 NAMED = 5  # tasks in a line
 PATCH_KEYS = (
     "patch_activation",
@@ -134,46 +141,30 @@ def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
 
 
 def tell_outweighed(config: Config, tasks: Iterable[Task]) -> None:
-    """Warn of what a user gave a kind of task, and his value for the run takes the place of.
+    """Warn of what a user gave a kind of task, and his value for the run, or that of tasks of a
+    property file, takes the place of.
 
-    A default that a file repeats is no wish.
+    A default that a file repeats is no wish. What he gave a task himself is no surprise.
     """
-    given = config.given.keys() - NEVER_FROM_RUN
     shipped = config.internal_config_dict["task_defaults"]
-    by_kind = config.given.get("task_defaults") or {}
-    for kind in sorted(by_kind.keys() & {task.kind for task in tasks}):
-        keys = by_kind[kind]
-        lost = [
-            key
-            for key in sorted(given & keys.keys())
-            if keys[key] not in (config.given[key], shipped[kind].get(key))
-        ]
-        if lost:
-            logging.getLogger().warning(
-                f"{', '.join(lost)} of task_defaults: {kind} count for no task, since the run has "
-                f"values of yours; give tasks their own, or leave out the run's"
-            )
-        for key in sorted(keys.keys() - given):
-            if keys[key] != shipped[kind].get(key):
-                _tell_kept(config, kind, key, keys[key], tasks)
-
-
-def _tell_kept(
-    config: Config, kind: str, key: str, wished: Any, tasks: Iterable[Task]
-) -> None:
-    """Warn of tasks of a property file that keep their own value of a key."""
-    if "tasks" in config.given:
-        return
     entries = {entry["name"]: entry for entry in config["tasks"]}
-    names = [
-        task.name
-        for task in tasks
-        if task.kind == kind and entries[task.name].get(key, wished) != wished
-    ]
-    if names:
+    lost: dict[tuple[str, str, str], list[str]] = {}
+    for task in tasks:
+        given = (config.given.get("task_defaults") or {}).get(task.kind) or {}
+        *above, _ = layers(config, task.kind, entries[task.name])
+        for key, wished in given.items():
+            if wished == shipped[task.kind].get(key):
+                continue
+            whose, counts = next(
+                ((whose, keys[key]) for whose, keys in above if key in keys),
+                (None, wished),
+            )
+            told = whose == RUN or (whose == TASK and "tasks" not in config.given)
+            if told and counts != wished:
+                lost.setdefault((task.kind, key, whose), []).append(task.name)
+    for (kind, key, whose), names in sorted(lost.items()):
         logging.getLogger().warning(
-            f"{key} of task_defaults: {kind} does not count for {_few(names)}, which the dataset's "
-            f"file gives {key} of their own; give it for the run, or a list of tasks"
+            f"{key} of task_defaults: {kind} does not count for {_few(names)}, {OUTWEIGHED_BY[whose]}"
         )
 
 
