@@ -13,6 +13,7 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.scorer import StateScorer
 from recbole_peterrec.nn.conv import INIT_STD
 from recbole_peterrec.nn.encoder import Architecture
+from recbole_peterrec.nn.pooling import add_tokens
 from recbole_peterrec.nn.sampled_softmax import ItemSampler, sampled_softmax_loss
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 
@@ -30,12 +31,15 @@ class Backbone(StateScorer):
 
     Attributes:
         architecture_class: of which its :meth:`architecture_of` and its saved files are.
+        reads: the pooling by which the item after a sequence is predicted, here and from its saved
+            files: ``last``, or ``tcl_end``, where the special token stands for that item.
 
     Raises:
         ConfigError: a value that no network can have.
     """
 
     architecture_class: type[Architecture]
+    reads: str
 
     @classmethod
     @abc.abstractmethod
@@ -125,15 +129,11 @@ class Backbone(StateScorer):
         terms = float(self.loss_terms(rows).sum())
         return 6 * (architecture.kernel_weights * positions + layer * terms)
 
-    @abc.abstractmethod
-    def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """``[B, k]`` state from which the item after each ``[B, L]`` sequence is predicted."""
-
     def user_states(self, interaction) -> torch.Tensor:
         """As of :class:`StateScorer`."""
-        return self.last_states(
-            interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
-        )
+        items, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        token = self.encoder.special_token
+        return self.encoder.last_states(*add_tokens(items, lengths, self.reads, token))
 
     def label_layer(self) -> tuple[torch.Tensor, torch.Tensor]:
         """As of :class:`StateScorer`; the labels are the items."""

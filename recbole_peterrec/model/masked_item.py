@@ -18,6 +18,8 @@ class MaskedItemBackbone(Backbone):
         ConfigError: a share that is not between 0 and 1.
     """
 
+    reads = "tcl_end"  # of a mask symbol after the last item
+
     def __init__(self, config, dataset) -> None:
         super().__init__(config, dataset)
         self.mask_ratio = config["mask_ratio"]
@@ -40,10 +42,3 @@ class MaskedItemBackbone(Backbone):
     def loss_terms(self, rows) -> torch.Tensor:
         """As of :class:`Backbone`: the items that are masked."""
         return masked_number(rows[self.ITEM_SEQ_LEN], self.mask_ratio)
-
-    def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """The state of a mask symbol put after the last item."""
-        rows = torch.arange(len(items), device=items.device)
-        items = torch.cat([items, items.new_zeros(len(items), 1)], dim=1)
-        items[rows, lengths] = self.encoder.special_token
-        return self.encoder.last_states(items, lengths + 1)

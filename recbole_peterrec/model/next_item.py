@@ -11,6 +11,8 @@ from recbole_peterrec.model.backbone import Backbone
 class NextItemBackbone(Backbone):
     """Learns and is read as PeterRec's Eq. 1 has it."""
 
+    reads = "last"
+
     def calculate_loss(self, interaction) -> torch.Tensor:
         """Mean cross entropy over the windows' targets.
 
@@ -28,7 +30,3 @@ class NextItemBackbone(Backbone):
     def loss_terms(self, rows) -> torch.Tensor:
         """As of :class:`Backbone`: the windows' targets."""
         return rows[TARGETS]
-
-    def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
-        """The last real position's state."""
-        return self.encoder.last_states(items, lengths)

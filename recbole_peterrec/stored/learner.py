@@ -190,21 +190,25 @@ def _adopt_task(learner: Learner, folder: Path) -> dict[str, Any]:
 def open_network(
     learner: Learner, task: str, header: dict[str, Any], path: Path
 ) -> TaskNetwork:
-    """A task's network on the learner's encoder; the first one's predicts the next item, whatever
-    the header tells.
+    """A task's network on the learner's encoder; the first one's predicts the next item.
+
+    Args:
+        learner: it.
+        task: one that it keeps.
+        header: the task's ``task.json``; of the first, ``backbone.json``.
+        path: the learner's, for the message.
 
     Raises:
         CheckpointError: the header names a pooling that there is not.
     """
     encoder = learner.encoder
     if task == learner.tasks[0]:
-        network = next_item_network(encoder)
-        network.head = learner.heads[task]
-        return network
-    try:
-        network = TaskNetwork(encoder, header["pooling"], len(header["labels"]))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: task {task!r}: {error}") from error
+        network = next_item_network(encoder, header)
+    else:
+        try:
+            network = TaskNetwork(encoder, header["pooling"], len(header["labels"]))
+        except ValueError as error:
+            raise CheckpointError(f"{path}: task {task!r}: {error}") from error
     network.head = learner.heads[task]
     return network
 

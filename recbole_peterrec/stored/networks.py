@@ -274,16 +274,16 @@ def open_next_item(
             f"{run_dir} was written anew since the model was opened; open it anew"
         )
     require_pretrained(run_dir, header["pretrain"])
-    network = next_item_network(encoder)
+    network = next_item_network(encoder, header)
     _load_told(run_dir, header, "head", network.head)
     return network, header
 
 
-def next_item_network(encoder: Encoder) -> TaskNetwork:
-    """What predicts the next item of the source by an encoder, on a head of random weights."""
-    causal = encoder.architecture.causal
-    pooling = "last" if causal else "tcl_end"  # GRec predicts at a mask after the end
-    return TaskNetwork(encoder, pooling, encoder.architecture.items)
+def next_item_network(encoder: Encoder, header: dict[str, Any]) -> TaskNetwork:
+    """What predicts the next item of the source by the encoder that a ``backbone.json`` describes,
+    on a head of random weights."""
+    reads = model_class(header["model"]).reads
+    return TaskNetwork(encoder, reads, encoder.architecture.items)
 
 
 def load_exactly(module: nn.Module, path: Path) -> None:

@@ -53,9 +53,14 @@ def test_weights_of_another_task_are_refused(tmp_path, change):
         open_task(tmp_path, "t", encoder, {})
 
 
+@pytest.mark.parametrize("reads", ["last", "tcl_end"])
 @pytest.mark.parametrize("kind", [NextItNetAR, GRec])
 @torch.no_grad()
-def test_next_items_are_those_of_the_model_that_was_saved(toy_config, tmp_path, kind):
+def test_next_items_are_those_of_the_model_that_was_saved(
+    toy_config, tmp_path, monkeypatch, kind, reads
+):
+    """Wherever a backbone, which may be a user's own, reads them."""
+    monkeypatch.setattr(kind, "reads", reads)
     config = toy_config(kind.__name__)
     dataset = SequenceDataset(config)
     dataset.build()
@@ -64,7 +69,8 @@ def test_next_items_are_those_of_the_model_that_was_saved(toy_config, tmp_path, 
     network, _ = open_next_item(tmp_path, *open_backbone(tmp_path))
     items, lengths = torch.randint(1, 30, (3, 7)), torch.tensor([7, 1, 4])
     items = items.masked_fill(torch.arange(7) >= lengths[:, None], 0)
-    expected = model.output(model.last_states(items, lengths))
+    rows = {model.ITEM_SEQ: items, model.ITEM_SEQ_LEN: lengths}
+    expected = model.output(model.user_states(rows))
     torch.testing.assert_close(network.eval().scores(items, lengths), expected)
 
 

@@ -125,9 +125,7 @@ def sampled_evaluation() -> list[Row]:
         for start in range(0, 40, 20):
             rows = slice(start, start + 20)
             repeated = interaction[rows].repeat_interleave(100)
-            states = model.last_states(
-                repeated[model.ITEM_SEQ], repeated[model.ITEM_SEQ_LEN]
-            )
+            states = model.user_states(repeated)
             (states * model.output.weight[ranked[rows].flatten()]).sum(-1)
 
     batches = list(loader)
