@@ -21,6 +21,7 @@ from recbole_peterrec.nn.ownership import (
 
 # Pruning ratios by the kind of weight, "convolution" or "embedding".
 Ratios = Mapping[str, float]
+OWNED = ".parametrizations."  # in names of what torch has in place of an owned weight
 
 
 class Learner:
@@ -151,8 +152,7 @@ class Learner:
         self.heads[task] = head
         self._norm_states[task] = self._norm_state()
         self.current = self._before_pruning = None
-        self.view(task)
-        self.fingerprints[task] = self.fingerprint(task)
+        self.fingerprints[task] = self.fingerprint(task)  # and the task is viewed
 
     def view(self, task: str) -> None:
         """Make the encoder compute as a kept task does; no weight is trainable meanwhile.
@@ -280,14 +280,11 @@ class Learner:
 
     def _train_beside_kernels(self, first: bool) -> None:
         """Choose what is trained of the encoder beside its owned weights."""
-        stored = {id(self.stored(name)) for name in self._modules}
-        for parameter in self.encoder.parameters():
-            parameter.requires_grad_(first and id(parameter) not in stored)
+        for name, parameter in self.encoder.named_parameters():
+            if OWNED not in name:
+                parameter.requires_grad_(first)
         for name in self._norms:
             self.encoder.get_submodule(name).requires_grad_(True)
-        for name in self._modules:
-            if self.owned(name).values is not None:
-                self.owned(name).values.requires_grad_(True)
 
     def _norm_state(self) -> dict[str, torch.Tensor]:
         return {
@@ -305,6 +302,6 @@ class Learner:
         plain = {
             key: value
             for key, value in self.encoder.state_dict().items()
-            if ".parametrizations." not in key
+            if OWNED not in key
         }
         return plain | {f"{name}.weight": weight_of(name) for name in self._modules}

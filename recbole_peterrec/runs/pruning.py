@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
@@ -93,32 +93,25 @@ def _largest_tolerable(
     config, log = stage.config, logging.getLogger()
     metric = config["valid_metric"].lower()
     floor = before.valid[metric] * (1 - config["prune_tolerance"])
-    tried = []
-    for ratio, after in _attempts(learner, stage, retrain):
-        tried.append(after)
-        reached = after.valid[metric]
+    head = copy.deepcopy(stage.head.state_dict())
+    tried: list[Outcome] = []
+    for ratio in AUTO_RATIOS:
+        if tried:  # all is as before the first
+            learner.unprune()
+            stage.head.load_state_dict(head)
+        tried.append(retrain(ratio, f"{ratio:g}"))
+        reached = tried[-1].valid[metric]
         log.info(
-            f"{stage.name}: pruning {ratio:g} gives valid {metric} {reached:.4f}, wanted {floor:.4f}"
+            f"{stage.name}: pruning {ratio:g} gives valid {metric} {reached:.4f}, "
+            f"wanted {floor:.4f}"
         )
         if reached >= floor:
             break
     else:
         log.warning(
-            f"{stage.name}: no pruning ratio keeps valid {metric} at {floor:.4f}; {ratio:g} is used"
+            f"{stage.name}: no pruning ratio keeps valid {metric} at {floor:.4f}; "
+            f"{ratio:g} is used"
         )
     epochs = sum(outcome.epochs for outcome in tried)
     seconds = sum(outcome.seconds for outcome in tried)
-    return dataclasses.replace(after, epochs=epochs, seconds=seconds), ratio
-
-
-def _attempts(
-    learner: Learner, stage: Stage, retrain: Retrain
-) -> Iterator[tuple[float, Outcome]]:
-    """Retrainings of ever more weights, as ever fewer are pruned; before each further one all is as
-    before the first."""
-    head = copy.deepcopy(stage.head.state_dict())
-    for number, ratio in enumerate(AUTO_RATIOS):
-        if number:
-            learner.unprune()
-            stage.head.load_state_dict(head)
-        yield ratio, retrain(ratio, f"{ratio:g}")
+    return dataclasses.replace(tried[-1], epochs=epochs, seconds=seconds), ratio
