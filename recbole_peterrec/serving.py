@@ -16,7 +16,7 @@ from recbole_peterrec.errors import CheckpointError, DataError, did_you_mean
 from recbole_peterrec.histories import Histories
 from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
-from recbole_peterrec.stored.learner import is_learner, open_learner, open_network
+from recbole_peterrec.stored.learner import open_learner, open_network
 from recbole_peterrec.stored.listing import (
     missing_task,
     require_same_backbone,
@@ -25,6 +25,7 @@ from recbole_peterrec.stored.listing import (
 )
 from recbole_peterrec.stored.networks import (
     PRETRAINING,
+    is_learner,
     open_backbone,
     open_next_item,
     open_task,

@@ -154,7 +154,9 @@ def tuned_network(
     check_pooling(tuning.pooling, encoder.architecture.causal)
     choose_trainable(encoder, tuning)
     frozen = {id(p): p for p in encoder.parameters() if not p.requires_grad}
-    copied = copy.deepcopy(encoder, memo=frozen)  # what stays frozen is shared
+    copied = copy.deepcopy(
+        encoder, memo=frozen
+    )  # what the memo has stays the same object
     encoder.requires_grad_(False)
     if tuning.tuning == "patch":
         width = encoder.architecture.embedding_size

@@ -39,6 +39,16 @@ class OwnedWeight(nn.Module):
 
     The life of a task is ``train`` (stages 1 and 4: all free entries, from the values that are
     there) - ``prune`` (stages 2 and 5; what is kept goes on being trained, stage 3) - ``keep``.
+    What it computes with is ``base`` with ``values`` put at the flat positions ``index``:
+
+    ======== ============================== ============ ======================
+    state    ``base``                       ``values``   ``index``
+    ======== ============================== ============ ======================
+    viewed   the task's entries, others 0   None         empty
+    training earlier tasks' entries, else 0 trained      the free entries
+    pruned   earlier tasks' entries, else 0 trained on   the task's own entries
+    kept     of before, until the next view None         of before
+    ======== ============================== ============ ======================
 
     Args:
         weight: the weight as it is; all of it is free.

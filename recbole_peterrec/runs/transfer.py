@@ -13,6 +13,7 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.data.loaders import training_loader
 from recbole_peterrec.errors import ConfigError, DataError
 from recbole_peterrec.nn.digest import tensors_digest
+from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.results import History, write_results
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.run import Run
@@ -107,19 +108,29 @@ class TransferRun(Run):
             outcome = stage.train(log, joined=beside)
             record = stage.record(outcome)
             if self.config["carry_encoder"]:
-                encoder = self.source.model.encoder = stage.model.network.encoder
-                if beside is not None:  # the head that was learned with that encoder
-                    self.source.model.output = beside[0].output
-                # Without either, nothing has learned the source.
-                if self.config["pretrained"] or beside is not None:
-                    record["pretrain_test"] = self.source.test()
-                    record["pretrain_judged_by"] = self.source.judged_by()
+                encoder = stage.model.network.encoder
+                record |= self._source_after(encoder, beside)
             results["tasks"][stage.name] = record
             histories[stage.name] = outcome.history
             stage.save(run_dir, record, weights)
             stage.let_go()
             write_results(run_dir, results, histories)
         return histories
+
+    def _source_after(
+        self, encoder: Encoder, beside: JoinedSource | None
+    ) -> dict[str, Any]:
+        """What results.json has of the source, tested on the encoder that a task leaves; nothing
+        where nothing has learned the source."""
+        self.source.model.encoder = encoder
+        if beside is not None:  # the head that was learned with that encoder
+            self.source.model.output = beside[0].output
+        elif not self.config["pretrained"]:
+            return {}
+        return {
+            "pretrain_test": self.source.test(),
+            "pretrain_judged_by": self.source.judged_by(),
+        }
 
     def _windows(self, stage: TaskStage) -> TrainDataLoader:
         """For MTL, the source's windows of the users whose labels are learned: of others it cannot
@@ -133,11 +144,13 @@ class TransferRun(Run):
         return training_loader(self.source.config, windows)
 
     def _beside(self, stage: TaskStage) -> JoinedSource | None:
-        """For MTL, an untrained backbone whose loss on the source is learned beside the task."""
+        """For MTL, an untrained backbone on the task's encoder, whose loss on the source is learned
+        beside the task."""
         if stage.windows is None:
             return None
-        model = copy.deepcopy(self.source.model).requires_grad_(True)
-        return model, stage.windows
+        source = self.source.model
+        memo = {id(source.encoder): stage.model.network.encoder}  # instead of a copy
+        return copy.deepcopy(source, memo), stage.windows
 
 
 def _require_whole_tuning(key: str, tasks: list[Task]) -> None:

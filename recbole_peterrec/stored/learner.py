@@ -22,18 +22,15 @@ from recbole_peterrec.model.learner import Learner
 from recbole_peterrec.model.task_network import TaskNetwork
 from recbole_peterrec.stored.header import FORMAT, read_header, refuse_suite
 from recbole_peterrec.stored.networks import (
+    BACKBONE,
     NEXT_ITEM_HEAD,
     OWNERSHIP,
+    backbone_header,
     described_encoder,
+    is_learner,
     next_item_network,
 )
-from recbole_peterrec.version import __version__
 from recbole_peterrec.writing import FOLDER_NAME
-
-
-def is_learner(run_dir: str | Path) -> bool:
-    """Whether a run directory holds a learner."""
-    return os.path.isfile(Path(run_dir) / OWNERSHIP)
 
 
 def save_learner(
@@ -57,27 +54,19 @@ def save_learner(
     """
     first = learner.tasks[0]
     with learner.viewing(first):  # LayerNorms of the first task are the encoder's own
-        save_tensors(run_dir / "backbone.safetensors", learner.stored_state())
+        save_tensors(run_dir / BACKBONE, learner.stored_state())
     save_tensors(run_dir / OWNERSHIP, learner.owner_maps())
     save_tensors(run_dir / NEXT_ITEM_HEAD, learner.heads[first].state_dict())
-    save_json(
-        run_dir / "backbone.json",
-        {
-            "format": FORMAT,
-            "version": __version__,
-            "model": backbone,
-            "architecture": learner.encoder.architecture.as_dict(),
-            "vocabulary": vocabulary,
-            "pretrain": pretrain,
-            "max_length": max_length,
-            "learner": {
-                "tasks": learner.tasks,
-                "kinds": list(learner.kinds),
-                "layernorm_per_task": learner.layernorm_per_task,
-                "fingerprints": learner.fingerprints,
-            },
-        },
+    header = backbone_header(
+        backbone, learner.encoder, vocabulary, pretrain, max_length
     )
+    header["learner"] = {
+        "tasks": learner.tasks,
+        "kinds": list(learner.kinds),
+        "layernorm_per_task": learner.layernorm_per_task,
+        "fingerprints": learner.fingerprints,
+    }
+    save_json(run_dir / "backbone.json", header)
 
 
 def save_learned_task(
@@ -149,7 +138,7 @@ def _open(
         first = names[0]
     except (KeyError, TypeError, ValueError, IndexError) as error:
         raise CheckpointError(f"{header_path} describes no learner ({error})") from None
-    _load(learner.stored_state(), run_dir / "backbone.safetensors")
+    _load(learner.stored_state(), run_dir / BACKBONE)
     _load_owners(learner, run_dir / OWNERSHIP, len(names))
     shape = encoder.architecture
     head = nn.Linear(shape.embedding_size, shape.items)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from recbole_peterrec.checkpoint import load_json
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.stored.header import read_header
-from recbole_peterrec.stored.networks import OWNERSHIP
+from recbole_peterrec.stored.networks import is_learner
 
 
 def told_tasks(run_dir: Path) -> list[str]:
@@ -60,7 +59,7 @@ def require_same_backbone(
         CheckpointError: they were, or it cannot be told; a Conure learner; files missing or
             damaged.
     """
-    if os.path.exists(run_dir / OWNERSHIP):
+    if is_learner(run_dir):
         raise CheckpointError(
             f"{run_dir} holds a Conure learner, whose newest run has all of its tasks; open that "
             f"as a model of its own"

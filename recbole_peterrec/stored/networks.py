@@ -35,6 +35,11 @@ NEXT_ITEM_HEAD = "pretraining_head.safetensors"
 OWNERSHIP = "ownership.safetensors"  # there is one where the network is a learner
 
 
+def is_learner(run_dir: str | Path) -> bool:
+    """Whether a run directory holds a learner of Conure's."""
+    return os.path.isfile(Path(run_dir) / OWNERSHIP)
+
+
 def save_backbone(
     run_dir: Path,
     name: str,
@@ -61,21 +66,29 @@ def save_backbone(
     weights = tensors_digest(model.encoder.state_dict())
     for file, module in ((BACKBONE, model.encoder), (NEXT_ITEM_HEAD, model.output)):
         save_tensors(run_dir / file, module.state_dict(), origin and origin / file)
-    save_json(
-        run_dir / "backbone.json",
-        {
-            "format": FORMAT,
-            "version": __version__,
-            "model": name,
-            "architecture": model.encoder.architecture.as_dict(),
-            "vocabulary": vocabulary,
-            "pretrain": pretrain,
-            "max_length": max_length,
-            "weights": weights,
-            "head": tensors_digest(model.output.state_dict()),
-        },
-    )
+    header = backbone_header(name, model.encoder, vocabulary, pretrain, max_length)
+    header |= {"weights": weights, "head": tensors_digest(model.output.state_dict())}
+    save_json(run_dir / "backbone.json", header)
     return weights
+
+
+def backbone_header(
+    name: str,
+    encoder: Encoder,
+    vocabulary: dict[str, Any],
+    pretrain: dict[str, Any],
+    max_length: int,
+) -> dict[str, Any]:
+    """What every ``backbone.json`` tells; arguments as of :func:`save_backbone`."""
+    return {
+        "format": FORMAT,
+        "version": __version__,
+        "model": name,
+        "architecture": encoder.architecture.as_dict(),
+        "vocabulary": vocabulary,
+        "pretrain": pretrain,
+        "max_length": max_length,
+    }
 
 
 def save_task(
@@ -125,7 +138,7 @@ def load_backbone(
         CheckpointError: files missing or damaged, another architecture or item vocabulary.
     """
     run_dir = Path(run_dir)
-    if os.path.exists(run_dir / OWNERSHIP):
+    if is_learner(run_dir):
         raise CheckpointError(
             f"{run_dir} holds a Conure learner, whose weights are several tasks'; name it with "
             f"continue_from, or give pretrained_path a backbone"
