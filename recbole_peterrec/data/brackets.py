@@ -3,7 +3,31 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Sequence
+from typing import Any
+
+from recbole_peterrec.errors import ConfigError
+
+
+def require_bins(bins: Any, where: str) -> None:
+    """Refuse what are no cut points.
+
+    Args:
+        bins: of a task.
+        where: whose they are, for the message.
+
+    Raises:
+        ConfigError: they are not a list of increasing finite numbers.
+    """
+    numeric = isinstance(bins, list) and all(
+        isinstance(cut, (int, float))
+        and not isinstance(cut, bool)
+        and abs(cut) <= sys.float_info.max
+        for cut in bins
+    )
+    if not numeric or not bins or sorted(set(bins)) != bins:
+        raise ConfigError(f"{where}: bins must be increasing numbers, got {bins!r}")
 
 
 def bracket_names(bins: Sequence[float]) -> list[str]:
@@ -16,6 +40,6 @@ def bracket_names(bins: Sequence[float]) -> list[str]:
     return [f"<{cuts[0]}", *inner, f"{cuts[-1]}+"]
 
 
-def shortest(number: float) -> str:
+def shortest(value: float) -> str:
     """A number's shortest exact text; whole ones without a point."""
-    return str(int(number)) if float(number).is_integer() else repr(float(number))
+    return str(int(value)) if float(value).is_integer() else repr(float(value))

@@ -19,7 +19,7 @@ from recbole_peterrec.data.atomic import (
     require_columns,
 )
 from recbole_peterrec.data.source_columns import require_names
-from recbole_peterrec.data.times import tell_times
+from recbole_peterrec.data.times import tell_missing, tell_times
 from recbole_peterrec.errors import ConfigError
 
 
@@ -39,7 +39,7 @@ def recbole_source(config) -> SequentialDataset:
     name = f"{config['model']}Dataset"
     with reading("source", config):
         _require_fit_of_files(config)
-        dataset = getattr(recbole_datasets, name, SequentialDataset)(config)
+        dataset = _telling(getattr(recbole_datasets, name, SequentialDataset))(config)
     tell_times(dataset, logging.getLogger().warning)
     _require_names_of_lists(dataset, columns)
     # KSR takes them as they are, beside its own weights of float32.
@@ -47,6 +47,18 @@ def recbole_source(config) -> SequentialDataset:
         dataset._preloaded_weight[name] = matrix.astype("float32")
     _require_rerankers(config, dataset.item_num - 1)
     return dataset
+
+
+def _telling(base: type[SequentialDataset]) -> type[SequentialDataset]:
+    """A class of RecBole's that tells which times it makes up."""
+
+    class Telling(base):
+        def _fill_nan(self) -> None:
+            missing = int(self.inter_feat[self.time_field].isnull().sum())
+            tell_missing(missing, self.logger.warning)
+            super()._fill_nan()
+
+    return Telling
 
 
 def _require_keys(config) -> None:

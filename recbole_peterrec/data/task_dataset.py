@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pandas as pd
 import torch
@@ -17,9 +15,10 @@ from recbole_peterrec.data.atomic import (
     reading,
     require_columns,
 )
-from recbole_peterrec.data.brackets import bracket_names, shortest
+from recbole_peterrec.data.brackets import bracket_names, require_bins, shortest
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.table import read_table
+from recbole_peterrec.data.times import tell_missing, tell_times
 from recbole_peterrec.data.train_share import learned_rows
 from recbole_peterrec.errors import ConfigError, DataError
 
@@ -65,7 +64,8 @@ class TaskDataset(Dataset):
                 f"{self.where}: {taken.pop()!r} names what a row has of the source; rename the "
                 f"column, or set LIST_SUFFIX or ITEM_LIST_LENGTH_FIELD"
             )
-        by_time = config["eval_args"]["order"] == "TO"
+        self.config = config  # RecBole sets it too, later
+        by_time = self._by_time()
         require_columns(
             config,
             self.suffix,
@@ -105,10 +105,13 @@ class TaskDataset(Dataset):
             self.where,
         )
 
+    def _by_time(self) -> bool:
+        """Whether the split is by time."""
+        return self.config["eval_args"]["order"] == "TO"
+
     def _get_load_and_unload_col(self, source) -> tuple[set[str], None]:
         fields = {self.uid_field, self.iid_field, *(self.config["val_interval"] or {})}
-        by_time = self.config["eval_args"]["order"] == "TO"
-        if by_time or self.config["rm_dup_inter"]:  # a profile has none
+        if self._by_time() or self.config["rm_dup_inter"]:  # a profile has none
             fields.add(self.time_field)
         return fields, None
 
@@ -120,7 +123,7 @@ class TaskDataset(Dataset):
         interactions are counted last, of the instances that the task has by then."""
         super()._data_filtering()
         needed = [self.uid_field, self.iid_field]
-        if self.config["eval_args"]["order"] == "TO":
+        if self._by_time():
             needed.append(self.time_field)
         for field in self.inter_feat.columns.difference(needed):
             self._del_col(self.inter_feat, field)  # it has served
@@ -195,16 +198,7 @@ class TaskDataset(Dataset):
         """Labels as tokens: the column's values, or the brackets that ``bins`` cut."""
         column, bins = self.inter_feat[self.iid_field], self.config["bins"]
         if bins is not None:
-            numeric = isinstance(bins, list) and all(
-                isinstance(cut, (int, float))
-                and not isinstance(cut, bool)
-                and abs(cut) <= sys.float_info.max
-                for cut in bins
-            )
-            if not numeric or not bins or sorted(set(bins)) != bins:
-                raise ConfigError(
-                    f"{self.where}: bins must be increasing numbers, got {bins!r}"
-                )
+            require_bins(bins, self.where)
             numbers = pd.to_numeric(column, errors="coerce")
             if numbers.isna().all():
                 raise DataError(
@@ -269,7 +263,15 @@ class TaskDataset(Dataset):
         )
         return self.copy(self.inter_feat[kept])
 
+    def _fill_nan(self) -> None:
+        if self._by_time():
+            missing = int(self.inter_feat[self.time_field].isnull().sum())
+            tell_missing(missing, self.logger.warning, self.where)
+        super()._fill_nan()
+
     def _change_feat_format(self) -> None:
+        if self._by_time():
+            tell_times(self, self.logger.warning, self.where)
         super()._change_feat_format()
         tokens = self.field2id_token[self.uid_field][1:]
         ids = self.source.field2token_id[self.source.uid_field]

@@ -1,4 +1,4 @@
-"""What becomes of a source's times in float32, RecBole's precision: told where it changes an order."""
+"""What becomes of times in float32, RecBole's precision: told where it changes an order."""
 
 from __future__ import annotations
 
@@ -23,35 +23,42 @@ def count_misplaced(users: np.ndarray, times: np.ndarray) -> int:
     return int(np.count_nonzero(times < latest))
 
 
-def tell_times(dataset, tell: Callable[[str], None]) -> None:
+def tell_times(dataset, tell: Callable[[str], None], where: str = "source") -> None:
     """Tell what is misplaced in a dataset of RecBole's that is still a table.
 
     Args:
         dataset: whose times are in its ``inter_feat``.
         tell: takes a line.
+        where: whose it is, for the line.
     """
     columns = (dataset.inter_feat[f] for f in (dataset.uid_field, dataset.time_field))
     users, times = (column.to_numpy() for column in columns)
     with np.errstate(over="ignore"):
         order = np.lexsort((times.astype(np.float32), users))
-    tell_misplaced(count_misplaced(users[order], times[order]), len(order), tell)
+    misplaced = count_misplaced(users[order], times[order])
+    tell_misplaced(misplaced, len(order), tell, where)
 
 
-def tell_missing(missing: int, tell: Callable[[str], None]) -> None:
+def tell_missing(
+    missing: int, tell: Callable[[str], None], where: str = "source"
+) -> None:
     """Tell of interactions without a time."""
     if missing:
         tell(
-            f"source: {missing} interactions without a time count as at the mean of all times"
+            f"{where}: {missing} interactions without a time count as at the mean of all times"
         )
 
 
 def tell_misplaced(
-    misplaced: int, interactions: int, tell: Callable[[str], None]
+    misplaced: int,
+    interactions: int,
+    tell: Callable[[str], None],
+    where: str = "source",
 ) -> None:
     """Tell of misplaced interactions, if they are many."""
     if misplaced > FEW * interactions:
         tell(
-            f"source: {misplaced} of {interactions} interactions come after a later one of their "
+            f"{where}: {misplaced} of {interactions} interactions come after a later one of their "
             f"user, since float32 (RecBole's) does not tell their times apart; set normalize_all: "
             f"True, or sort the file by time"
         )

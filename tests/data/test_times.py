@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from recbole_peterrec.data.recbole_source import recbole_source
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
+from recbole_peterrec.data.task_dataset import TaskDataset
 from recbole_peterrec.data.times import tell_misplaced
 from recbole_peterrec.errors import DataError
-from tests.toy import INTER, write_table
+from recbole_peterrec.tasks import read_tasks
+from tests.toy import INTER, TARGET, write_table
 
 START = 1_600_000_000  # unix seconds, which float32 tells 128 apart
 LOADERS = pytest.mark.parametrize("cache", [None, 0], ids=["recbole", "streamed"])
@@ -58,6 +61,32 @@ def test_interactions_that_float32_leaves_in_a_wrong_order_are_told(
     )
 
 
+def task_by_time(toy_config, tmp_path, rows):
+    """A task whose split is by time, of these rows of users of the toy source."""
+    names = ("user_id:token", "item_id:token", "timestamp:float")
+    write_table(tmp_path / "data" / "shop" / "shop.inter", names, rows)
+    split = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user"}
+    task = {**TARGET, "eval_args": TARGET["eval_args"] | split}
+    config = toy_config("PeterRec", tasks=[task])
+    source = SequenceDataset(config)
+    source.build()
+    TaskDataset(read_tasks(config)[0].config, source).build()
+
+
+def test_a_task_that_is_split_by_blurred_times_tells_so(toy_config, tmp_path, caplog):
+    rows = [(f"u{u}", f"s{n}", START - 5 * n) for n in range(9) for u in range(3)]
+    task_by_time(toy_config, tmp_path, rows)
+    (told,) = [r.message for r in caplog.records if "float32" in r.message]
+    assert told.startswith("task 'buy': 24 of 27 interactions come after a later one")
+
+
+def test_a_task_s_missing_times_are_told(toy_config, tmp_path, caplog):
+    rows = [("u1", f"s{n}", "" if n > 6 else n) for n in range(9)]
+    task_by_time(toy_config, tmp_path, rows)
+    (told,) = [r.message for r in caplog.records if "without a time" in r.message]
+    assert told.startswith("task 'buy': 2 interactions")
+
+
 @LOADERS
 def test_what_tells_times_apart_leaves_none(toy_config, tmp_path, caplog, cache):
     rows = [("u1", f"i{number}", number, START - number) for number in range(9)]
@@ -69,4 +98,11 @@ def test_what_tells_times_apart_leaves_none(toy_config, tmp_path, caplog, cache)
 def test_interactions_without_a_time_are_told(toy_config, tmp_path, caplog, cache):
     rows = [("u1", "a", 5, 1), ("u1", "b", 5, ""), ("u1", "c", 5, "NA")]
     load(toy_config, tmp_path, rows, source_cache=cache)
+    assert "2 interactions without a time count as at the mean" in caplog.text
+
+
+def test_models_of_recbole_tell_of_them_too(toy_config, tmp_path, caplog):
+    rows = [("u1", "a", 5, 1), ("u1", "b", 5, ""), ("u1", "c", 5, "NA")]
+    write_table(tmp_path / "data" / "own" / "own.inter", INTER, rows)
+    recbole_source(toy_config("SASRec", dataset="own"))
     assert "2 interactions without a time count as at the mean" in caplog.text
