@@ -611,3 +611,32 @@ def test_results_alone_are_those_of_a_run(tmp_path):
     (tmp_path / "results.json").write_text("{}")
     with pytest.raises(ConfigError, match="already holds a run"):
         directory.require_unused(tmp_path, b"mine")
+
+
+@pytest.mark.parametrize("name", ["backbone.json", "ownership.safetensors", "tasks"])
+def test_networks_that_are_left_of_a_run_are_not_written_over(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ConfigError, match=f"holds {name} of another run"):
+        directory.require_unused(tmp_path, b"mine")
+
+
+@pytest.mark.parametrize("model", ["PeterRec", "Conure"])
+def test_a_run_that_lost_what_it_would_go_on_with_has_not_ended(
+    folder, tmp_path, model
+):
+    """Whenever after its first results: a folder of 4 GB is soon deleted."""
+    run_dir = tmp_path / "run"
+    run(model, "toy", config_dict=config(folder, model, run_dir))
+    whole = json.loads((run_dir / "results.json").read_text())
+    stages = list(whole["tasks"])
+    parts = [{**whole, "tasks": {stages[0]: whole["tasks"][stages[0]]}}]
+    if model == "Conure":
+        pretrain = {k: v for k, v in whole["pretrain"].items() if "after" not in k}
+        parts.append({**whole, "pretrain": pretrain})
+    for part in parts:
+        (run_dir / "results.json").write_text(json.dumps(part))
+        with pytest.raises(CheckpointError, match="the folder training, from which"):
+            run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+    (run_dir / "results.json").write_text(json.dumps(whole))
+    again = run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+    assert again["results"] == whole

@@ -25,6 +25,11 @@ ENDED = f".{TRAINING}.ended"  # the folder of what a run needs to go on, being d
 CONFIG_FILE = "config.yaml"
 BEGUN = f"{TRAINING}/{BEGUN_FILE}"  # version and data of a run that has begun
 TRACES = ("results.json", CONFIG_FILE, "run.log", TRAINING)
+# What a run saves of its networks, all that may be left of one.
+NETWORKS = (
+    *("backbone.json", "backbone.safetensors", "pretraining_head.safetensors"),
+    *("ownership.safetensors", "model.safetensors", "tasks"),
+)
 
 
 def make(config: Config, what: str) -> Path:
@@ -59,10 +64,11 @@ def _fresh(config: Config, what: str) -> Path:
 
 
 def require_no_run(run_dir: Path) -> None:
-    """Refuse a directory in which a run has begun: its states are not the new run's.
+    """Refuse a directory in which a run has begun, or which has networks of one: they are not the
+    new run's.
 
     Raises:
-        ConfigError: one has.
+        ConfigError: it is one.
     """
     found = {name for name in TRACES if (run_dir / name).exists()}
     begun = "results.json" in found or (CONFIG_FILE in found and len(found) > 1)
@@ -70,6 +76,13 @@ def require_no_run(run_dir: Path) -> None:
         raise ConfigError(
             f"run_dir {run_dir.absolute()} already holds a run; name another, or go on with that "
             f"one by --resume={run_dir.absolute()}"
+        )
+    saved = [name for name in NETWORKS if (run_dir / name).exists()]
+    saved = exchange.of_first(saved)
+    if saved:
+        raise ConfigError(
+            f"run_dir {run_dir.absolute()} holds {', '.join(saved)} of another run, and this run "
+            f"would write over it; move it, or name another directory"
         )
 
 

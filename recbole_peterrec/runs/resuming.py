@@ -99,7 +99,8 @@ def finished(run_dir: Path) -> dict[str, Any]:
     """``results.json`` of a run that has ended.
 
     Raises:
-        CheckpointError: none, or no table can be made of it.
+        CheckpointError: none, no table can be made of it, or the run had not ended when what going
+            on needs was deleted.
     """
     file = run_dir / "results.json"
     try:
@@ -109,7 +110,27 @@ def finished(run_dir: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{error}; put that of the run back, or move {run_dir} away and run it anew"
         ) from error
+    _require_all_learned(run_dir, results)
     return results
+
+
+def _require_all_learned(run_dir: Path, results: dict[str, Any]) -> None:
+    """Raise :class:`CheckpointError` where a run has not done all that its configuration, as it
+    wrote it, asks for."""
+    content = read_yaml(run_dir / directory.CONFIG_FILE)
+    if not content.get("backbone") or GIVEN not in content or not is_unchanged(content):
+        return  # it learns no tasks, or nobody knows which
+    names = content["task_order"]
+    if names is None:
+        names = [task["name"] for task in content["tasks"]]
+    tested = [results["pretrain"], *results["tasks"].values()]
+    untested = any("before_pruning" in t and "test_after_all" not in t for t in tested)
+    if untested or not results["tasks"].keys() >= set(names):
+        raise CheckpointError(
+            f"{run_dir} has results of {', '.join(results['tasks']) or 'no task'} and has not come "
+            f"further, and the folder training, from which it would go on, is missing; put it "
+            f"back, or start anew with --config_files={run_dir / directory.CONFIG_FILE}"
+        )
 
 
 def _require_results(file: Path, results: dict[str, Any]) -> None:
