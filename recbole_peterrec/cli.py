@@ -6,7 +6,14 @@ import sys
 import traceback
 from typing import NoReturn
 
-from recbole_peterrec.errors import ConfigError, PeerError, UserError, permitted
+from recbole_peterrec.errors import (
+    INTERRUPTED,
+    ConfigError,
+    PeerError,
+    UserError,
+    permitted,
+    told_of,
+)
 from recbole_peterrec.process import bound_spinning, keep_memory
 
 DEBUGGING = "--state=DEBUG"
@@ -92,6 +99,9 @@ def main(arguments: list[str] | None = None) -> int:
                 text = _run(arguments)
             if group.is_first():
                 print(text)
+    except KeyboardInterrupt as interrupt:
+        print(told_of(interrupt), file=sys.stderr)
+        return INTERRUPTED
     except PeerError:  # the process that met it has told it
         group.let_others_end_first()
         return 2

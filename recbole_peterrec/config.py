@@ -80,6 +80,8 @@ class Config(RecBoleConfig):
             sources = [*self._sources, flags]
             suites = [source["suite"] for source in sources if "suite" in source]
             first = registry.first_of_suite(suites[-1]) if suites else None
+            _refuse_two("model", model, flags)
+            _refuse_two("dataset", dataset, flags)
             self._asked = {
                 "model": model or _last(sources, "model") or first,
                 "dataset": dataset or _last(sources, "dataset"),
@@ -310,6 +312,12 @@ class Config(RecBoleConfig):
             if key in resolved and key not in ("model", "dataset")
         }
         return told_with(resolved, given)
+
+
+def _refuse_two(key: str, given: str | None, flags: dict[str, Any]) -> None:
+    """Refuse flags that name another model or dataset than the caller."""
+    if given and flags.get(key) not in (None, given):
+        raise ConfigError(f"{key} is {given} and, by a flag, {flags[key]}; name one")
 
 
 def _last(files: list[dict[str, Any]], key: str) -> Any:

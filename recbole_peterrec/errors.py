@@ -6,6 +6,8 @@ import contextlib
 import difflib
 from collections.abc import Iterable, Iterator
 
+INTERRUPTED = 130  # exit status after Ctrl-C, as shells have it
+
 
 class UserError(Exception):
     """Base of the errors that end the command line with exit status 2 and no traceback."""
@@ -37,6 +39,11 @@ class TrainingError(UserError):
 
 class PeerError(UserError):
     """What another process of the run met first, and tells."""
+
+
+def told_of(interrupt: KeyboardInterrupt) -> str:
+    """The one line for Ctrl-C, with what it says of how to go on."""
+    return "; ".join(["interrupted", *map(str, interrupt.args)])
 
 
 @contextlib.contextmanager

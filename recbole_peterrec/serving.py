@@ -135,7 +135,7 @@ class UserModel:
 
     def labels(self, task: str) -> list[str]:
         """Tokens of a task's labels, in the order of the columns of :meth:`scores`."""
-        return self._open(task).labels
+        return list(self._open(task).labels)
 
     @torch.inference_mode()
     def scores(self, task: str, histories: Sequence[Sequence[str]]) -> torch.Tensor:

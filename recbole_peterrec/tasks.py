@@ -60,6 +60,7 @@ SOURCE_ONLY = frozenset(
         "backbone",
         "block_num",
         "carry_encoder",
+        "config_files",
         "dilations",
         "embedding_init",
         "embedding_learning_rate",
@@ -71,6 +72,7 @@ SOURCE_ONLY = frozenset(
         "layernorm_per_task",
         "LIST_SUFFIX",
         "load_col",
+        "log_wandb",
         "mask_ratio",
         "model",
         "norm",
@@ -79,16 +81,20 @@ SOURCE_ONLY = frozenset(
         "protocol",
         "prune_embeddings",
         "recent_interactions",
+        "seed",
         "seeds",
         "softmax_popularity",
         "softmax_samples",
         "source_cache",
         "stage",
+        "state",
         "suite",
         "table_updates",
         "task_defaults",
         "task_order",
         "tasks",
+        "unload_col",
+        "wandb_project",
         "window_overlap",
     )
 )
@@ -269,6 +275,10 @@ def _require_definition(config: Config, where: str, definition: dict[str, Any]) 
     for key in ("bins", "field"):
         if kind != PROFILE and definition.get(key) is not None:
             raise ConfigError(f"{where}: {key} is for profile tasks only")
+    if kind == PROFILE and "ITEM_ID_FIELD" in definition:
+        raise ConfigError(
+            f"{where}: field, not ITEM_ID_FIELD, names a profile's column"
+        )
     if "repeatable" in definition:
         raise ConfigError(f"{where}: repeatable is set by the program; leave it out")
     if definition.get("benchmark_filename") is not None:

@@ -50,6 +50,13 @@ def test_tasks_of_later_runs_score_as_they_do_in_their_own(made):
         assert torch.equal(model.scores(task, HISTORIES), own.scores(task, HISTORIES))
 
 
+def test_labels_that_are_handed_out_are_not_those_that_it_names_by(made):
+    model = UserModel(made / "first")
+    best = model.top("gender", HISTORIES[0], 2)
+    model.labels("gender").reverse()
+    assert model.top("gender", HISTORIES[0], 2) == best
+
+
 def test_the_backbone_is_in_memory_once(made):
     model = UserModel(made / "first")
     model.add(made / "later")

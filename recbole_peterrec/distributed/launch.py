@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -19,11 +20,13 @@ from tqdm import tqdm
 from recbole_peterrec import errors
 from recbole_peterrec.distributed.group import Member, leave, taking_part
 from recbole_peterrec.errors import (
+    INTERRUPTED,
     ConfigError,
     PeerError,
     TrainingError,
     UserError,
     permitted,
+    told_of,
 )
 
 PORT = 5678  # RecBole's, for runs of several machines
@@ -100,6 +103,10 @@ def launch(plan: Plan, function: Callable[..., Any], arguments: tuple) -> Any:
     try:
         told = _listen(processes, [reader for reader, _ in pipes])
         statuses = [process.exitcode for process in processes]
+    except KeyboardInterrupt:  # theirs, too: the first tells how to go on
+        for process in processes:
+            process.join(GRACE)
+        raise
     finally:
         _end(processes)
     return _outcome(told, statuses)
@@ -138,6 +145,10 @@ def _work(
         message = {"error": type(error).__name__, "message": str(error)}
         pipe.send_bytes(json.dumps(message).encode())
         leave(FAILED)
+    except KeyboardInterrupt as interrupt:
+        if number == 0 and interrupt.args:
+            print(told_of(interrupt), file=sys.stderr)
+        leave(INTERRUPTED)
     if number == 0:
         pipe.send_bytes(json.dumps({"value": value}).encode())
     leave(0)

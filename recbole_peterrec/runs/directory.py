@@ -264,12 +264,15 @@ def resumption(run_dir: str | Path) -> str:
 
 @contextlib.contextmanager
 def advising(advice: str) -> Iterator[None]:
-    """Say what to do when what a write has met is mended.
+    """Say what to do when what a write has met is mended, or after Ctrl-C.
 
     Raises:
         WriteError: the write's, with the advice.
+        KeyboardInterrupt: with the advice alone.
     """
     try:
         yield
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(advice) from error
     except WriteError as error:
         raise WriteError(f"{error}, then {advice}") from error

@@ -74,6 +74,7 @@ SWITCH: Rule = (lambda value: isinstance(value, bool), "True or False")
 NAME: Rule = (lambda value: isinstance(value, str) and value, "a text (in quotes)")
 
 RULES: dict[str, Rule] = {
+    **dict.fromkeys(("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD"), NAME),
     "learning_rate": POSITIVE,
     "head_learning_rate": _or_empty(POSITIVE),
     "weight_decay": NOT_NEGATIVE,
@@ -270,9 +271,11 @@ def check_values(config: Mapping[str, Any], ours: bool) -> None:
             f"{config['eval_step']}, got {config['epochs']}"
         )
     fields = config.get("val_interval")
-    if fields is not None and not isinstance(fields, dict):
+    if fields is not None and not (
+        isinstance(fields, dict) and all(isinstance(field, str) for field in fields)
+    ):
         raise ConfigError(
-            f"val_interval must map columns to intervals, such as "
+            f"val_interval must map columns' names to intervals, such as "
             f"{{rating: '[4,5]'}}, got {fields!r}"
         )
     for field, interval in (fields or {}).items():

@@ -158,6 +158,8 @@ def _run_all(progress: Progress, now: Mapping[str, Any]) -> dict[str, Any]:
             with permitted():
                 backbone = backbones.taken_by(entry, seed)
                 results = _run(progress, entry, seed, now, backbone)
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt(directory.resumption(folder)) from error
         except WriteError as error:
             advice = directory.resumption(folder)
             raise WriteError(f"{what}: {error} (the suite: {advice})") from error

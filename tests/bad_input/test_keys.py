@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from recbole_peterrec.config import Config
+from recbole_peterrec.errors import ConfigError
 from tests.bad_input.case import GENDER, holds
 
 
@@ -25,6 +27,25 @@ def test_unknown_name_is_refused_with_the_right_one(case, key, wrong, right):
     wrong = wrong[0] if isinstance(wrong, list) else wrong
     assert wrong.lower() in message.lower()
     assert right.lower() in message.lower()
+
+
+@pytest.mark.parametrize("wrong", [5, None, ["user_id"]])
+@pytest.mark.parametrize("key", ["USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD"])
+def test_a_column_that_is_no_text_is_told_by_its_own_key(case, key, wrong):
+    holds(case.error(**{key: wrong}), f"{key} must be a text (in quotes)")
+
+
+def test_a_filtered_column_that_is_no_text_is_told(case):
+    holds(case.error(val_interval={5: "[1,2]"}), "val_interval must map columns' names")
+
+
+@pytest.mark.parametrize("key", ["model", "dataset"])
+def test_a_flag_that_names_another_than_the_caller_is_refused(key):
+    flag = f"--{key}=FineAll"
+    with pytest.raises(ConfigError, match=f"{key} is .*, by a flag, FineAll"):
+        Config("PeterRec", "ml-100k", arguments=[flag])
+    same = {"model": "PeterRec", "dataset": "ml-100k"}[key]
+    Config("PeterRec", "ml-100k", arguments=[f"--{key}={same}"])
 
 
 @pytest.mark.parametrize("wrong", ["PeterRek", "NextItNetArr", "FineAl", "SASRek"])

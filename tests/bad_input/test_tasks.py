@@ -37,6 +37,21 @@ def test_task_column_with_one_value_is_refused(case):
     holds(case.error(), "'gender'", "one value", "'F'")
 
 
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"seed": 5}, "seed is a key of the run"),
+        ({"state": "ERROR"}, "state is a key of the run"),
+        ({"config_files": "a.yaml"}, "config_files is a key of the run"),
+        ({"unload_col": {"user": ["age"]}}, "unload_col is a key of the run"),
+        ({"ITEM_ID_FIELD": "age"}, "field, not ITEM_ID_FIELD"),
+    ],
+    ids=str,
+)
+def test_a_key_that_no_task_reads_is_refused(case, keys, told):
+    holds(case.error(tasks=[GENDER | keys]), "task 'gender'", told)
+
+
 def test_one_bracket_is_one_value(case):
     task = {**TASKS[1], "bins": [200]}
     holds(case.error(tasks=[task]), "'age'", "one value", "'<200'")
