@@ -112,7 +112,7 @@ class Task:
 def read_tasks(config: Config) -> list[Task]:
     """The tasks of a run, in the order in which they are learned; none if the list is empty.
 
-    A key's value is that of the first of :func:`layers`, then the run's default.
+    A key's value is that of the first of :func:`value_sources`, then the run's default.
     ``finetune_epochs`` takes the place of ``epochs``, whoever gave these.
 
     Raises:
@@ -207,12 +207,10 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
     return Task(name, kind, derived)
 
 
-def layers(
+def value_sources(
     config: Config, kind: str, definition: Mapping[str, Any]
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    """Whose value of a key a task has: that of the first of these mappings which has the key.
-
-    A user's list of tasks outweighs what he gave the run, which outweighs a property file's list.
+    """Where a task's value of a key is looked up; the first of these mappings that has it counts.
 
     Args:
         config: of the run.
@@ -220,8 +218,9 @@ def layers(
         definition: its entry in the list.
 
     Returns:
-        Keys with their values of the task, of the run as far as its user gave it any that tasks
-        take, and of ``task_defaults``; each with whose they are.
+        The entry, then the user's own keys for the run as far as tasks take them, then
+        ``task_defaults`` of the kind, each with whose it is. Where the list is a property file's
+        and not the user's, his keys for the run come first.
     """
     never = NEVER_FROM_RUN.union(OWN_KEYS)
     of_run = {key: config[key] for key in config.given if key not in never}
@@ -291,13 +290,13 @@ def _require_definition(config: Config, where: str, definition: dict[str, Any]) 
 
 
 def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[str, Any]:
-    """What a task has of its own or of its kind, over the run's; see :func:`layers`.
+    """What a task has of its own or of its kind, over the run's; see :func:`value_sources`.
 
     Raises:
         ConfigError: a part of ``eval_args`` that cannot be.
     """
     overrides: dict[str, Any] = {}
-    for whose, keys in reversed(layers(config, kind, definition)):
+    for whose, keys in reversed(value_sources(config, kind, definition)):
         if whose == RUN:  # where they are
             overrides = {k: v for k, v in overrides.items() if k not in keys}
         else:

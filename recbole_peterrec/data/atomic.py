@@ -238,11 +238,9 @@ def tell_gaps(
     where: str = "source",
     what: str = "item",
 ) -> None:
-    """Warn of rows that are left out, without a user or without an item (or the column `what` that
-    stands for it); refuse both in one file.
-
-    RecBole, having dropped the former, takes the labels of the latter for positions, and drops
-    other rows than these.
+    """Warn how many rows are left out, for want of a user or of an item (or of the column `what`,
+    which stands for it). A file with rows of both kinds is refused: having dropped the former,
+    RecBole takes the labels of the latter for positions, and drops other rows.
 
     Raises:
         DataError: both numbers are above 0.

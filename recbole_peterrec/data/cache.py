@@ -12,7 +12,7 @@ import shutil
 import time
 import zlib
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +119,7 @@ def fingerprint(selection: Selection) -> str:
     parts = {
         "format": FORMAT,
         "versions": [__version__, pd.__version__, np.__version__],
-        "selection": selection.told(),
+        "selection": asdict(selection),
         "file": _identity(selection.path),
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from recbole_peterrec.data.atomic import path_of, read_header
 
@@ -16,7 +15,6 @@ BEYOND = (
     "additional_feat_suffix",
     "alias_of_item_id",
     "alias_of_user_id",
-    "benchmark_filename",
     "discretization",
     "numerical_features",
     "preload_weight",
@@ -55,42 +53,30 @@ class Selection:
     normalized: bool
     recent: int | None
 
-    def told(self) -> dict[str, Any]:
-        """Plain data that is equal where selections are."""
-        return asdict(self)
 
-
-class _RecBoleOnly(Exception):
+class RecBoleOnly(Exception):
     """Why only RecBole's own loading does what a config asks for."""
 
 
-def select(dataset) -> tuple[Selection | None, str]:
+def select(dataset) -> Selection:
     """The selection that a dataset's config describes.
 
     Args:
         dataset: a RecBole dataset whose fields have names and which has read nothing yet.
 
-    Returns:
-        The selection and an empty string; or None and the reason why only RecBole's own loading
-        does what the config asks for.
+    Raises:
+        RecBoleOnly: it describes none.
     """
-    try:
-        return _selection(dataset), ""
-    except _RecBoleOnly as reason:
-        return None, str(reason)
-
-
-def _selection(dataset) -> Selection:
     config = dataset.config
     _require_interactions_alone(dataset)
     columns = _loaded_columns(dataset)
     fields = (dataset.uid_field, dataset.iid_field, dataset.time_field)
     for field, kind in zip(fields, ("token", "token", "float"), strict=True):
         if field not in columns or _kind(columns[field]) != kind:
-            raise _RecBoleOnly(f"column {field}, which is not loaded as {kind}")
+            raise RecBoleOnly(f"column {field}, which is not loaded as {kind}")
     scaled = config["normalize_field"] or []
     if scaled and (config["normalize_all"] or not set(scaled) <= set(columns)):
-        raise _RecBoleOnly("normalize_field")
+        raise RecBoleOnly("normalize_field")
     counts = [
         dataset._parse_intervals_str(config[key])
         for key in ("user_inter_num_interval", "item_inter_num_interval")
@@ -113,15 +99,15 @@ def _require_interactions_alone(dataset) -> None:
     config = dataset.config
     separator = config["field_separator"]
     if len(separator) != 1 or not separator.isascii() or separator in '"\r\n':
-        raise _RecBoleOnly(f"field_separator {separator!r}")
+        raise RecBoleOnly(f"field_separator {separator!r}")
     for key in BEYOND:
         if config[key]:
-            raise _RecBoleOnly(key)
+            raise RecBoleOnly(key)
     for source in ("user", "item"):
         file = path_of(config, source)
         loads = dataset._get_load_and_unload_col(source)[0] != set()
         if loads and os.path.isfile(file):
-            raise _RecBoleOnly(f"load_col, which takes columns of {file}")
+            raise RecBoleOnly(f"load_col, which takes columns of {file}")
 
 
 def _loaded_columns(dataset) -> dict[str, str]:
@@ -134,7 +120,7 @@ def _loaded_columns(dataset) -> dict[str, str]:
         if (wanted is None or name in wanted) and name not in (unwanted or ())
     }
     if not all(_kind(column) in ("token", "float") for column in loaded.values()):
-        raise _RecBoleOnly("columns that hold lists")
+        raise RecBoleOnly("columns that hold lists")
     return loaded
 
 
@@ -146,7 +132,7 @@ def _kept_values(
     for field, kept in (dataset.config["val_interval"] or {}).items():
         tokens = isinstance(kept, list) and all(isinstance(t, str) for t in kept)
         if field not in columns or tokens != (_kind(columns[field]) == "token"):
-            raise _RecBoleOnly(f"val_interval of {field}")
+            raise RecBoleOnly(f"val_interval of {field}")
         if not tokens:
             kept = dataset._parse_intervals_str(kept)
         values.append((columns[field], tuple(kept)))

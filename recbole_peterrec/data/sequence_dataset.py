@@ -17,7 +17,7 @@ from recbole_peterrec.data.atomic import (
     require_columns,
 )
 from recbole_peterrec.data.cache import cached_sequences, is_large
-from recbole_peterrec.data.selection import select
+from recbole_peterrec.data.selection import RecBoleOnly, select
 from recbole_peterrec.data.sequences import (
     Sequences,
     Targets,
@@ -124,8 +124,9 @@ class SequenceDataset(WholeSource, SequentialDataset):
         """The mapped arrays of a file that is as large as ``source_cache`` says."""
         if not is_large(self.config):
             return None
-        selection, reason = select(self)
-        if selection is None:
+        try:
+            selection = select(self)
+        except RecBoleOnly as reason:
             file = Path(path_of(self.config))
             self.logger.warning(
                 f"source: {file} is loaded by RecBole, in memory, because of {reason}"

@@ -95,8 +95,8 @@ def leave(status: int) -> NoReturn:
 
 
 def let_others_end_first() -> None:
-    """Wait, in a process of a launcher that has met no error itself: a launcher calls the first one
-    to end the cause, and ends the others, who may still be telling it."""
+    """Wait, in a process that only heard of another's error: torchrun blames the first process to
+    end and kills the rest, of which one may still be printing that error."""
     if started_by_launcher():
         time.sleep(COURTESY)
 

@@ -27,7 +27,8 @@ class Run(abc.ABC):
 
     @abc.abstractmethod
     def learns_source(self) -> bool:
-        """Whether the metrics of the source that it writes are of what it learns itself."""
+        """Whether ``pretrain`` of its results.json is what it learned itself: not where that was
+        loaded, or left out."""
 
     @abc.abstractmethod
     def starts_from(self) -> dict[str, str]:

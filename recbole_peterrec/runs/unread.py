@@ -17,7 +17,7 @@ from recbole_peterrec.tasks import (
     Task,
     keys_given_to,
     keys_in,
-    layers,
+    value_sources,
 )
 
 # Which weights a run starts from: without them its results mean something else.
@@ -141,17 +141,17 @@ def tell_kept_by_tasks(config: Config, tasks: Iterable[Task]) -> None:
 
 
 def tell_outweighed(config: Config, tasks: Iterable[Task]) -> None:
-    """Warn of what a user gave a kind of task, and his value for the run, or that of tasks of a
-    property file, takes the place of.
+    """Warn where a value in the user's ``task_defaults`` loses to his value for the run, or to a
+    task's entry in a property file.
 
-    A default that a file repeats is no wish. What he gave a task himself is no surprise.
+    A default that a file repeats is no wish, and what he gave a task himself is no surprise.
     """
     shipped = config.internal_config_dict["task_defaults"]
     entries = {entry["name"]: entry for entry in config["tasks"]}
     lost: dict[tuple[str, str, str], list[str]] = {}
     for task in tasks:
         given = (config.given.get("task_defaults") or {}).get(task.kind) or {}
-        *above, _ = layers(config, task.kind, entries[task.name])
+        *above, _ = value_sources(config, task.kind, entries[task.name])
         for key, wished in given.items():
             if wished == shipped[task.kind].get(key):
                 continue

@@ -12,18 +12,7 @@ DEVICES = ("use_gpu", "gpu_id")
 # Keys that RecBole lists and nothing reads: of a file that is named so, nothing would count.
 UNREAD = ("config_file",)
 # Keys of RecBole that no property file of it names.
-RECBOLE_EXTRA = (
-    "benchmark_filename",
-    "encoding",
-    "additional_feat_suffix",
-    "discretization",
-    "numerical_features",
-    "log_wandb",
-    "config_files",
-    "model",
-    "dataset",
-    "valid_metric_bigger",
-)
+RECBOLE_EXTRA = ("config_files", "dataset", "encoding", "model")
 # Keys that models of RecBole read, and their own files do not have.
 UNLISTED = {"FEARec": ("contrast", "sim", "tau", "use_filter"), "HRM": ("reg_weight",)}
 # Keys that RecBole or a run works out for itself.

@@ -28,8 +28,8 @@ NOT_OF_PRETRAINING = frozenset(
 
 
 def pretraining_of(config: Config) -> str | None:
-    """A digest of all settings that make a run's backbone; None of a run that makes none which
-    another could take: what it pretrains is then the same, bit for bit.
+    """Digest of all settings that determine a run's backbone: runs with the same one and the same
+    seed pretrain the same bytes. None if the run makes no backbone that others may take.
 
     A learner (Conure) prunes what it pretrains, and a model without tasks is a result itself.
     """

@@ -51,14 +51,16 @@ def loaders_of(tmp_path_factory):
     """Makes the loaders of a task with other keys; the source is the same."""
     folder = write_toy(tmp_path_factory.mktemp("toy"))
 
-    def config(tasks):
-        return Config("PeterRec", "toy", config_dict=settings(folder, tasks=tasks))
+    def config(tasks, **keys):
+        keys = settings(folder, tasks=tasks, **keys)
+        return Config("PeterRec", "toy", config_dict=keys)
 
     source = SequenceDataset(config(TASKS))
     source.build()
 
-    def make(definition, **changes):
-        task = read_tasks(config([{**definition, **changes}]))[0].config
+    def make(definition, seed=2020, **changes):
+        tasks = [{**definition, **changes}]
+        task = read_tasks(config(tasks, seed=seed))[0].config
         return make_loaders(task, TaskDataset(task, source))
 
     return make
