@@ -52,7 +52,8 @@ class Learner:
         self.heads: dict[str, nn.Module] = {}
         self.fingerprints: dict[str, str] = {}  # of each task, as it was kept
         self.current: str | None = None
-        self._before_pruning: dict[str, torch.Tensor] | None = None  # LayerNorms then
+        self._pruned = False  # whether the current task is
+        self._unpruned_norms: dict[str, torch.Tensor] = {}  # as they were before
         self._modules: dict[str, nn.Module] = {}
         self._kind: dict[str, str] = {}
         prunable = encoder.prunable_weights()
@@ -113,7 +114,7 @@ class Learner:
         number = self.number(self._in_training(pruned=False))
         for name, kind in self._kind.items():
             pruned_entries(self.owned(name).free(), ratios[kind])
-        self._before_pruning = self._norm_state()
+        self._pruned, self._unpruned_norms = True, self._norm_state()
         for name, kind in self._kind.items():
             self.owned(name).prune(self.stored(name), number, ratios[kind])
         self._train_beside_kernels(first=False)
@@ -128,8 +129,8 @@ class Learner:
             OwnershipError: no task is in training, or it is not pruned.
         """
         number = self.number(self._in_training(pruned=True))
-        self.encoder.load_state_dict(self._before_pruning, strict=False)
-        self._before_pruning = None
+        self.encoder.load_state_dict(self._unpruned_norms, strict=False)
+        self._pruned = False
         for name in self._modules:
             owned, stored = self.owned(name), self.stored(name)
             owned.release(number)
@@ -151,7 +152,7 @@ class Learner:
         head.requires_grad_(False)
         self.heads[task] = head
         self._norm_states[task] = self._norm_state()
-        self.current = self._before_pruning = None
+        self.current, self._pruned = None, False
         self.fingerprints[task] = self.fingerprint(task)  # and the task is viewed
 
     def view(self, task: str) -> None:
@@ -273,7 +274,7 @@ class Learner:
         """The current task, which must or must not be pruned yet."""
         if self.current is None:
             raise OwnershipError("no task is in training")
-        if pruned != (self._before_pruning is not None):
+        if pruned != self._pruned:
             state = "not pruned yet" if pruned else "pruned already"
             raise OwnershipError(f"task {self.current!r} is {state}")
         return self.current

@@ -119,6 +119,7 @@ class ItemSampler(nn.Module):
         start = end - lengths
         in_first_unit = torch.minimum(end, start.floor() + 1) - start
         in_next = lengths - in_first_unit
+        # Drawn in one of them or in both, each by itself.
         share = in_first_unit + in_next - in_first_unit * in_next
         log_share = torch.cat([torch.zeros(self.always), share.log().float()])
         # The last one ends where the line does, whatever the rounding.

@@ -20,7 +20,7 @@ from recbole_peterrec.runs.learned import Learned, rows_digest
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.pruning import AUTO, prune_and_retrain, require_retraining
 from recbole_peterrec.runs.run import Run
-from recbole_peterrec.runs.source_stage import SourceStage
+from recbole_peterrec.runs.source_stage import SourceStage, pretraining_config
 from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.task_stage import TaskStage
 from recbole_peterrec.runs.training import Outcome
@@ -30,7 +30,6 @@ from recbole_peterrec.runs.unread import (
     tell_what_does_not_count,
 )
 from recbole_peterrec.stored.learner import save_learned_task, save_learner
-from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.tasks import Task, read_tasks, require_apart
 
 
@@ -53,9 +52,8 @@ class ContinualRun(Run):
                 "continue_from learns further tasks, and tasks or task_order is an empty list; "
                 "name at least one"
             )
-        epochs = config["pretrain_epochs"] or config["epochs"]
         self.source = SourceStage(
-            config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
+            pretraining_config(config),
             trained=not config["continue_from"],
             loaded=bool(config["pretrained_path"]),
         )

@@ -41,6 +41,12 @@ from recbole_peterrec.trainer.progress import has_begun
 TWO_RUNS = ("S3Rec",)  # models of RecBole that have a trainer for each of two runs
 
 
+def pretraining_config(config: Config) -> Config:
+    """The config of the source of a run that learns tasks on it."""
+    epochs = config["pretrain_epochs"] or config["epochs"]
+    return config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING)
+
+
 class SourceStage(Stage):
     """A sequential model on a source: a backbone of ours, or a baseline of RecBole's.
 

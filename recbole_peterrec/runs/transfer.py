@@ -17,7 +17,7 @@ from recbole_peterrec.nn.encoder import Encoder
 from recbole_peterrec.results import History, write_results
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.run import Run
-from recbole_peterrec.runs.source_stage import SourceStage
+from recbole_peterrec.runs.source_stage import SourceStage, pretraining_config
 from recbole_peterrec.runs.task_stage import JoinedSource, TaskStage
 from recbole_peterrec.runs.unread import (
     PRUNING_KEYS,
@@ -52,9 +52,8 @@ class TransferRun(Run):
         for key in ("carry_encoder", "joint_coefficient"):
             if config[key]:
                 _require_whole_tuning(key, tasks)
-        epochs = config["pretrain_epochs"] or config["epochs"]
         self.source = SourceStage(
-            config.derive(model=config["backbone"], epochs=epochs, stage=PRETRAINING),
+            pretraining_config(config),
             trained=config["pretrained"] and not config["pretrained_path"],
         )
         self.encoder = self.source.model.encoder

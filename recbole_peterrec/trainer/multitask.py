@@ -45,8 +45,13 @@ class MultiTaskTrainer(TransferTrainer):
         coefficient = self.config["joint_coefficient"]
         task_loss = self._shared(self.model, train_data)
         source_loss = self._shared(self.source, self.source_data)
-
         task_is_longer = len(train_data) > len(self.source_data)
+        if task_is_longer:  # the source begins again and again
+            again = itertools.repeat(self.source_data)
+            steps, others = train_data, itertools.chain.from_iterable(again)
+        else:  # the task is spread over the source
+            steps = self.source_data
+            others = spread(train_data, len(train_data), len(steps))
 
         def joint_loss(batch) -> torch.Tensor:
             other = next(others)
@@ -54,12 +59,6 @@ class MultiTaskTrainer(TransferTrainer):
             loss = coefficient * source_loss(source.to(self.device))
             return loss if task is None else loss + task_loss(task.to(self.device))
 
-        if task_is_longer:
-            steps = train_data
-            others = itertools.chain.from_iterable(itertools.repeat(self.source_data))
-        else:
-            steps = self.source_data
-            others = spread(train_data, len(train_data), len(steps))
         return super()._train_epoch(steps, epoch_idx, joint_loss, show_progress)
 
     def _with_rate(self, train_data) -> Iterator[Any]:
