@@ -77,19 +77,9 @@ class Config(RecBoleConfig):
         self._sources = [*files, config_dict or {}]
         with _recbole_refusals():
             flags = read_flags(arguments or [])
-            sources = [*self._sources, flags]
-            suites = [source["suite"] for source in sources if "suite" in source]
-            first = registry.first_of_suite(suites[-1]) if suites else None
             _refuse_two("model", model, flags)
             _refuse_two("dataset", dataset, flags)
-            self._asked = {
-                "model": model or _last(sources, "model") or first,
-                "dataset": dataset or _last(sources, "dataset"),
-            }
-            for source in sources:  # an empty one is a wish, too
-                self._asked["protocol"] = source.get(
-                    "protocol", self._asked.get("protocol")
-                )
+            self._asked = _asked_names(model, dataset, [*self._sources, flags])
             counted = [what_counts(source, self._asked) for source in self._sources]
             counted[-1] = tuple(typed(keys) for keys in counted[-1])
             counted.append((flags, flags))
@@ -312,6 +302,23 @@ class Config(RecBoleConfig):
             if key in resolved and key not in ("model", "dataset")
         }
         return told_with(resolved, given)
+
+
+def _asked_names(
+    model: str | None, dataset: str | None, sources: list[dict[str, Any]]
+) -> dict[str, str | None]:
+    """Model, dataset and protocol that a user asks for, later sources win.
+
+    An empty protocol takes away that of an earlier source.
+    """
+    suites = [source["suite"] for source in sources if "suite" in source]
+    first = registry.first_of_suite(suites[-1]) if suites else None
+    protocols = [source["protocol"] for source in sources if "protocol" in source]
+    return {
+        "model": model or _last(sources, "model") or first,
+        "dataset": dataset or _last(sources, "dataset"),
+        "protocol": protocols[-1] if protocols else None,
+    }
 
 
 def _refuse_two(key: str, given: str | None, flags: dict[str, Any]) -> None:
