@@ -120,9 +120,9 @@ def _require_all_learned(run_dir: Path, results: dict[str, Any]) -> None:
     content = read_yaml(run_dir / directory.CONFIG_FILE)
     if not content.get("backbone") or GIVEN not in content or not is_unchanged(content):
         return  # it learns no tasks, or nobody knows which
-    names = content["task_order"]
+    names = content.get("task_order")
     if names is None:
-        names = [task["name"] for task in content["tasks"]]
+        names = [task["name"] for task in content.get("tasks") or ()]
     tested = [results["pretrain"], *results["tasks"].values()]
     untested = any("before_pruning" in t and "test_after_all" not in t for t in tested)
     if untested or not results["tasks"].keys() >= set(names):
