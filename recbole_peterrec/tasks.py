@@ -40,8 +40,8 @@ MEASURED_BY = frozenset(
         "MAX_ITEM_LIST_LENGTH",
     )
 )
-# What RecBole makes of a source's columns, and the value that makes nothing: a task's file has
-# other columns.
+# What RecBole makes of a source's columns, or of repeated rows by their times, and the value that
+# makes nothing: a task's file has other columns.
 OF_COLUMNS: dict[str, Any] = {
     "alias_of_item_id": None,
     "alias_of_user_id": None,
@@ -49,6 +49,7 @@ OF_COLUMNS: dict[str, Any] = {
     "normalize_field": None,
     "numerical_features": [],
     "preload_weight": None,
+    "rm_dup_inter": None,
     "threshold": None,
     "unused_col": None,
 }

@@ -124,6 +124,7 @@ def test_keys_of_the_network_are_no_task_s(toy_config, key):
         ("item_inter_num_interval", "[2,inf)"),
         ("val_interval", {"rating": "[2,5]"}),
         ("train_neg_sample_args", None),
+        ("rm_dup_inter", "last"),
         ("loss_type", "CE"),
         ("eval_args", {"mode": "uni5"}),
     ],

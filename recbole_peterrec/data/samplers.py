@@ -100,9 +100,11 @@ class CandidateSampler(AbstractSampler):
                 used = self.positives(user)
                 available = drawable - len(used)
                 if available < number:
+                    most = max(len(self.positives(u)) for u in np.unique(users))
                     raise ConfigError(
                         f"eval_args: mode asks for {number} negatives, but a user has only "
-                        f"{available} labels that are not positives; use fewer, or mode full"
+                        f"{drawable - most} labels that are not positives; use no more than the "
+                        f"user with fewest has, or mode full"
                     )
                 chosen: dict[int, None] = {}
                 while len(chosen) < number:
@@ -136,6 +138,9 @@ class RankSampler(Sampler):
         of_item = np.zeros(dataset.item_num)
         of_item[self.by_rank] = probability
         users = dataset.inter_feat[dataset.uid_field].numpy()
+        # A source may have an item of a user several times.
+        pairs = np.unique(users.astype(np.int64) * dataset.item_num + items)
+        users, items = np.divmod(pairs, dataset.item_num)
         of_positives = np.bincount(users, of_item[items])
         if of_positives.max(initial=0) > 1 - LEAST_NEGATIVE:
             raise ConfigError(

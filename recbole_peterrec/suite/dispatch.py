@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from recbole_peterrec import quick_start
@@ -12,6 +13,8 @@ from recbole_peterrec.results import table
 from recbole_peterrec.suite import experiments
 from recbole_peterrec.suite.plan import is_suite, plan
 from recbole_peterrec.suite.tables import tables
+
+_ALONE = threading.RLock()
 
 
 def run(
@@ -35,7 +38,8 @@ def run(
 
     With ``nproc`` (RecBole's) above 1, so many processes are started and share the work; a script
     that asks for them needs ``if __name__ == "__main__":``. Under torchrun, each process calls
-    this and gets the outcome.
+    this and gets the outcome. Calls from several threads run one after the other: random numbers
+    and the working directory are the whole process's.
 
     Returns:
         RecBole's four keys ``best_valid_score``, ``valid_score_bigger``, ``best_valid_result`` and
@@ -47,7 +51,7 @@ def run(
         UserError: anything that a user can mend; the message is one line.
     """
     given = model, dataset, config_file_list, config_dict, arguments
-    with group.joined_from_environment():
+    with _ALONE, group.joined_from_environment():
         config = Config(*given)
         goes_on = experiments.holds_suite(config["resume"])
         if not goes_on and not is_suite(config):

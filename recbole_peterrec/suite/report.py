@@ -11,8 +11,9 @@ from recbole_peterrec.checkpoint import load_json, save_json, write_atomically
 from recbole_peterrec.errors import CheckpointError
 from recbole_peterrec.runs.directory import CONFIG_FILE
 from recbole_peterrec.suite.own import Runs, own_results
-from recbole_peterrec.suite.plan import Suite
+from recbole_peterrec.suite.plan import MAJORITY, Entry, Suite
 from recbole_peterrec.suite.scores import (
+    BEFORE,
     Metric,
     compared,
     plain,
@@ -47,7 +48,9 @@ def results_of(
     own = own_results(suite, runs)
     scores = scores_of(own)
     first = suite.entries[0].name
-    digits = _digits(suite)
+    digits = {entry.name: _digits(suite, entry) for entry in suite.entries}
+    digits |= {name + BEFORE: number for name, number in digits.items()}
+    digits[MAJORITY] = min(digits.values())  # any entry's
     return {
         "suite": suite.name,
         "dataset": suite.dataset,
@@ -66,7 +69,9 @@ def results_of(
         "differences": {
             f"{first} - {row}": _nested(
                 {
-                    metric: compared(scores[first][metric], values, digits)
+                    metric: compared(
+                        scores[first][metric], values, min(digits[first], digits[row])
+                    )
                     for metric, values in found.items()
                     if metric in scores[first]
                 }
@@ -84,13 +89,11 @@ def results_of(
     }
 
 
-def _digits(suite: Suite) -> int:
-    """To which the metrics of all models and tasks are rounded at least: the coarsest's."""
-    parts = []
-    for entry in suite.entries:
-        keys = suite.config(entry, suite.seeds[0])
-        kinds = (keys.get("task_defaults") or {}).values()
-        parts += [{DECIMALS: DIGITS, **keys}, *kinds, *(keys.get("tasks") or ())]
+def _digits(suite: Suite, entry: Entry) -> int:
+    """To which the metrics of a model's stages are rounded at least: the coarsest's."""
+    keys = suite.config(entry, suite.seeds[0])
+    kinds = (keys.get("task_defaults") or {}).values()
+    parts = [{DECIMALS: DIGITS, **keys}, *kinds, *(keys.get("tasks") or ())]
     return min(part[DECIMALS] for part in parts if DECIMALS in part)
 
 

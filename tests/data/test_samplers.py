@@ -9,9 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recbole_peterrec.data.loaders import make_loaders
-from recbole_peterrec.data.samplers import RankSampler, numpy_seed, rank_probabilities
+from recbole_peterrec.data.samplers import (
+    CandidateSampler,
+    RankSampler,
+    numpy_seed,
+    rank_probabilities,
+)
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.task_dataset import TaskDataset
+from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.tasks import read_tasks
 from tests.toy import TARGET
 
@@ -42,6 +48,20 @@ def test_items_are_drawn_by_the_rank_of_their_frequency(loaders):
     by_rank = sorted(range(1, train.item_num), key=lambda item: (-counts[item], item))
     expected = rank_probabilities(train.item_num - 1, 0.3)
     np.testing.assert_allclose(drawn[by_rank] / 200_000, expected, atol=0.004)
+
+
+def test_positives_that_a_source_repeats_leave_as_much_to_draw(loaders):
+    train = loaders[0]._dataset
+    often = torch.arange(len(train)).repeat(50)
+    RankSampler(train.copy(train.inter_feat[often]), 0.3)
+
+
+def test_what_can_be_asked_for_is_what_the_user_with_fewest_negatives_has():
+    users, items = np.array([1, 2, 2, 2]), np.array([1, 1, 2, 3])
+    sampler = CandidateSampler(users, items, 3, 10)
+    with pytest.raises(ConfigError, match="7 negatives, but a user has only 6 labels"):
+        sampler.candidates(users, 7, 1)
+    assert sampler.candidates(users, 6, 1).shape == (4, 6)
 
 
 def test_no_negative_is_a_training_positive_of_its_user(loaders):

@@ -53,6 +53,21 @@ def test_the_coarsest_metrics_say_what_is_rounding(of_all, own, tested):
     assert (found["p"] is not None) == tested
 
 
+def test_a_coarse_entry_is_no_matter_of_two_others():
+    entries = tuple(
+        Entry(n, n, decimals(2) if n == "C" else {}) for n in ("A", "B", "C")
+    )
+    runs = {
+        name: {1: result(None, first), 2: result(None, second)}
+        for name, first, second in (("A", 0.5, 0.52), ("B", 0.4, 0.4), ("C", 0.4, 0.4))
+    }
+    suite = Suite("mine", "toy", entries, (1, 2), {})
+    found = results_of(suite, runs, "digest")["differences"]
+    p = {pair: parts["age"]["hit@1"]["p"] for pair, parts in found.items()}
+    assert p["A - B"] is not None
+    assert p["A - C"] is None
+
+
 def test_costs_are_means_over_runs():
     found = results_of(SUITE, RUNS, "digest")
     assert found["of full tuning"] == {"A": 0.25, "B": 0.25}
