@@ -111,7 +111,7 @@ class Task:
 
 
 def read_tasks(config: Config) -> list[Task]:
-    """The tasks of a run, in the order in which they are learned; none if the list is empty.
+    """The tasks that a run learns, in their order; none if the list is empty.
 
     A key's value is that of the first of :func:`value_sources`, then the run's default.
     ``finetune_epochs`` takes the place of ``epochs``, whoever gave these.
@@ -131,7 +131,7 @@ def read_tasks(config: Config) -> list[Task]:
         )
     for kind, keys in config["task_defaults"].items():
         _refuse_keys_of_the_run(f"task_defaults of {kind}", keys)
-    tasks: list[Task] = []
+    kinds: dict[str, str] = {}
     for number, definition in enumerate(definitions, 1):
         if not isinstance(definition, dict) or not isinstance(
             definition.get("name"), str
@@ -147,9 +147,11 @@ def read_tasks(config: Config) -> list[Task]:
             raise ConfigError(
                 f"task {name!r}: this name stands for something else of a run; take another"
             )
-        require_apart(name, [task.name for task in tasks])
-        tasks.append(_read_task(config, name, definition))
-    return _in_order(tasks, config["task_order"])
+        require_apart(name, kinds)
+        kinds[name] = _require_definition(config, f"task {name!r}", definition)
+    learned = _in_order(list(kinds), config["task_order"])
+    by_name = {definition["name"]: definition for definition in definitions}
+    return [_read_task(config, kinds[name], by_name[name]) for name in learned]
 
 
 def require_apart(name: str, others: Iterable[str]) -> None:
@@ -168,25 +170,23 @@ def require_apart(name: str, others: Iterable[str]) -> None:
             )
 
 
-def _in_order(tasks: list[Task], names: list[str] | None) -> list[Task]:
+def _in_order(tasks: list[str], names: list[str] | None) -> list[str]:
     """The tasks that the key ``task_order`` names, as it orders them; None leaves all."""
     if names is None:
         return tasks
-    by_name = {task.name: task for task in tasks}
     for name in names:
-        if name not in by_name:
+        if name not in tasks:
             raise ConfigError(
-                f"task_order: no task {name!r}{did_you_mean(str(name), by_name)} "
-                f"(there are {', '.join(by_name) or 'none'})"
+                f"task_order: no task {name!r}{did_you_mean(str(name), tasks)} "
+                f"(there are {', '.join(tasks) or 'none'})"
             )
     if len(set(names)) < len(names):
         raise ConfigError(f"task_order must name tasks once each, got {names!r}")
-    return [by_name[name] for name in names]
+    return names
 
 
-def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
-    where = f"task {name!r}"
-    kind = _require_definition(config, where, definition)
+def _read_task(config: Config, kind: str, definition: dict[str, Any]) -> Task:
+    name = definition["name"]
     try:
         overrides = _overrides(config, kind, definition)
         if kind == PROFILE:
@@ -204,7 +204,7 @@ def _read_task(config: Config, name: str, definition: dict[str, Any]) -> Task:
                 derived, config.internal_config_dict["task_defaults"][kind]
             )
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(f"task {name!r}: {error}") from error
     return Task(name, kind, derived)
 
 

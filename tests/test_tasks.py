@@ -140,6 +140,17 @@ def test_what_a_source_is_measured_by_and_made_of_is_not_its_tasks(
     assert task.config["repeatable"] is False
 
 
+def test_a_task_that_is_not_learned_does_not_refuse_a_value_of_the_run(toy_config):
+    drawn = {"distribution": "uniform", "sample_num": 1}
+    drawn |= {"dynamic": True, "candidate_num": 2}
+    tasks = [TASKS[0], {**TARGET, "train_neg_sample_args": drawn}]
+    for order in (None, ["buy"]):
+        with pytest.raises(ConfigError, match="task 'buy': worker must be 0"):
+            read_tasks(toy_config("PeterRec", tasks=tasks, worker=1, task_order=order))
+    config = toy_config("PeterRec", tasks=tasks, worker=1, task_order=["gender"])
+    assert [task.name for task in read_tasks(config)] == ["gender"]
+
+
 def test_tasks_of_a_datasets_file_that_keep_their_own_are_told(caplog):
     keys = {"task_defaults": {"profile": {"prune_ratio": 0.5, "epochs": 4}}}
     config = Config("Conure", "ml-100k", config_dict=keys)
