@@ -14,7 +14,12 @@ from recbole_peterrec.errors import (
     permitted,
     told_of,
 )
-from recbole_peterrec.process import bound_spinning, keep_memory
+from recbole_peterrec.process import (
+    bound_spinning,
+    keep_memory,
+    started_by_launcher,
+    tells,
+)
 
 DEBUGGING = "--state=DEBUG"
 USAGE = """\
@@ -71,17 +76,17 @@ def command() -> NoReturn:
     """
     bound_spinning()
     keep_memory()
-    from recbole_peterrec.distributed import group
-
     try:
         status = main()
     except Exception:  # a bug of ours, or of a model: its traceback is what to tell
-        if not group.started_by_launcher():
+        if not started_by_launcher():
             raise
         traceback.print_exc()  # the interpreter, which would, ends before that
         status = 1
-    if group.started_by_launcher():
-        group.leave(status)
+    if started_by_launcher():
+        from recbole_peterrec.distributed.group import leave
+
+        leave(status)
     sys.exit(status)
 
 
@@ -91,16 +96,17 @@ def main(arguments: list[str] | None = None) -> int:
     if set(arguments) & {"-h", "--help"}:
         print(USAGE, end="")
         return 0
-    from recbole_peterrec.distributed import group
-
     try:
+        from recbole_peterrec.distributed import group
+
         with group.joined_from_environment():
             with permitted():
                 text = _run(arguments)
             if group.is_first():
                 print(text)
     except KeyboardInterrupt as interrupt:
-        print(told_of(interrupt), file=sys.stderr)
+        if tells():
+            print(told_of(interrupt), file=sys.stderr)
         return INTERRUPTED
     except PeerError:  # the process that met it has told it
         group.let_others_end_first()

@@ -323,7 +323,7 @@ def _asked_names(
 
 def _refuse_two(key: str, given: str | None, flags: dict[str, Any]) -> None:
     """Refuse flags that name another model or dataset than the caller."""
-    if given and flags.get(key) not in (None, given):
+    if given and str(flags.get(key) or given) != str(given):
         raise ConfigError(f"{key} is {given} and, by a flag, {flags[key]}; name one")
 
 

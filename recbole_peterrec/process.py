@@ -1,4 +1,5 @@
-"""What the command sets for its own process and those that it starts, before torch is imported."""
+"""What the command knows of its own process, and sets for it and those that it starts, before torch
+is imported."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import ctypes
 import os
 import sys
 
+# What torchrun, and launchers like it, tell each process.
+LAUNCHED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 SPINS = 3000
 # Of glibc's mallopt: which parameter, the variable that sets it where a process starts, and its
 # value in bytes. Tensors up to the largest threshold that glibc takes come from the heap, whose
@@ -14,6 +17,17 @@ MALLOC = (
     (-3, "MALLOC_MMAP_THRESHOLD_", 2**25),
     (-1, "MALLOC_TRIM_THRESHOLD_", 2**30),
 )
+
+
+def started_by_launcher() -> bool:
+    """Whether torchrun, or a launcher like it, has started this process beside others."""
+    told = [os.environ.get(name) for name in LAUNCHED]
+    return all(told) and told[1] != "1"
+
+
+def tells() -> bool:
+    """Whether this process is the one of a launcher's that tells what all have met."""
+    return not started_by_launcher() or os.environ["RANK"] == "0"
 
 
 def bound_spinning() -> None:

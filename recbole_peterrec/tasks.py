@@ -114,7 +114,6 @@ def read_tasks(config: Config) -> list[Task]:
     """The tasks that a run learns, in their order; none if the list is empty.
 
     A key's value is that of the first of :func:`value_sources`, then the run's default.
-    ``finetune_epochs`` takes the place of ``epochs``, whoever gave these.
 
     Raises:
         ConfigError: no list, a missing or unknown key, a duplicated or unusable name, an unknown
@@ -221,14 +220,24 @@ def value_sources(
     Returns:
         The entry, then the user's own keys for the run as far as tasks take them, then
         ``task_defaults`` of the kind, each with whose it is. Where the list is a property file's
-        and not the user's, his keys for the run come first.
+        and not the user's, his keys for the run come first; before all, what he gave as
+        ``finetune_epochs``.
     """
     never = NEVER_FROM_RUN.union(OWN_KEYS)
     of_run = {key: config[key] for key in config.given if key not in never}
     above = [(TASK, definition), (RUN, of_run)]
     if "tasks" not in config.given:
         above.reverse()
+    if config.given.get("finetune_epochs"):
+        above.insert(0, (RUN, {"epochs": config["finetune_epochs"]}))
     return [*above, (KIND, config["task_defaults"][kind])]
+
+
+def first_source(
+    sources: list[tuple[str, Mapping[str, Any]]], key: str
+) -> tuple[str, Any] | None:
+    """Whose value of a key counts, and the value; None where nobody has one."""
+    return next(((whose, keys[key]) for whose, keys in sources if key in keys), None)
 
 
 def keys_given_to(config: Config, kind: str, name: str) -> set[str]:
@@ -298,7 +307,7 @@ def _overrides(config: Config, kind: str, definition: dict[str, Any]) -> dict[st
     """
     overrides: dict[str, Any] = {}
     for whose, keys in reversed(value_sources(config, kind, definition)):
-        if whose == RUN:  # where they are
+        if whose == RUN:  # its config has them; what they outweigh goes
             overrides = {k: v for k, v in overrides.items() if k not in keys}
         else:
             overrides = merged_task(overrides, keys)

@@ -4,7 +4,7 @@ import pytest
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.runs.unread import tell_outweighed
+from recbole_peterrec.runs.unread import tell_kept_by_tasks, tell_outweighed
 from recbole_peterrec.tasks import read_tasks
 from tests.toy import TARGET, TASKS, settings, write_toy
 
@@ -67,7 +67,8 @@ def test_epochs_are_the_task_s_then_the_run_s_then_its_kind_s(
     assert task.config["epochs"] == run_s.get("finetune_epochs", nearest)
     tell_outweighed(config, [task])
     told = [r.message for r in caplog.records if "the run has a value" in r.message]
-    assert len(told) == ("epochs" in run_s and "epochs" in kind_s and not own)
+    outweighed = "finetune_epochs" in run_s or ("epochs" in run_s and not own)
+    assert len(told) == (outweighed and "epochs" in kind_s)
     line = "epochs of task_defaults: profile does not count for gender, since the run"
     assert all(message.startswith(line) for message in told)
 
@@ -162,6 +163,26 @@ def test_tasks_of_a_datasets_file_that_keep_their_own_are_told(caplog):
     (told,) = (record.message for record in caplog.records)
     assert told.startswith("prune_ratio of task_defaults: profile does not count for")
     assert "gender and occupation" in told or "gender, occupation" in told
+    assert told.endswith("give a list of tasks, or give it for the run")
+
+
+def test_what_no_task_takes_from_the_run_is_not_advised_for_it(caplog):
+    wished = {"val_interval": {"rating": "[2,5]"}, "eval_args": {"mode": "uni9"}}
+    keys = {"task_defaults": {"recommendation": wished}}
+    tell_outweighed(
+        config := Config("Conure", "ml-100k", config_dict=keys), read_tasks(config)
+    )
+    (told,) = (record.message for record in caplog.records)  # a mode is merged
+    assert told.startswith("val_interval of task_defaults: recommendation does not")
+    assert told.endswith("give a list of tasks")
+
+
+def test_how_a_source_s_repetitions_are_dropped_is_told_to_be_its_own(
+    toy_config, caplog
+):
+    config = toy_config("PeterRec", tasks=[TARGET], rm_dup_inter="last")
+    tell_kept_by_tasks(config, read_tasks(config))
+    assert "rm_dup_inter of the run is for its source, not for buy" in caplog.text
 
 
 def test_tasks_of_a_user_s_list_that_have_their_own_are_no_surprise(caplog):

@@ -271,7 +271,8 @@ class TaskDataset(Dataset):
 
     def _change_feat_format(self) -> None:
         if self._by_time():
-            tell_times(self, self.logger.warning, self.where)
+            by_user = self.config["eval_args"]["group_by"] == "user"
+            tell_times(self, self.logger.warning, self.where, by_user)
         super()._change_feat_format()
         tokens = self.field2id_token[self.uid_field][1:]
         ids = self.source.field2token_id[self.source.uid_field]

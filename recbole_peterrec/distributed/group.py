@@ -19,9 +19,8 @@ from torch.distributed.rendezvous import rendezvous
 
 from recbole_peterrec.errors import ConfigError, PeerError, TrainingError, UserError
 from recbole_peterrec.out_of_memory import is_out_of_memory
+from recbole_peterrec.process import started_by_launcher
 
-# What torchrun, and launchers like it, tell each process.
-ENVIRONMENT = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 PATIENCE = timedelta(seconds=10)  # for the message of a process that has gone
 COURTESY = 3.0  # seconds, for the process that tells an error to end first
 LONGEST_WAIT = timedelta(minutes=30)  # in an exchange, for the slowest process
@@ -74,12 +73,6 @@ def is_first() -> bool:
 def member() -> Member | None:
     """This process's place; None for one on its own."""
     return _member
-
-
-def started_by_launcher() -> bool:
-    """Whether torchrun, or a launcher like it, has started this process beside others."""
-    told = [os.environ.get(name) for name in ENVIRONMENT]
-    return all(told) and told[1] != "1"
 
 
 def leave(status: int) -> NoReturn:

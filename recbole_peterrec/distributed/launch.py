@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+import signal
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -26,7 +26,6 @@ from recbole_peterrec.errors import (
     TrainingError,
     UserError,
     permitted,
-    told_of,
 )
 
 PORT = 5678  # RecBole's, for runs of several machines
@@ -87,6 +86,7 @@ def launch(plan: Plan, function: Callable[..., Any], arguments: tuple) -> Any:
     Raises:
         UserError: that of the process that failed first, or that one was killed.
         ChildProcessError: a process has ended by an error that is no user's.
+        KeyboardInterrupt: by Ctrl-C, here or in one of them.
     """
     store = _store(plan, plan.offset == 0, plan.port)
     spawn = get_context("spawn")
@@ -100,13 +100,17 @@ def launch(plan: Plan, function: Callable[..., Any], arguments: tuple) -> Any:
     for process, (_, pipe) in zip(processes, pipes, strict=True):
         process.start()
         pipe.close()
+    readers = [reader for reader, _ in pipes]
     try:
-        told = _listen(processes, [reader for reader, _ in pipes])
+        told = _listen(processes, readers)
         statuses = [process.exitcode for process in processes]
-    except KeyboardInterrupt:  # theirs, too: the first tells how to go on
+    except KeyboardInterrupt:
         for process in processes:
-            process.join(GRACE)
-        raise
+            if process.is_alive():
+                os.kill(process.pid, signal.SIGINT)
+        told = _listen(processes, readers, time.monotonic() + GRACE)
+        told.append({"interrupted": []})  # if none can tell how to go on
+        statuses = []
     finally:
         _end(processes)
     return _outcome(told, statuses)
@@ -132,6 +136,7 @@ def _work(
 ) -> None:
     """What a new process does."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, _interrupt_once)
     # One process shows bars: no semaphore between processes, which its end would leave behind.
     tqdm.set_lock(threading.RLock())
     if "OMP_NUM_THREADS" not in os.environ:
@@ -146,12 +151,18 @@ def _work(
         pipe.send_bytes(json.dumps(message).encode())
         leave(FAILED)
     except KeyboardInterrupt as interrupt:
-        if number == 0 and interrupt.args:
-            print(told_of(interrupt), file=sys.stderr)
+        message = {"interrupted": [str(advice) for advice in interrupt.args]}
+        pipe.send_bytes(json.dumps(message).encode())
         leave(INTERRUPTED)
     if number == 0:
         pipe.send_bytes(json.dumps({"value": value}).encode())
     leave(0)
+
+
+def _interrupt_once(*_: object) -> NoReturn:
+    """Ctrl-C reaches all processes, and their parent passes it on."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _leave_with_parent() -> None:
@@ -161,12 +172,19 @@ def _leave_with_parent() -> None:
 
 
 def _listen(
-    processes: list[BaseProcess], readers: list[connection.Connection]
+    processes: list[BaseProcess],
+    readers: list[connection.Connection],
+    until: float | None = None,
 ) -> list[dict[str, Any]]:
-    """What processes tell, until all have ended, or a moment after one has failed."""
+    """What processes tell, until all have ended, or a moment after one has failed.
+
+    Args:
+        processes: all of them.
+        readers: of each one's pipe.
+        until: a time, of ``time.monotonic``, at which it is enough.
+    """
     told: list[dict[str, Any]] = []
     talking = dict(zip(readers, processes, strict=True))
-    until = None
     while talking:
         left = None if until is None else max(0.0, until - time.monotonic())
         ready = connection.wait(list(talking), left)
@@ -192,7 +210,14 @@ def _end(processes: list[BaseProcess]) -> None:
 
 
 def _outcome(told: list[dict[str, Any]], statuses: list[int | None]) -> Any:
-    """The value that was told, or the error that says most about why there is none."""
+    """The value that was told, or the error that says most about why there is none.
+
+    Raises:
+        KeyboardInterrupt: a process was interrupted; with what the first one told of going on.
+    """
+    advice = [message["interrupted"] for message in told if "interrupted" in message]
+    if advice:
+        raise KeyboardInterrupt(*max(advice, key=len))
     failures = [message for message in told if "error" in message]
     for message in failures:
         if message["error"] != PeerError.__name__:

@@ -13,7 +13,7 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.scorer import StateScorer
 from recbole_peterrec.nn.conv import INIT_STD
 from recbole_peterrec.nn.encoder import Architecture
-from recbole_peterrec.nn.pooling import add_tokens
+from recbole_peterrec.nn.pooling import READ_LAST, add_tokens
 from recbole_peterrec.nn.sampled_softmax import ItemSampler, sampled_softmax_loss
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
 
@@ -36,6 +36,7 @@ class Backbone(StateScorer):
 
     Raises:
         ConfigError: a value that no network can have.
+        TypeError: a subclass that does not say what it reads.
     """
 
     architecture_class: type[Architecture]
@@ -56,6 +57,10 @@ class Backbone(StateScorer):
             raise ConfigError(
                 f"loss_type of {config['model']} must be CE (Eq. 1 and 2), "
                 f"got {config['loss_type']!r}"
+            )
+        if getattr(self, "reads", None) not in READ_LAST:
+            raise TypeError(
+                f"{type(self).__name__}.reads must be one of {', '.join(READ_LAST)}"
             )
         self.sparse = config["table_updates"] == "rows"
         try:

@@ -154,9 +154,7 @@ def tuned_network(
     check_pooling(tuning.pooling, encoder.architecture.causal)
     choose_trainable(encoder, tuning)
     frozen = {id(p): p for p in encoder.parameters() if not p.requires_grad}
-    copied = copy.deepcopy(
-        encoder, memo=frozen
-    )  # what the memo has stays the same object
+    copied = copy.deepcopy(encoder, frozen)  # what the memo has is shared, not copied
     encoder.requires_grad_(False)
     if tuning.tuning == "patch":
         width = encoder.architecture.embedding_size

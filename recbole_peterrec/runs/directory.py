@@ -27,8 +27,12 @@ BEGUN = f"{TRAINING}/{BEGUN_FILE}"  # version and data of a run that has begun
 TRACES = ("results.json", CONFIG_FILE, "run.log", TRAINING)
 # What a run saves of its networks, all that may be left of one.
 NETWORKS = (
-    *("backbone.json", "backbone.safetensors", "pretraining_head.safetensors"),
-    *("ownership.safetensors", "model.safetensors", "tasks"),
+    "backbone.json",
+    "backbone.safetensors",
+    "pretraining_head.safetensors",
+    "ownership.safetensors",
+    "model.safetensors",
+    "tasks/*/task.json",
 )
 
 
@@ -77,7 +81,7 @@ def require_no_run(run_dir: Path) -> None:
             f"run_dir {run_dir.absolute()} already holds a run; name another, or go on with that "
             f"one by --resume={run_dir.absolute()}"
         )
-    saved = [name for name in NETWORKS if (run_dir / name).exists()]
+    saved = [name for name in NETWORKS if any(run_dir.glob(name))]
     saved = exchange.of_first(saved)
     if saved:
         raise ConfigError(

@@ -11,10 +11,12 @@ from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.settings.parts import EVAL_ARGS, TASK_DEFAULTS
 from recbole_peterrec.tasks import (
     MODE,
+    NEVER_FROM_RUN,
     OWN_KEYS,
     RUN,
     TASK,
     Task,
+    first_source,
     keys_given_to,
     keys_in,
     value_sources,
@@ -27,11 +29,13 @@ ORIGINS = {
     "pretrained_path": "is not of this model, which starts from random weights; leave it out",
 }
 # By what a user sees a run measured, and may think that its tasks are.
-MEASURES = {"MAX_ITEM_LIST_LENGTH", "metrics", MODE, "topk", "valid_metric"}
+MEASURES = {
+    *("MAX_ITEM_LIST_LENGTH", "metrics", MODE, "rm_dup_inter", "topk", "valid_metric")
+}
 # Why a value of task_defaults does not count, by whose does.
 OUTWEIGHED_BY = {
     RUN: "since the run has a value of yours; give tasks their own, or leave out the run's",
-    TASK: "which the dataset's file gives their own; give it for the run, or a list of tasks",
+    TASK: "which the dataset's file gives their own; give a list of tasks",
 }
 NAMED = 5  # tasks in a line
 PATCH_KEYS = (
@@ -155,17 +159,25 @@ def tell_outweighed(config: Config, tasks: Iterable[Task]) -> None:
         for key, wished in given.items():
             if wished == shipped[task.kind].get(key):
                 continue
-            whose, counts = next(
-                ((whose, keys[key]) for whose, keys in above if key in keys),
-                (None, wished),
-            )
+            whose, counts = first_source(above, key) or (None, wished)
             told = whose == RUN or (whose == TASK and "tasks" not in config.given)
-            if told and counts != wished:
+            if told and _differs(counts, wished):
                 lost.setdefault((task.kind, key, whose), []).append(task.name)
     for (kind, key, whose), names in sorted(lost.items()):
+        advice = OUTWEIGHED_BY[whose]
+        if whose == TASK and key not in NEVER_FROM_RUN:
+            advice += ", or give it for the run"
         logging.getLogger().warning(
-            f"{key} of task_defaults: {kind} does not count for {_few(names)}, {OUTWEIGHED_BY[whose]}"
+            f"{key} of task_defaults: {kind} does not count for {_few(names)}, {advice}"
         )
+
+
+def _differs(counts: Any, wished: Any) -> bool:
+    """Whether a value that counts is another than the wished one; of mappings, which are merged,
+    any part that both have."""
+    if isinstance(counts, Mapping) and isinstance(wished, Mapping):
+        return any(counts[part] != wished[part] for part in counts.keys() & wished)
+    return counts != wished
 
 
 def _few(names: list[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import Any
 
@@ -14,7 +15,18 @@ from recbole_peterrec.suite import experiments
 from recbole_peterrec.suite.plan import is_suite, plan
 from recbole_peterrec.suite.tables import tables
 
-_ALONE = threading.RLock()
+_alone = threading.RLock()
+
+
+def _renew() -> None:
+    global _alone
+    _alone = threading.RLock()
+
+
+if hasattr(
+    os, "register_at_fork"
+):  # the thread that holds it is not in a forked process
+    os.register_at_fork(after_in_child=_renew)
 
 
 def run(
@@ -34,7 +46,7 @@ def run(
         dataset: name of a RecBole dataset; None takes the key, or ``ml-100k``.
         config_file_list: yaml files, later ones win.
         config_dict: keys from Python; win over files.
-        arguments: flags ``--key=value``; win over all.
+        arguments: flags ``--key=value``; win over all, but may not name another model or dataset.
 
     With ``nproc`` (RecBole's) above 1, so many processes are started and share the work; a script
     that asks for them needs ``if __name__ == "__main__":``. Under torchrun, each process calls
@@ -51,7 +63,7 @@ def run(
         UserError: anything that a user can mend; the message is one line.
     """
     given = model, dataset, config_file_list, config_dict, arguments
-    with _ALONE, group.joined_from_environment():
+    with _alone, group.joined_from_environment():
         config = Config(*given)
         goes_on = experiments.holds_suite(config["resume"])
         if not goes_on and not is_suite(config):

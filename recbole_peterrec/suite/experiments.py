@@ -59,6 +59,8 @@ def begin(suite: Suite, config: Config) -> dict[str, Any]:
         UserError: anything that a user can mend, with the model and the seed where it is met.
     """
     with RunLog(config["state"]).active() as log, contextlib.ExitStack() as stack:
+        if config["run_dir"]:
+            directory.require_no_run(Path(config["run_dir"]))
         warnings = foreseen(suite)  # before there is anything on disk
         key = "run_dir" if config["run_dir"] else "checkpoint_dir"
         content = to_yaml(suite.content())

@@ -35,7 +35,7 @@ class MultiTaskTrainer(TransferTrainer):
     def __init__(
         self, config, model, source: Backbone, source_data: TrainDataLoader
     ) -> None:
-        source.encoder = model.network.encoder
+        source.encoder = model.network.encoder  # if it is not on it yet
         # So that it is trained, clipped, averaged and kept with the model.
         model.source_output = source.output
         self.source, self.source_data = source, source_data
