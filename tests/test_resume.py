@@ -18,6 +18,7 @@ from recbole_peterrec import run
 from recbole_peterrec.errors import CheckpointError, ConfigError, UserError
 from recbole_peterrec.model import backbone
 from recbole_peterrec.runs import directory
+from recbole_peterrec.runs.continual import ContinualRun
 from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.trainer.progress import has_begun
 from recbole_peterrec.trainer.transfer import TransferTrainer
@@ -640,3 +641,32 @@ def test_a_run_that_lost_what_it_would_go_on_with_has_not_ended(
     (run_dir / "results.json").write_text(json.dumps(whole))
     again = run(config_dict={"resume": str(run_dir), "state": "ERROR"})
     assert again["results"] == whole
+
+
+def test_a_run_that_goes_on_with_an_unfinished_learner_has_ended_all_the_same(
+    folder, tmp_path
+):
+    """What the learner had kept is not tested again by it."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    keys = {**config(folder, "Conure", first), "tasks": TASKS}
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(ContinualRun, "_write_task", _stop_at("age"))
+        run("Conure", "toy", config_dict=keys)
+    later = {**TASKS[1], "name": "later"}
+    keys = {**config(folder, "Conure", second), "continue_from": str(first)}
+    keys["tasks"] = [later]
+    ended = run("Conure", "toy", config_dict=keys)
+    again = run(config_dict={"resume": str(second), "state": "ERROR"})
+    assert again["results"] == ended["results"]
+    assert list(again["results"]["tasks"]) == ["gender", "later"]
+
+
+def _stop_at(task):
+    write = ContinualRun._write_task
+
+    def stopping(self, run_dir, learned):
+        if learned.stage.name == task:
+            raise Stopped
+        write(self, run_dir, learned)
+
+    return stopping

@@ -44,11 +44,13 @@ def test_task_column_with_one_value_is_refused(case):
         ({"state": "ERROR"}, "state is a key of the run"),
         ({"config_files": "a.yaml"}, "config_files is a key of the run"),
         ({"unload_col": {"user": ["age"]}}, "unload_col is a key of the run"),
+        ({"log_wandb": True}, "log_wandb is a key of the run"),
+        ({"wandb_project": "p"}, "wandb_project is a key of the run"),
         ({"ITEM_ID_FIELD": "age"}, "field, not ITEM_ID_FIELD"),
     ],
     ids=str,
 )
-def test_a_key_that_no_task_reads_is_refused(case, keys, told):
+def test_a_key_that_is_not_for_a_task_is_refused(case, keys, told):
     holds(case.error(tasks=[GENDER | keys]), "task 'gender'", told)
 
 

@@ -61,11 +61,11 @@ def test_interactions_that_float32_leaves_in_a_wrong_order_are_told(
     )
 
 
-def task_by_time(toy_config, tmp_path, rows):
+def task_by_time(toy_config, tmp_path, rows, group_by="user"):
     """A task whose split is by time, of these rows of users of the toy source."""
     names = ("user_id:token", "item_id:token", "timestamp:float")
     write_table(tmp_path / "data" / "shop" / "shop.inter", names, rows)
-    split = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": "user"}
+    split = {"split": {"RS": [0.6, 0.2, 0.2]}, "order": "TO", "group_by": group_by}
     task = {**TARGET, "eval_args": TARGET["eval_args"] | split}
     config = toy_config("PeterRec", tasks=[task])
     source = SequenceDataset(config)
@@ -78,6 +78,16 @@ def test_a_task_that_is_split_by_blurred_times_tells_so(toy_config, tmp_path, ca
     task_by_time(toy_config, tmp_path, rows)
     (told,) = [r.message for r in caplog.records if "float32" in r.message]
     assert told.startswith("task 'buy': 24 of 27 interactions come after a later one")
+
+
+def test_times_that_order_all_users_rows_are_compared_over_all(
+    toy_config, tmp_path, caplog
+):
+    """Of one row a user, no user's order is blurred."""
+    rows = [(f"u{u}", f"s{u}", START - 5 * u) for u in range(9)]
+    task_by_time(toy_config, tmp_path, rows, group_by="none")
+    (told,) = [r.message for r in caplog.records if "float32" in r.message]
+    assert "8 of 9 interactions come after a later one, since" in told
 
 
 def test_a_task_s_missing_times_are_told(toy_config, tmp_path, caplog):

@@ -9,6 +9,7 @@ from recbole.data.interaction import Interaction
 from recbole_peterrec.data.masking import mask_items
 from recbole_peterrec.data.sequence_dataset import TARGETS, SequenceDataset
 from recbole_peterrec.model.grec import GRec
+from recbole_peterrec.model.next_item import NextItemBackbone
 from recbole_peterrec.model.nextitnet_ar import NextItNetAR
 from recbole_peterrec.nn.sampled_softmax import sampled_softmax_loss
 
@@ -27,6 +28,14 @@ def build(toy_config):
         return model
 
     return make
+
+
+@pytest.mark.parametrize("reads", ["mean", "tcl_both", None])
+def test_a_backbone_says_where_it_is_read(build, monkeypatch, reads):
+    """Else it would be evaluated in one place and served from another."""
+    monkeypatch.setattr(NextItemBackbone, "reads", reads)
+    with pytest.raises(TypeError, match="reads must be one of tcl_end, last"):
+        build(NextItNetAR)
 
 
 def loss_of(model, **more):
