@@ -61,8 +61,10 @@ def test_models_of_the_same_pretraining_train_one_backbone_a_seed(undisturbed):
 def test_a_suite_does_not_begin_where_another_has_begun(folder, undisturbed):
     _, run_dir = undisturbed
     before = {path: path.read_bytes() for path in run_dir.iterdir() if path.is_file()}
+    given = keys(folder, run_dir, seeds=[1])
+    given["data_path"] = str(folder / "nowhere")  # no data are looked for
     with pytest.raises(ConfigError, match="already holds a run"):
-        run(dataset="toy", config_dict=keys(folder, run_dir, seeds=[1]))
+        run(dataset="toy", config_dict=given)
     assert before == {path: path.read_bytes() for path in before}
 
 
