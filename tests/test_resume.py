@@ -614,10 +614,15 @@ def test_results_alone_are_those_of_a_run(tmp_path):
         directory.require_unused(tmp_path, b"mine")
 
 
-@pytest.mark.parametrize("name", ["backbone.json", "ownership.safetensors", "tasks"])
+@pytest.mark.parametrize(
+    "name", ["backbone.json", "ownership.safetensors", "tasks/age/task.json"]
+)
 def test_networks_that_are_left_of_a_run_are_not_written_over(tmp_path, name):
-    (tmp_path / name).mkdir()
-    with pytest.raises(ConfigError, match=f"holds {name} of another run"):
+    file = tmp_path / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    directory.require_unused(tmp_path, b"mine")  # an empty folder is nobody's
+    file.touch()
+    with pytest.raises(ConfigError, match=f"holds {name.split('/')[0]}.* of another"):
         directory.require_unused(tmp_path, b"mine")
 
 

@@ -80,7 +80,8 @@ def processes_of(pid: int) -> list[int]:
 def test_several_processes_tell_it_once(tmp_path, to):
     """A terminal's reaches all, a notebook's the parent; and one of them may get it alone."""
     run_dir, file = tmp_path / "run", tmp_path / "keys.yaml"
-    keys = settings(write_toy(tmp_path), tasks=TASKS, epochs=500, nproc=2)
+    keys = settings(write_toy(tmp_path), tasks=TASKS, epochs=5000, nproc=2)
+    keys["stopping_step"] = 5000  # it is still at work
     keys |= {"run_dir": str(run_dir), "state": "ERROR", "show_progress": False}
     file.write_text(yaml.safe_dump(keys))
     command = [sys.executable, str(ROOT / "run_recbole_peterrec.py"), "--dataset=toy"]
