@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.process import BaseProcess
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -136,7 +136,10 @@ def _work(
 ) -> None:
     """What a new process does."""
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    signal.signal(signal.SIGINT, _interrupt_once)
+    if (
+        signal.getsignal(signal.SIGINT) != signal.SIG_IGN
+    ):  # as of a job in the background
+        signal.signal(signal.SIGINT, _Interrupt())
     # One process shows bars: no semaphore between processes, which its end would leave behind.
     tqdm.set_lock(threading.RLock())
     if "OMP_NUM_THREADS" not in os.environ:
@@ -159,10 +162,16 @@ def _work(
     leave(0)
 
 
-def _interrupt_once(*_: object) -> NoReturn:
-    """Ctrl-C reaches all processes, and their parent passes it on."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class _Interrupt:
+    """Ctrl-C, which reaches all processes and which their parent passes on: one for both."""
+
+    def __init__(self) -> None:
+        self.last = -GRACE
+
+    def __call__(self, *_: object) -> None:
+        before, self.last = self.last, time.monotonic()
+        if self.last - before > GRACE / 2:
+            raise KeyboardInterrupt
 
 
 def _leave_with_parent() -> None:

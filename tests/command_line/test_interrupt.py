@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -71,6 +72,24 @@ def test_while_torch_is_imported_there_is_no_traceback_either(tmp_path):
     assert (done.status, done.stderr) == (130, "interrupted\n")
 
 
+# What a shell starts in the background ignores Ctrl-C, and so do its own processes.
+AS_IN_A_TERMINAL = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from recbole_peterrec.cli import command
+command()
+"""
+
+
+@contextlib.contextmanager
+def _ended(started):
+    try:
+        yield
+    finally:  # whatever a test has found
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(started.pid, signal.SIGKILL)
+
+
 def processes_of(pid: int) -> list[int]:
     children = psutil.Process(pid).children()
     return [c.pid for c in children if any("spawn_main" in a for a in c.cmdline())]
@@ -84,17 +103,20 @@ def test_several_processes_tell_it_once(tmp_path, to):
     keys["stopping_step"] = 5000  # it is still at work
     keys |= {"run_dir": str(run_dir), "state": "ERROR", "show_progress": False}
     file.write_text(yaml.safe_dump(keys))
-    command = [sys.executable, str(ROOT / "run_recbole_peterrec.py"), "--dataset=toy"]
+    command = [sys.executable, "-c", AS_IN_A_TERMINAL, "--dataset=toy"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    with subprocess.Popen(
-        [*command, f"--config_files={file}"],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as started:
+    with (
+        subprocess.Popen(
+            [*command, f"--config_files={file}"],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as started,
+        _ended(started),
+    ):
         until = time.monotonic() + 100
         while not list(run_dir.glob("training/*/*")) and time.monotonic() < until:
             assert started.poll() is None
