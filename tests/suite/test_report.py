@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 
@@ -64,7 +65,8 @@ def test_a_coarse_entry_is_no_matter_of_two_others():
     suite = Suite("mine", "toy", entries, (1, 2), {})
     found = results_of(suite, runs, "digest")["differences"]
     p = {pair: parts["age"]["hit@1"]["p"] for pair, parts in found.items()}
-    assert p["A - B"] is not None
+    # Of differences .1 and .12, t is 11 with one degree of freedom (a Cauchy distribution).
+    assert p["A - B"] == pytest.approx(2 / math.pi * math.atan(1 / 11))
     assert p["A - C"] is None
 
 
