@@ -167,10 +167,11 @@ def load_json(path: str | Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        CheckpointError: no such file, or not a JSON object.
+        CheckpointError: no such file, or not a JSON object; ``NaN`` and ``Infinity``, which Python
+            takes, are no JSON.
     """
     try:
-        content = json.loads(Path(path).read_bytes())
+        content = json.loads(Path(path).read_bytes(), parse_constant=_refuse_constant)
     except OSError as error:
         raise CheckpointError(f"{path}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -178,6 +179,10 @@ def load_json(path: str | Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise CheckpointError(f"{path} does not hold a JSON object")
     return content
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number")
 
 
 def save_state(path: str | Path, state: Mapping[str, Any]) -> None:

@@ -19,6 +19,7 @@ from recbole_peterrec.errors import CheckpointError, ConfigError, UserError
 from recbole_peterrec.model import backbone
 from recbole_peterrec.runs import directory
 from recbole_peterrec.runs.continual import ContinualRun
+from recbole_peterrec.stored.learner import open_learner
 from recbole_peterrec.stored.networks import PRETRAINING
 from recbole_peterrec.trainer.progress import has_begun
 from recbole_peterrec.trainer.transfer import TransferTrainer
@@ -134,6 +135,26 @@ def test_a_run_stopped_twice_ends_with_the_same_bytes(folder, undisturbed, tmp_p
             run(**names, config_dict=keys)
     run(config_dict={"resume": str(run_dir), "state": "ERROR"})
     assert left_by(run_dir) == expected
+
+
+def test_a_learner_that_is_resumed_has_all_that_it_had_all_the_time(
+    folder, undisturbed, tmp_path
+):
+    _, writes = undisturbed("Conure")
+    run_dir = tmp_path / "run"
+    with stopped_at(int(0.95 * writes)):
+        run("Conure", "toy", config_dict=config(folder, "Conure", run_dir))
+    tasks, opened, replace = open_learner(run_dir)[0].tasks, [], os.replace
+    assert len(tasks) == 3
+    with pytest.MonkeyPatch.context() as patch:
+
+        def looking(source, target):
+            replace(source, target)
+            opened.append(open_learner(run_dir)[0].tasks)
+
+        patch.setattr(os, "replace", looking)
+        run(config_dict={"resume": str(run_dir), "state": "ERROR"})
+    assert all(held == tasks for held in opened) and len(opened) > 3
 
 
 def test_a_learner_that_goes_on_is_resumed_from_its_first_epoch(folder, tmp_path):

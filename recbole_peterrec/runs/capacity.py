@@ -22,12 +22,15 @@ SCARCE = 0.05  # share of free weights below which a run warns
 def plan_capacity(learner: Learner, stages: Sequence[Stage]) -> list[str]:
     """Go through all prunings by number only.
 
+    With ``prune_ratio`` auto a task may keep half or a twentieth: what runs out if each keeps half
+    is a warning, and what runs out all the same an error.
+
     Args:
         learner: as it is before the first of the tasks.
         stages: the tasks that will be learned, in order.
 
     Returns:
-        Warnings of tasks that will find few free weights.
+        Warnings of tasks that will, or may, find few free weights.
 
     Raises:
         ConfigError: a ratio that leaves a task nothing, no weight that is free, or too many tasks.
@@ -35,26 +38,32 @@ def plan_capacity(learner: Learner, stages: Sequence[Stage]) -> list[str]:
     number = len(learner.tasks) + len(stages)
     if number > MOST_TASKS:
         raise ConfigError(f"a learner holds at most {MOST_TASKS} tasks, not {number}")
+    largest, *_, smallest = AUTO_RATIOS
+    _walk(learner, stages, auto=largest)
+    try:
+        return _walk(learner, stages, auto=smallest)
+    except ConfigError as error:
+        return [f"if prune_ratio auto is {smallest:g} each time: {error}"]
+
+
+def _walk(learner: Learner, stages: Sequence[Stage], auto: float) -> list[str]:
+    """As :func:`plan_capacity`, with one ratio in the place of ``auto``."""
     free = {name: learner.owned(name).free() for name in learner.weights}
     size = {name: learner.stored(name).numel() for name in learner.weights}
-    remedy = "raise the prune_ratio of earlier tasks or take a wider network"
-    if learner.tasks:
-        remedy = (
-            "what the learner has kept stays: begin another with a larger prune_ratio or a wider "
-            "network"
-        )
-    warnings = []
+    remedy = _remedy(learner, stages)
+    warnings, finds = [], "will"
     for stage in stages:
         task, config = stage.name, stage.config
         fullest = min(free, key=lambda name: free[name] / size[name])
         share = free[fullest] / size[fullest]
         if share < SCARCE:
             warnings.append(
-                f"task {task!r} will find {share:.1%} of {fullest} free; {remedy}"
+                f"task {task!r} {finds} find {share:.1%} of {fullest} free; {remedy}"
             )
         ratio = config["prune_ratio"]
-        # The smallest ratio that auto may take keeps the most.
-        by_kind = ratios(config, AUTO_RATIOS[-1] if ratio == AUTO else ratio)
+        if ratio == AUTO:
+            ratio, finds = auto, "may"
+        by_kind = ratios(config, ratio)
         for name, left in free.items():
             if not left:
                 raise ConfigError(
@@ -68,6 +77,20 @@ def plan_capacity(learner: Learner, stages: Sequence[Stage]) -> list[str]:
                     f"network"
                 ) from error
     return warnings
+
+
+def _remedy(learner: Learner, stages: Sequence[Stage]) -> str:
+    """What leaves later tasks more weights."""
+    automatic = any(stage.config["prune_ratio"] == AUTO for stage in stages)
+    larger = "larger prune_tolerance" if automatic else "larger prune_ratio"
+    if learner.tasks:
+        return (
+            f"what the learner has kept stays: begin another with a {larger} or a wider "
+            f"network"
+        )
+    if automatic:
+        return f"take a {larger} for earlier tasks or a wider network"
+    return "raise the prune_ratio of earlier tasks or take a wider network"
 
 
 def capacity_table(learner: Learner, task: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,11 @@ from recbole_peterrec.runs.unread import (
     refuse_origins,
     tell_what_does_not_count,
 )
-from recbole_peterrec.stored.learner import save_learned_task, save_learner
+from recbole_peterrec.stored.learner import (
+    holds_more,
+    save_learned_task,
+    save_learner,
+)
 from recbole_peterrec.tasks import Task, read_tasks, require_apart
 
 
@@ -67,7 +70,8 @@ class ContinualRun(Run):
         for stage in ahead:
             require_retraining(stage)
         self.scarce = plan_capacity(self.learner, ahead)
-        unread = [*TUNING_KEYS, *self._unread_pruning(ahead)]
+        self.automatic = any(s.config["prune_ratio"] == AUTO for s in ahead)
+        unread = [*TUNING_KEYS, *self._unread_pruning()]
         tell_what_does_not_count(config, unread, tasks)
 
     def learns_source(self) -> bool:
@@ -92,11 +96,11 @@ class ContinualRun(Run):
 
         Raises:
             TrainingError: an earlier task computes something else than when it was kept.
+            ConfigError: with ``prune_ratio`` auto, earlier tasks have left a task no free weight.
         """
         self.log = log
         self.histories: dict[str, History] = {}
-        for line in self.scarce:
-            logging.getLogger().warning(line)
+        self._tell(self.scarce)
         self.learned: dict[str, Learned] = {}
         if not self.learner.tasks:
             results["pretrain"] = self._learn(self.source).record
@@ -130,6 +134,8 @@ class ContinualRun(Run):
     def _learn(self, stage: Stage) -> Learned:
         """Train, prune, retrain and freeze; then look whether every earlier task is the same."""
         name = stage.name
+        if self.automatic:  # what earlier tasks keep was not known before the run
+            self._tell(plan_capacity(self.learner, [stage]))
         self.learner.begin(name)
         if stage is self.source and self.config["pretrained_path"]:
             before = self.source.judge()  # it was trained elsewhere
@@ -197,18 +203,24 @@ class ContinualRun(Run):
             task, self.source.dataset, self.source.model.encoder.architecture
         )
 
-    def _unread_pruning(self, ahead: Sequence[Stage]) -> list[str]:
+    def _unread_pruning(self) -> list[str]:
         """Keys of pruning that the other settings leave without use."""
-        automatic = any(stage.config["prune_ratio"] == AUTO for stage in ahead)
-        unread = [] if automatic else ["prune_tolerance"]
+        unread = [] if self.automatic else ["prune_tolerance"]
         if "embedding" not in self.learner.kinds:
             unread.append("embedding_prune_ratio")
         return unread
 
     # --- what a run tells and writes
 
+    def _tell(self, warnings: list[str]) -> None:
+        for line in warnings:
+            logging.getLogger().warning(line)
+
     def _write(self, run_dir: Path, results: dict) -> None:
-        """The learner as it is now, and the results until now."""
+        """The learner as it is now, and the results until now, unless a resumed run is not yet
+        where it was: a learner that others may use does not lose tasks meanwhile."""
+        if holds_more(run_dir, self.learner):
+            return
         save_learner(
             run_dir,
             self.config["backbone"],

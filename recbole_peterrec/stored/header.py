@@ -74,11 +74,11 @@ def require_pretrained(run_dir: Path, pretrain: dict[str, Any]) -> None:
         CheckpointError: it is such a record.
     """
     splits = [pretrain.get(split) for split in ("valid", "test")]
-    usable = all(
-        isinstance(metrics, dict) and all(_finite(value) for value in metrics.values())
-        for metrics in splits
+    usable = (
+        all(map(_are_metrics, splits))
+        and all(_finite(pretrain.get(key)) for key in ("epochs", "seconds"))
+        and _usable_beside(pretrain)
     )
-    usable = usable and all(_finite(pretrain.get(k, 0)) for k in ("epochs", "seconds"))
     if not usable:
         raise CheckpointError(
             f"{run_dir}: backbone.json has no usable metrics of pretraining"
@@ -96,17 +96,37 @@ def require_record(record: Any, where: str) -> None:
         CheckpointError: parts are missing or are not what they should be.
     """
     record = record if isinstance(record, dict) else {}
-    metrics = [record.get(split) for split in ("valid", "test")]
     counts = [record.get(f"{kind}_parameters") for kind in ("trainable", "total")]
-    parts = [record.get("instances"), *metrics]
     usable = (
-        all(isinstance(part, dict) for part in parts)
-        and all(_finite(value) for part in parts for value in part.values())
+        all(_are_metrics(record.get(key)) for key in ("instances", "valid", "test"))
         and all(_finite(record.get(key)) for key in ("labels", "epochs", "seconds"))
         and all(_finite(count) and count > 0 for count in counts)
+        and _usable_beside(record)
     )
     if not usable:
         raise CheckpointError(f"{where} has no usable record of its metrics")
+
+
+def _usable_beside(record: dict[str, Any]) -> bool:
+    """Whether what some records have, and others have not, can be shown in a table."""
+    splits = [record.get(key, {}) for key in ("before_pruning", "label_cs")]
+    metrics = [record.get(key, {}) for key in ("test_after_all", "pretrain_test")]
+    numbers = [
+        record.get(key, 0)
+        for key in ("prune_ratio", "capacity_free", "trainable_parameters")
+    ]
+    return (
+        all(
+            isinstance(of, dict) and all(map(_are_metrics, of.values()))
+            for of in splits
+        )
+        and all(map(_are_metrics, metrics))
+        and all(map(_finite, numbers))
+    )
+
+
+def _are_metrics(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_finite, value.values()))
 
 
 def _finite(value: Any) -> bool:

@@ -87,6 +87,30 @@ def save_learned_task(
     save_json(folder / "task.json", {"format": FORMAT, "name": name, **told})
 
 
+def holds_more(run_dir: Path, learner: Learner) -> bool:
+    """Whether a run's directory has all that a learner has learned, and later tasks: those of a
+    resumed run, which comes by its earlier states once more.
+
+    Args:
+        run_dir: where the learner is saved, if it is.
+        learner: between two tasks.
+    """
+    try:
+        told = read_header(run_dir / "backbone.json", {"learner": dict})["learner"]
+    except CheckpointError:  # none, or none that is of use
+        return False
+    names, prints = told.get("tasks"), told.get("fingerprints")
+    return (
+        isinstance(names, list)
+        and isinstance(prints, dict)
+        and len(names) > len(learner.tasks)
+        and names[: len(learner.tasks)] == learner.tasks
+        and all(
+            prints.get(name) == learner.fingerprints[name] for name in learner.tasks
+        )
+    )
+
+
 def open_learner(
     run_dir: str | Path,
 ) -> tuple[Learner, dict[str, dict[str, Any]], dict[str, Any]]:

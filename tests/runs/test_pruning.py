@@ -54,11 +54,30 @@ def test_the_largest_ratio_within_the_tolerance_is_taken(reached, taken):
     assert learner.capacity_free() == pytest.approx(taken, abs=0.01)
 
 
-def test_auto_is_planned_by_the_most_that_it_may_keep():
-    config = {"prune_ratio": "auto", "embedding_prune_ratio": 0.5}
-    tasks = [SimpleNamespace(name=f"t{n}", config=config) for n in range(6)]
-    (warning,) = plan_capacity(Learner(encoder()), tasks)
-    assert warning.startswith("task 't5' will find 3.1% of")
+def planned(number, **keys):
+    """So many tasks, as far as planning knows them."""
+    config = {"prune_ratio": "auto", "embedding_prune_ratio": 0.5} | keys
+    return [SimpleNamespace(name=f"t{n}", config=config) for n in range(number)]
+
+
+def test_auto_may_keep_half_of_the_weights_and_is_refused_only_where_a_twentieth_is_too_much():
+    learner = Learner(encoder())
+    (warning,) = plan_capacity(learner, planned(6))
+    assert warning.startswith("task 't5' may find 3.1% of")
+    assert "larger prune_tolerance" in warning
+    (warning,) = plan_capacity(learner, planned(20))
+    assert warning.startswith("if prune_ratio auto is 0.5 each time: task 't")
+    assert "no free weight is left" in warning
+    with pytest.raises(ConfigError, match="no free weight is left"):
+        plan_capacity(learner, planned(200))
+
+
+def test_what_is_known_before_the_run_is_not_said_to_be_possible():
+    learner = Learner(encoder())
+    live(learner, [("adam", 0.03, False)])  # 5 of 192 entries are free
+    known, possible = plan_capacity(learner, planned(2))
+    assert known.startswith("task 't0' will find 2.6% of")
+    assert possible.startswith("task 't1' may find 1.0% of")
 
 
 def test_what_to_do_about_scarce_weights_is_what_can_still_be_done():

@@ -28,7 +28,7 @@ from tests.model.lives import encoder as fresh_encoder
 from tests.model.lives import live
 from tests.toy import TUNING
 
-TRAINED = {"valid": {}, "test": {}, "epochs": 1}
+TRAINED = {"valid": {}, "test": {}, "epochs": 1, "seconds": 0.5}
 
 
 @pytest.mark.parametrize(
