@@ -1,7 +1,5 @@
-"""Whether a stage fits into memory, estimated before it starts.
-
-Only what is certain to be needed is counted, so that nothing is refused that would have run.
-"""
+"""Whether a stage fits into memory, estimated before it starts, so that nothing is refused that
+would have run."""
 
 from __future__ import annotations
 
@@ -9,45 +7,18 @@ import bisect
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 
 from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.encoder import Architecture
+from recbole_peterrec.runs.free_memory import available_memory
+from recbole_peterrec.runs.needs import Need, evaluation_need, training_need
 
-FLOAT = 4  # bytes
-# Of an owned table in each step: as it is made of its owners, and its gradient.
-OWNED_COPIES = 2
 MULTIPLE_OF = {"embedding_size": 8}  # that patches and products like
-FORWARD = 2  # activations that a forward pass has at once, at the least
-
-
-@dataclass(frozen=True)
-class Need:
-    """A tensor, or several of a kind, that a stage holds.
-
-    Attributes:
-        what: what it is, with its shape.
-        bytes: its size.
-        grows_with: settings and their values; the first is the one to change.
-        power: of these values, that its size grows with.
-    """
-
-    what: str
-    bytes: int
-    grows_with: Mapping[str, int]
-    power: int = 1
-
-    def with_setting(self, key: str, value: int) -> float:
-        """Bytes, were a setting's value another."""
-        share = value / self.grows_with[key] if key in self.grows_with else 1
-        return self.bytes * share**self.power
-
 
 _checked = ContextVar("checked", default=True)
 
@@ -60,96 +31,6 @@ def unchecked() -> Iterator[None]:
         yield
     finally:
         _checked.reset(token)
-
-
-def trained_copies(config: Mapping[str, Any]) -> int:
-    """Copies of a table that training holds: itself, its gradient and the optimiser's moments."""
-    # By rows, a gradient is as small as its batch.
-    dense = config["table_updates"] != "rows"
-    moments = 2 if config["learner"] in ("adam", "adamw") else 0
-    return 1 + dense + moments
-
-
-def table_need(
-    architecture: Architecture, labels: int, label_copies: int, encoder_copies: int
-) -> Need:
-    """Embeddings and classification layer, which grow with the number of items.
-
-    Args:
-        architecture: of the encoder.
-        labels: of the classification layer.
-        label_copies: of that, see :func:`trained_copies`.
-        encoder_copies: of the embeddings; 0 if they are there already.
-    """
-    k = architecture.embedding_size
-    rows = labels * label_copies + (architecture.items + 1) * encoder_copies
-    what = (
-        f"embeddings of {architecture.items:,} items and the layer of {labels:,} labels, "
-        f"with what training keeps of them,"
-    )
-    return Need(what, FLOAT * rows * k, {"embedding_size": k})
-
-
-def kernel_need(architecture: Architecture, copies: int) -> Need:
-    """The layers' kernels, of which ``copies`` are held; see :func:`trained_copies`."""
-    k = architecture.embedding_size
-    what = (
-        f"kernels of {architecture.layers} layers of {k} channels, with what training "
-        f"keeps of them,"
-    )
-    size = FLOAT * architecture.kernel_weights * copies
-    return Need(what, size, {"embedding_size": k}, power=2)
-
-
-def vector_need(architecture: Architecture, users: int) -> Need:
-    """The kept vectors of :mod:`recbole_peterrec.trainer.user_vectors`."""
-    k = architecture.embedding_size
-    what = f"vectors of {users:,} users"
-    return Need(what, FLOAT * users * k, {"embedding_size": k})
-
-
-def training_need(
-    architecture: Architecture, lengths: np.ndarray, rows: int, last: bool
-) -> Need:
-    """What a float32 step keeps for its backward pass through the whole encoder.
-
-    Args:
-        architecture: of the encoder.
-        lengths: of all rows, in items; some step has rows that are as long as the mean.
-        rows: of a step, in one process.
-        last: as of :meth:`Architecture.saved_positions`.
-    """
-    k = architecture.embedding_size
-    different, counts = np.unique(lengths, return_counts=True)
-    saved = [architecture.saved_positions(int(length), last) for length in different]
-    size = int(FLOAT * rows * np.average(saved, weights=counts) * k)
-    what = (
-        f"activations of {rows:,} rows of {lengths.mean():.0f} items in "
-        f"{architecture.layers} layers of {k} channels"
-    )
-    batch = rows * group.size()
-    return Need(what, size, {"train_batch_size": batch, "embedding_size": k})
-
-
-def evaluation_need(
-    architecture: Architecture, lengths: np.ndarray, rows: int, last: bool
-) -> Need:
-    """What evaluation holds beside the weights; arguments as in :func:`training_need`."""
-    k = architecture.embedding_size
-    length = 1 if last and architecture.causal else lengths.mean()
-    size = int(FLOAT * FORWARD * rows * length * k)
-    what = f"activations of {rows:,} evaluated rows of {length:.0f} items"
-    return Need(what, size, {"eval_batch_size": rows, "embedding_size": k})
-
-
-def available_memory(device: torch.device) -> int:
-    """Bytes that are free on a device now, for this one of the processes that share it."""
-    if device.type == "cuda":  # torch keeps what an earlier stage has freed
-        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return torch.cuda.mem_get_info(device)[0] + kept
-    member = group.member()
-    sharing = member.local_size if member else 1
-    return psutil.virtual_memory().available // sharing
 
 
 def require_stage(

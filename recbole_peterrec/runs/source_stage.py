@@ -26,12 +26,8 @@ from recbole_peterrec.out_of_memory import (
     out_of_memory,
 )
 from recbole_peterrec.runs.log import RunLog
-from recbole_peterrec.runs.memory import (
-    kernel_need,
-    require_stage,
-    table_need,
-    trained_copies,
-)
+from recbole_peterrec.runs.memory import require_stage
+from recbole_peterrec.runs.needs import kernel_need, table_need, trained_copies
 from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.training import Outcome, fit_and_test, largest_splits
 from recbole_peterrec.stored.networks import PRETRAINING, load_backbone, save_backbone

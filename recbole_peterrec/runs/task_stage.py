@@ -25,9 +25,9 @@ from recbole_peterrec.nn.encoder import Architecture, Encoder
 from recbole_peterrec.nn.pooling import READ_ALL, READ_LAST
 from recbole_peterrec.out_of_memory import SMALLER_MODEL, out_of_memory
 from recbole_peterrec.runs.log import RunLog
-from recbole_peterrec.runs.memory import (
+from recbole_peterrec.runs.memory import require_stage
+from recbole_peterrec.runs.needs import (
     OWNED_COPIES,
-    require_stage,
     table_need,
     trained_copies,
     vector_need,

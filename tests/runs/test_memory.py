@@ -13,14 +13,14 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.data.loaders import Loaders
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
-from recbole_peterrec.runs import memory, task_stage
+from recbole_peterrec.runs import free_memory, memory, task_stage
 from recbole_peterrec.runs.continual import ContinualRun
-from recbole_peterrec.runs.memory import (
+from recbole_peterrec.runs.free_memory import available_memory
+from recbole_peterrec.runs.memory import require_memory, require_stage
+from recbole_peterrec.runs.needs import (
     Need,
-    available_memory,
     evaluation_need,
-    require_memory,
-    require_stage,
+    kernel_need,
     trained_copies,
     training_need,
 )
@@ -163,7 +163,7 @@ def test_a_run_that_follows_the_advice_is_accepted(tmp_path, monkeypatch, free):
 
 def test_kernels_grow_with_the_square_of_the_channels():
     narrow, wide = (
-        memory.kernel_need(DilatedArchitecture(20, k, 3, (1, 2), True, "pre"), 1)
+        kernel_need(DilatedArchitecture(20, k, 3, (1, 2), True, "pre"), 1)
         for k in (8, 16)
     )
     assert narrow.with_setting("embedding_size", 16) == wide.bytes
@@ -228,8 +228,8 @@ def test_the_command_line_refuses_what_no_machine_holds(tmp_path):
 
 def test_processes_of_a_machine_share_what_is_free(monkeypatch):
     free, member = SimpleNamespace(available=1000), SimpleNamespace(local_size=4)
-    monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: free)
-    monkeypatch.setattr(memory.group, "member", lambda: member)
+    monkeypatch.setattr(free_memory.psutil, "virtual_memory", lambda: free)
+    monkeypatch.setattr(free_memory.group, "member", lambda: member)
     assert available_memory(torch.device("cpu")) == 250
 
 
