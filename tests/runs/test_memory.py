@@ -1,6 +1,5 @@
 """Estimates of memory are near what torch really keeps, never above it, and refuse clearly."""
 
-import os
 import re
 from types import SimpleNamespace
 
@@ -13,9 +12,8 @@ from recbole_peterrec.config import Config
 from recbole_peterrec.data.loaders import Loaders
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
-from recbole_peterrec.runs import free_memory, memory, task_stage
+from recbole_peterrec.runs import memory, task_stage
 from recbole_peterrec.runs.continual import ContinualRun
-from recbole_peterrec.runs.free_memory import available_memory
 from recbole_peterrec.runs.memory import require_memory, require_stage
 from recbole_peterrec.runs.needs import (
     Need,
@@ -97,21 +95,6 @@ def test_the_largest_tensor_is_named_with_the_value_that_fits():
     assert "train_batch_size 23 instead of 30 would fit" in str(error.value)
     with pytest.raises(ConfigError, match="use a smaller model"):
         require_memory("here", [needs], 200, cpu)
-
-
-def test_free_memory_is_that_of_the_machine():
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert 0 < available_memory(torch.device("cpu")) < total
-
-
-def test_what_torch_keeps_of_a_gpu_for_later_counts_as_free(monkeypatch):
-    for name, value in (
-        ("mem_get_info", (100, 1000)),
-        ("memory_reserved", 700),
-        ("memory_allocated", 300),
-    ):
-        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
-    assert available_memory(torch.device("cuda")) == 100 + 700 - 300
 
 
 def test_a_value_that_fits_is_of_all_that_grows_with_it_each_in_its_way():
@@ -224,13 +207,6 @@ def test_the_command_line_refuses_what_no_machine_holds(tmp_path):
     assert "use a smaller model" in done.stderr or "embedding_size" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not (tmp_path / "run").exists()
-
-
-def test_processes_of_a_machine_share_what_is_free(monkeypatch):
-    free, member = SimpleNamespace(available=1000), SimpleNamespace(local_size=4)
-    monkeypatch.setattr(free_memory.psutil, "virtual_memory", lambda: free)
-    monkeypatch.setattr(free_memory.group, "member", lambda: member)
-    assert available_memory(torch.device("cpu")) == 250
 
 
 @pytest.fixture
