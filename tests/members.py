@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -105,6 +106,7 @@ def seen_by_both(folder: str, models: list[str]) -> dict[str, Any]:
             found.tolist() for found in exchange.gather(torch.ones(group.rank()))
         ],
         "first": exchange.of_first(f"of process {group.rank()}"),
+        "after the first": exchange.gather_plain(_after_first(Path(folder, "first"))),
         "gradients": exchange.gather_plain(_summed("cpu")),
         "gradients on GPUs": exchange.gather_plain(_summed_on_gpus()),
         "disagreement": _disagreement(),
@@ -113,6 +115,19 @@ def seen_by_both(folder: str, models: list[str]) -> dict[str, Any]:
             for model in models
         },
     }
+
+
+def _after_first(file: Path) -> list[bool]:
+    """Whether the first process had done its work when this one did its own."""
+    seen = []
+
+    def work():
+        time.sleep(0.2 * group.is_first())
+        seen.append(file.exists())
+        file.touch()
+
+    group.first_ahead(work)
+    return seen
 
 
 def _summed_on_gpus() -> dict[str, Any]:

@@ -73,6 +73,10 @@ def test_processes_exchange_what_differs_in_size(pair):
     assert pair["first"] == "of process 0"
 
 
+def test_a_process_that_goes_ahead_is_waited_for(pair):
+    assert pair["after the first"] == [[False], [True]]
+
+
 @pytest.mark.parametrize("where", ["gradients", "gradients on GPUs"])
 def test_gradients_are_summed_and_absent_ones_stay_absent(pair, where):
     for seen in pair[where]:
@@ -148,6 +152,7 @@ def test_torchrun_trains_peterrec_and_one_process_writes(folder, tmp_path):
     assert done.status == 0, done.stderr
     assert done.stdout.count("run directory:") == 1
     assert done.stderr.count("gender test result") == 1
+    assert done.stderr.count("directions of who had which item are sought") == 1
     assert {path.name for path in tmp_path.iterdir()} == {"saved", "toy.yaml"}
     assert [path.name for path in (tmp_path / "saved").iterdir()] == ["run"]
     writers = {path.name.split(".")[-2] for path in run_dir.rglob("events*")}

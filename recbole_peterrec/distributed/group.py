@@ -8,7 +8,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import NoReturn
@@ -52,7 +52,7 @@ class Member:
 
 
 _member: Member | None = None  # a process has one rank at a time
-_runs = itertools.count()
+_runs, _turns = itertools.count(), itertools.count()
 
 
 def rank() -> int:
@@ -210,9 +210,7 @@ def _kinds_of_devices(own: Member, kind: str) -> list[str]:
     late = time.monotonic() + LONGEST_WAIT.total_seconds()
     with exchanging():
         store.set(names[own.rank], kind)
-        while not store.check(names):
-            if store.check(["failure"]):
-                raise ConnectionLost("another process has failed")
+        while not _told(store, names):
             if time.monotonic() > late:
                 missing = [not store.check([name]) for name in names].index(True)
                 raise ConnectionLost(
@@ -220,6 +218,43 @@ def _kinds_of_devices(own: Member, kind: str) -> list[str]:
                 )
             time.sleep(LOOK_AGAIN)
         return [store.get(name).decode() for name in names]
+
+
+def _told(store: dist.Store, names: list[str]) -> bool:
+    """Whether all of these have been written.
+
+    Raises:
+        ConnectionLost: a process has failed.
+    """
+    if store.check(names):
+        return True
+    if store.check(["failure"]):
+        raise ConnectionLost("another process has failed")
+    return False
+
+
+def first_ahead(work: Callable[[], None]) -> None:
+    """Let every process work once the first has, which may take longer than an exchange.
+
+    Args:
+        work: of this process. All must come here.
+
+    Raises:
+        ConnectionLost: in the others, if the first fails.
+    """
+    if _member is None:
+        work()
+        return
+    name = f"first{next(_turns)}"
+    if is_first():
+        work()
+        with exchanging():
+            _member.store.set(name, "")
+        return
+    with exchanging():
+        while not _told(_member.store, [name]):
+            time.sleep(LOOK_AGAIN)
+    work()
 
 
 @contextlib.contextmanager

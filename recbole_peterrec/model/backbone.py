@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import abc
+from typing import TypeVar
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -16,6 +18,8 @@ from recbole_peterrec.nn.encoder import Architecture
 from recbole_peterrec.nn.pooling import READ_LAST, add_tokens
 from recbole_peterrec.nn.sampled_softmax import ItemSampler, sampled_softmax_loss
 from recbole_peterrec.nn.vocabulary_loss import linear_cross_entropy
+
+Lengths = TypeVar("Lengths", np.ndarray, torch.Tensor)
 
 
 class Backbone(StateScorer):
@@ -114,6 +118,11 @@ class Backbone(StateScorer):
             )
         return linear_cross_entropy(hidden, weight, bias, targets)
 
+    @staticmethod
+    @abc.abstractmethod
+    def encoded(lengths: Lengths) -> Lengths:
+        """How many positions training encodes of windows of so many items."""
+
     @abc.abstractmethod
     def loss_terms(self, rows) -> torch.Tensor:
         """``[B]`` how many targets each of a batch's rows has in the mean that is its loss.
@@ -130,7 +139,7 @@ class Backbone(StateScorer):
         """
         architecture = self.encoder.architecture
         layer = (self.softmax_samples or self.n_items) * architecture.embedding_size
-        positions = float(rows[self.ITEM_SEQ_LEN].sum())
+        positions = float(self.encoded(rows[self.ITEM_SEQ_LEN]).sum())
         terms = float(self.loss_terms(rows).sum())
         return 6 * (architecture.kernel_weights * positions + layer * terms)
 

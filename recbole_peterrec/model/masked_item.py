@@ -6,7 +6,7 @@ import torch
 
 from recbole_peterrec.data.masking import mask_items, masked_number
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.model.backbone import Backbone, Lengths
 
 
 class MaskedItemBackbone(Backbone):
@@ -38,6 +38,11 @@ class MaskedItemBackbone(Backbone):
             self.encoder.special_token,
         )
         return self.item_loss(self.encoder(masked)[hidden], items[hidden])
+
+    @staticmethod
+    def encoded(lengths: Lengths) -> Lengths:
+        """As of :class:`Backbone`: all."""
+        return lengths
 
     def loss_terms(self, rows) -> torch.Tensor:
         """As of :class:`Backbone`: the items that are masked."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from recbole_peterrec.data.sequence_dataset import TARGETS
-from recbole_peterrec.model.backbone import Backbone
+from recbole_peterrec.model.backbone import Backbone, Lengths
 
 
 class NextItemBackbone(Backbone):
@@ -26,6 +26,11 @@ class NextItemBackbone(Backbone):
         chosen = (position >= first) & (position < lengths.unsqueeze(1))
         hidden = self.encoder(items[:, :-1])
         return self.item_loss(hidden[chosen], items[:, 1:][chosen])
+
+    @staticmethod
+    def encoded(lengths: Lengths) -> Lengths:
+        """As of :class:`Backbone`: the last item is a target alone."""
+        return lengths - 1
 
     def loss_terms(self, rows) -> torch.Tensor:
         """As of :class:`Backbone`: the windows' targets."""

@@ -15,8 +15,15 @@ import torch
 from recbole_peterrec.distributed import group
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.encoder import Architecture
+from recbole_peterrec.out_of_memory import SMALLER_MODEL
 from recbole_peterrec.runs.free_memory import available_memory
-from recbole_peterrec.runs.needs import Need, evaluation_need, training_need
+from recbole_peterrec.runs.needs import (
+    FLOAT,
+    HALF,
+    Need,
+    evaluation_need,
+    training_need,
+)
 
 MULTIPLE_OF = {"embedding_size": 8}  # that patches and products like
 
@@ -50,7 +57,7 @@ def require_stage(
         config: ``device``, ``MAX_ITEM_LIST_LENGTH``, ``amp`` and the batch sizes.
         architecture: of the encoder.
         held: what is there all the time.
-        trained: lengths of the histories of the training rows.
+        trained: how many positions of each training row are encoded.
         evaluated: those of the rows that are encoded in evaluation.
         passed: whether a gradient passes through the whole encoder, to all of its weights.
         last: whether nothing but the last position is wanted, in training and in evaluation.
@@ -58,8 +65,6 @@ def require_stage(
     Raises:
         ConfigError: see :func:`require_memory`.
     """
-    if not _checked.get():
-        return
     device, longest = config["device"], config["MAX_ITEM_LIST_LENGTH"]
     in_step = min(config["train_batch_size"], len(trained)) // group.size()
     at_once = min(config["eval_batch_size"], len(evaluated))
@@ -67,28 +72,32 @@ def require_stage(
     if at_once:
         lengths = np.minimum(evaluated, longest)
         steps.append(evaluation_need(architecture, lengths, at_once, last[1]))
-    if passed and config["amp"] is None:  # half of it, or less, with amp
+    if passed:
         lengths = np.minimum(trained, longest)
-        steps.append(training_need(architecture, lengths, in_step, last[0]))
-    needs = [[*held, step] for step in steps] or [held]
-    require_memory(where, needs, available_memory(device), device)
+        each = (
+            FLOAT if config["amp"] is None else HALF
+        )  # a little of it in float32, too
+        steps.append(training_need(architecture, lengths, in_step, last[0], each))
+    require_memory(where, [[*held, step] for step in steps] or [held], device)
 
 
 def require_memory(
-    where: str, steps: Sequence[Sequence[Need]], available: int, device: torch.device
+    where: str, steps: Sequence[Sequence[Need]], device: torch.device
 ) -> None:
     """Refuse a stage that cannot fit.
 
     Args:
         where: the stage.
         steps: what it holds at the same time, in each of its kinds of steps.
-        available: bytes.
-        device: whose they are, for the message.
+        device: on which it holds them.
 
     Raises:
         ConfigError: names the largest tensor of the step that needs most, and the values of
             settings with which all steps would fit.
     """
+    if not _checked.get():
+        return
+    available = available_memory(device)
     over = sorted((s for s in steps if _total(s) > available), key=_total, reverse=True)
     if not over:
         return
@@ -106,14 +115,16 @@ def _advice(
     """What to set so that all fits: the first setting of the largest need of each step that does
     not, each small enough for all steps that grow with it."""
     changes = []
-    settings = dict(next(iter(need.grows_with.items())) for need in largest)
+    settings = dict(next(iter(n.grows_with.items()), (None, 0)) for n in largest)
+    if None in settings:
+        return SMALLER_MODEL
     for key, value in settings.items():
         growing = [s for s in steps if any(key in need.grows_with for need in s)]
         fitting = min(_fitting(step, key, value, available) for step in growing)
         fitting -= fitting % MULTIPLE_OF.get(key, 1)
         if not fitting:
-            return f"a smaller {key} does not suffice: use a smaller model"
-        changes.append(f"{key} {fitting} instead of {value}")
+            return f"a smaller {key} does not suffice: {SMALLER_MODEL}"
+        changes.append(f"{key} {fitting}")
     return f"{' and '.join(changes)} would fit"
 
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from recbole_peterrec.data.directions import OVERSAMPLED
 from recbole_peterrec.distributed import group
 from recbole_peterrec.nn.encoder import Architecture
 
-FLOAT = 4  # bytes
+FLOAT, HALF = 4, 2  # bytes
 # Of an owned table in each step: as it is made of its owners, and its gradient.
 OWNED_COPIES = 2
 FORWARD = 2  # activations that a forward pass has at once, at the least
@@ -27,7 +28,7 @@ class Need:
     Attributes:
         what: what it is, with its shape.
         bytes: its size.
-        grows_with: settings and their values; the first is the one to change.
+        grows_with: settings and their values; the first is the one to change, if there is one.
         power: of these values, that its size grows with.
     """
 
@@ -43,11 +44,13 @@ class Need:
 
 
 def trained_copies(config: Mapping[str, Any]) -> int:
-    """Copies of a table that training holds: itself, its gradient and the optimiser's moments."""
-    # By rows, a gradient is as small as its batch.
-    dense = config["table_updates"] != "rows"
+    """Copies of a table that training holds: itself, its gradient (which several processes sum in
+    a place that they keep) and the optimiser's moments."""
+    gradients = 2 if group.size() > 1 else 1
+    if config["table_updates"] == "rows":  # a gradient is as small as its batch
+        gradients = 0
     moments = 2 if config["learner"] in ("adam", "adamw") else 0
-    return 1 + dense + moments
+    return 1 + gradients + moments
 
 
 def table_need(
@@ -81,6 +84,20 @@ def kernel_need(architecture: Architecture, copies: int) -> Need:
     return Need(what, size, {"embedding_size": k}, power=2)
 
 
+def model_need(name: str, parameters: int, copies: int) -> Need:
+    """A model of which nothing is known but how many parameters it has."""
+    what = f"{parameters:,} parameters of {name}, with what training keeps of them,"
+    return Need(what, FLOAT * parameters * copies, {})
+
+
+def directions_need(users: int, items: int, width: int) -> Need:
+    """What the search of :mod:`recbole_peterrec.data.directions` multiplies: vectors of all users,
+    those that are made orthogonal beside what they are made of, and of all items."""
+    sought = min(width + OVERSAMPLED, users, items)
+    what = f"the search for {sought} directions of {users:,} users and {items:,} items"
+    return Need(what, FLOAT * sought * (2 * users + items), {"embedding_size": width})
+
+
 def vector_need(architecture: Architecture, users: int) -> Need:
     """The kept vectors of :mod:`recbole_peterrec.trainer.user_vectors`."""
     k = architecture.embedding_size
@@ -89,20 +106,25 @@ def vector_need(architecture: Architecture, users: int) -> Need:
 
 
 def training_need(
-    architecture: Architecture, lengths: np.ndarray, rows: int, last: bool
+    architecture: Architecture,
+    lengths: np.ndarray,
+    rows: int,
+    last: bool,
+    bytes_each: int = FLOAT,
 ) -> Need:
-    """What a float32 step keeps for its backward pass through the whole encoder.
+    """What a step keeps for its backward pass through the whole encoder.
 
     Args:
         architecture: of the encoder.
         lengths: of all rows, in items; some step has rows that are as long as the mean.
         rows: of a step, in one process.
         last: as of :meth:`Architecture.saved_positions`.
+        bytes_each: of a number.
     """
     k = architecture.embedding_size
     different, counts = np.unique(lengths, return_counts=True)
     saved = [architecture.saved_positions(int(length), last) for length in different]
-    size = int(FLOAT * rows * np.average(saved, weights=counts) * k)
+    size = int(bytes_each * rows * np.average(saved, weights=counts) * k)
     what = (
         f"activations of {rows:,} rows of {lengths.mean():.0f} items in "
         f"{architecture.layers} layers of {k} channels"

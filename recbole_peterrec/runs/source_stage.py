@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import torch
 from recbole.utils import ModelType, get_trainer, init_seed
 from torch import nn
 
@@ -17,7 +18,7 @@ from recbole_peterrec.data.loaders import make_loaders
 from recbole_peterrec.data.recbole_source import recbole_source
 from recbole_peterrec.data.sequence_dataset import SequenceDataset
 from recbole_peterrec.data.vocabulary import describe, item_tokens
-from recbole_peterrec.distributed import exchange
+from recbole_peterrec.distributed import exchange, group
 from recbole_peterrec.errors import ConfigError, UserError
 from recbole_peterrec.model.backbone import Backbone
 from recbole_peterrec.out_of_memory import (
@@ -26,8 +27,14 @@ from recbole_peterrec.out_of_memory import (
     out_of_memory,
 )
 from recbole_peterrec.runs.log import RunLog
-from recbole_peterrec.runs.memory import require_stage
-from recbole_peterrec.runs.needs import kernel_need, table_need, trained_copies
+from recbole_peterrec.runs.memory import require_memory, require_stage
+from recbole_peterrec.runs.needs import (
+    directions_need,
+    kernel_need,
+    model_need,
+    table_need,
+    trained_copies,
+)
 from recbole_peterrec.runs.stage import Stage
 from recbole_peterrec.runs.training import Outcome, fit_and_test, largest_splits
 from recbole_peterrec.stored.networks import PRETRAINING, load_backbone, save_backbone
@@ -88,19 +95,24 @@ class SourceStage(Stage):
             logging.getLogger().warning(
                 "source: eval_args and filters leave no row to validate; the last epoch is kept"
             )
+        directed = self._begins_with_directions(trained and not loaded)
         if self.ours:
-            self._require_memory(trained)
+            self._require_memory(trained, directed)
         init_seed(config["seed"], config["reproducibility"])
         with out_of_memory(config["stage"] or config["model"], SMALLER_MODEL):
-            directed = self._begins_with_directions(trained and not loaded)
-            if not directed and config["embedding_init"] == "svd":
+            seeks = directed and group.is_first()
+            if config["embedding_init"] == "svd" and not seeks:
                 config = config.derive(embedding_init="random")
-            self.model = self._build(config)
-            if directed:  # other numbers of threads find others
+            if directed:
+                group.first_ahead(lambda: self._build(config))
                 table = self.model.encoder.embedding.weight.data
                 exchange.take_first(table, "the item embeddings")
+            else:
+                self._build(config)
             self.model.to(config["device"])
         self.parameters = sum(p.numel() for p in self.model.parameters())
+        if not self.ours and trained:
+            self._require_memory_beside_model()
         self.trainer: RunMixin | None = None
         self.origin: Path | None = None  # run whose backbone it has taken over
 
@@ -180,26 +192,44 @@ class SourceStage(Stage):
         """Write the tokens of its items."""
         save_json(run_dir / "vocabulary.json", {"items": item_tokens(self.dataset)})
 
-    def _require_memory(self, trained: bool) -> None:
+    def _require_memory(self, trained: bool, directed: bool) -> None:
         config, items = self.config, self.dataset.item_num
         architecture = config.model_class.architecture_of(config, items)
         copies = trained_copies(config) if trained else 1
-        lengths = [
+        windows, evaluated = (
             split.inter_feat[split.item_list_length_field].numpy()
             for split in largest_splits(self.loaders)
-        ]
+        )
+        if directed:
+            search = directions_need(
+                self.dataset.user_num, items, architecture.embedding_size
+            )
+            require_memory("embedding_init svd", [[search]], torch.device("cpu"))
         require_stage(
-            config["stage"] or "training",
+            self._told,
             config,
             architecture,
             [
                 table_need(architecture, items, copies, copies),
                 kernel_need(architecture, copies),
             ],
-            *lengths,
+            config.model_class.encoded(windows),
+            evaluated,
             passed=trained,
             last=(False, True),
         )
+
+    def _require_memory_beside_model(self) -> None:
+        """Of a model of RecBole, which is there, what its training keeps beside it."""
+        config = self.config
+        trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
+        need = model_need(config["model"], trained, trained_copies(config) - 1)
+        require_memory(self._told, [[need]], config["device"])
+
+    @property
+    def _told(self) -> str:
+        """Its name, for messages."""
+        return self.config["stage"] or "training"
 
     def _begins_with_directions(self, pretrained_here: bool) -> bool:
         """Whether item embeddings are to be sought (``embedding_init: svd``), which takes long: not
@@ -209,9 +239,10 @@ class SourceStage(Stage):
             return False
         return not exchange.of_first(has_begun(self.config))
 
-    def _build(self, config: Config) -> nn.Module:
+    def _build(self, config: Config) -> None:
+        """Make the model."""
         try:
-            return config.model_class(config, self.loaders.parts[0])
+            self.model = config.model_class(config, self.loaders.parts[0])
         except Exception as error:  # RecBole's models say what they lack in many ways
             if self.ours or isinstance(error, UserError) or is_out_of_memory(error):
                 raise

@@ -95,6 +95,8 @@ class TaskStage(Stage):
         config, encoder = self.config, network.encoder
         architecture = encoder.architecture
         copies, labels = trained_copies(config), len(self.dataset.labels)
+        if config["weight_average"]:
+            copies += 1
         moves = encoder.embedding.weight.requires_grad
         encoder_copies = copies if moves else 0
         if config["tuning"] is None:  # Conure's learner chooses later what is trained

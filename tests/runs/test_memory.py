@@ -1,4 +1,4 @@
-"""Estimates of memory are near what torch really keeps, never above it, and refuse clearly."""
+"""What cannot fit into memory is refused before it starts, clearly, and nothing that fits."""
 
 import re
 from types import SimpleNamespace
@@ -11,122 +11,86 @@ from recbole_peterrec import run
 from recbole_peterrec.config import Config
 from recbole_peterrec.data.loaders import Loaders
 from recbole_peterrec.errors import ConfigError
-from recbole_peterrec.nn.dilated import DilatedArchitecture, DilatedEncoder
-from recbole_peterrec.runs import memory, task_stage
+from recbole_peterrec.nn.dilated import DilatedArchitecture
+from recbole_peterrec.runs import memory, source_stage, task_stage
 from recbole_peterrec.runs.continual import ContinualRun
 from recbole_peterrec.runs.memory import require_memory, require_stage
-from recbole_peterrec.runs.needs import (
-    Need,
-    evaluation_need,
-    kernel_need,
-    trained_copies,
-    training_need,
-)
+from recbole_peterrec.runs.needs import Need, model_need, training_need
 from recbole_peterrec.runs.source_stage import SourceStage
 from recbole_peterrec.runs.training import largest_splits
 from recbole_peterrec.runs.transfer import TransferRun
 from tests.toy import TASKS, command_line, settings, toy_flags, write_config, write_toy
 
-ROWS, LENGTH, WIDTH = 6, 40, 16
+WIDTH = 16
+CPU = torch.device("cpu")
 
 
-def kept_bytes(architecture, last):
-    """Bytes of the distinct tensors that autograd keeps of activations."""
-    encoder = DilatedEncoder(architecture)
-    weights = {p.data_ptr() for p in encoder.parameters()}
-    kept = {}
+@pytest.fixture
+def free(monkeypatch):
+    """Says how many bytes are free."""
 
-    def pack(tensor):
-        storage = tensor.untyped_storage()
-        if tensor.is_floating_point() and storage.data_ptr() not in weights:
-            kept[storage.data_ptr()] = storage.nbytes()
-        return tensor
+    def be(size):
+        monkeypatch.setattr(memory, "available_memory", lambda device: size)
 
-    items = torch.randint(1, 20, (ROWS, LENGTH))
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        if last:
-            states = encoder.last_states(items, torch.full((ROWS,), LENGTH))
-        else:
-            states = encoder(items)
-    assert states.requires_grad
-    return sum(kept.values())
+    return be
 
 
-@pytest.mark.parametrize("norm", ["pre", "post"])
-@pytest.mark.parametrize("causal", [True, False])
-@pytest.mark.parametrize("last", [True, False])
-def test_activations_are_estimated_from_below_and_nearly(norm, causal, last):
-    architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2, 1), causal, norm)
-    need = training_need(architecture, np.full(ROWS, LENGTH), ROWS, last)
-    kept = kept_bytes(architecture, last)
-    assert 0.6 * kept < need.bytes <= kept
-
-
-def test_histories_count_with_their_own_lengths():
-    architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), False, "pre")
-    mixed = training_need(architecture, np.array([2, 2, 2, 26]), ROWS, False)
-    alike = training_need(architecture, np.full(4, 8), ROWS, False)
-    assert mixed.bytes == alike.bytes
-    evaluated = evaluation_need(architecture, np.array([2, 14]), ROWS, False)
-    assert evaluated.bytes == 2 * 4 * ROWS * 8 * WIDTH
-
-
-@pytest.mark.parametrize("causal", [True, False])
-def test_evaluation_of_last_states_counts_no_others(causal):
-    """Those of a causal network are made from the few positions that they see."""
-    architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), causal, "pre")
-    needs = [
-        evaluation_need(architecture, np.full(9, length), ROWS, True).bytes
-        for length in (10, 1000)
-    ]
-    assert (needs[0] == needs[1]) == causal
-
-
-def test_the_largest_tensor_is_named_with_the_value_that_fits():
+def test_the_largest_tensor_is_named_with_the_value_that_fits(free):
     needs = [
         Need("tables", 300, {"embedding_size": 10}),
         Need("activations", 900, {"train_batch_size": 30}),
     ]
-    cpu = torch.device("cpu")
-    require_memory("here", [needs], 1200, cpu)
+    free(1200)
+    require_memory("here", [needs], CPU)
+    free(1000)
     with pytest.raises(ConfigError) as error:
-        require_memory("here", [needs], 1000, cpu)
+        require_memory("here", [needs], CPU)
     assert "activations" in str(error.value)
-    assert "train_batch_size 23 instead of 30 would fit" in str(error.value)
+    assert str(error.value).endswith("; train_batch_size 23 would fit")
+    free(200)
     with pytest.raises(ConfigError, match="use a smaller model"):
-        require_memory("here", [needs], 200, cpu)
+        require_memory("here", [needs], CPU)
 
 
-def test_a_value_that_fits_is_of_all_that_grows_with_it_each_in_its_way():
+def test_what_no_setting_makes_smaller_is_a_smaller_model(free):
+    free(3)
+    with pytest.raises(ConfigError, match="; use a smaller model$"):
+        require_memory("here", [[model_need("SASRec", 10, 3)]], CPU)
+
+
+def test_a_value_that_fits_is_of_all_that_grows_with_it_each_in_its_way(free):
     # 8 instead of 10: kernels 900 * .64 = 576, tables 300 * .8 = 240; 9 would be 999.
     needs = [
         Need("tables", 300, {"embedding_size": 10}),
         Need("kernels", 900, {"embedding_size": 10}, power=2),
     ]
-    with pytest.raises(ConfigError, match="embedding_size 8 instead of 10 would fit"):
-        require_memory("here", [needs], 900, torch.device("cpu"))
+    free(900)
+    with pytest.raises(ConfigError, match="embedding_size 8 would fit"):
+        require_memory("here", [needs], CPU)
 
 
-def test_a_value_that_fits_is_one_for_all_steps():
+def test_a_value_that_fits_is_one_for_all_steps(free):
     """72 of 76 that the first has room for, 64 of 67 that the second has, which needs less."""
     alike = {"embedding_size": 100}
     steps = [
         [Need("tables", 1300, alike)],
         [Need("tables", 620, alike), Need("activations", 580, {"rows": 1})],
     ]
-    with pytest.raises(ConfigError, match="embedding_size 64 instead of 100 would fit"):
-        require_memory("here", steps, 1000, torch.device("cpu"))
-    with pytest.raises(ConfigError, match="embedding_size 72 instead of 100 would fit"):
-        require_memory("here", steps[:1], 1000, torch.device("cpu"))
+    free(1000)
+    with pytest.raises(ConfigError, match="embedding_size 64 would fit"):
+        require_memory("here", steps, CPU)
+    with pytest.raises(ConfigError, match="embedding_size 72 would fit"):
+        require_memory("here", steps[:1], CPU)
 
 
-def test_no_fewer_channels_are_advised_than_patches_can_have():
+def test_no_fewer_channels_are_advised_than_patches_can_have(free):
     needs = [Need("tables", 1000, {"embedding_size": 100})]
+    free(75)
     with pytest.raises(ConfigError, match="use a smaller model"):
-        require_memory("here", [needs], 75, torch.device("cpu"))
+        require_memory("here", [needs], CPU)
 
 
-ADVICE = re.compile(r"(\w+) (\d+) instead of (\d+)")
+ADVICE = re.compile(r"(\w+) (\d+)(?= and | would fit)")
 
 
 @pytest.mark.parametrize("free", [26_000, 30_000, 35_000])
@@ -139,18 +103,9 @@ def test_a_run_that_follows_the_advice_is_accepted(tmp_path, monkeypatch, free):
     with pytest.raises(ConfigError) as error:
         TransferRun(Config("PeterRec", "toy", config_dict=keys))
     advised = ADVICE.findall(str(error.value))
-    assert [key for key, *_ in advised] == ["train_batch_size", "eval_batch_size"]
-    smaller = {key: int(value) for key, value, _ in advised}
+    assert [key for key, _ in advised] == ["train_batch_size", "eval_batch_size"]
+    smaller = {key: int(value) for key, value in advised}
     TransferRun(Config("PeterRec", "toy", config_dict=keys | smaller))
-
-
-def test_kernels_grow_with_the_square_of_the_channels():
-    narrow, wide = (
-        kernel_need(DilatedArchitecture(20, k, 3, (1, 2), True, "pre"), 1)
-        for k in (8, 16)
-    )
-    assert narrow.with_setting("embedding_size", 16) == wide.bytes
-    assert narrow.with_setting("train_batch_size", 16) == narrow.bytes
 
 
 @pytest.mark.parametrize(
@@ -184,19 +139,6 @@ def test_a_batch_counts_with_the_rows_that_there_are(tmp_path):
     assert run("PeterRec", "toy", config_dict=keys)["results"]["tasks"]
 
 
-@pytest.mark.parametrize(
-    ("keys", "copies"),
-    [
-        ({"learner": "adam", "table_updates": "dense"}, 4),
-        ({"learner": "adamw", "table_updates": "dense"}, 4),
-        ({"learner": "adam", "table_updates": "rows"}, 3),
-        ({"learner": "sgd", "table_updates": "dense"}, 2),
-    ],
-)
-def test_copies_of_a_table_are_those_that_its_training_holds(keys, copies):
-    assert trained_copies(keys) == copies
-
-
 def test_the_command_line_refuses_what_no_machine_holds(tmp_path):
     file = tmp_path / "toy.yaml"
     changes = {"embedding_size": 10**8, "run_dir": str(tmp_path / "run")}
@@ -213,23 +155,23 @@ def test_the_command_line_refuses_what_no_machine_holds(tmp_path):
 def counted(monkeypatch):
     """The needs of each step of each stage that is looked at."""
     steps = []
-    monkeypatch.setattr(
-        memory, "require_memory", lambda where, needs, *_: steps.extend(needs)
-    )
+    for module in (memory, source_stage):
+        monkeypatch.setattr(
+            module, "require_memory", lambda where, needs, *_: steps.extend(needs)
+        )
     return steps
 
 
-@pytest.mark.parametrize(("amp", "steps"), [(None, 2), ("bf16", 1)])
-def test_a_step_counts_no_more_than_it_surely_needs(counted, amp, steps):
-    """No item beyond the longest history, and with amp no float32 activations."""
+@pytest.mark.parametrize("amp", [None, "bf16"])
+def test_a_step_counts_no_item_beyond_the_longest_history(counted, amp):
     architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), False, "pre")
     config = {"device": torch.device("cpu"), "MAX_ITEM_LIST_LENGTH": 10, "amp": amp}
     config |= {"train_batch_size": 4, "eval_batch_size": 4}
     for length in (10, 1000):
         lengths = (np.full(9, length), np.full(9, length))
         require_stage("here", config, architecture, [], *lengths, True, (False, False))
-    assert len(counted) == 2 * steps
-    assert counted[:steps] == counted[steps:]
+    assert len(counted) == 4
+    assert counted[:2] == counted[2:]
 
 
 def test_processes_share_the_rows_of_a_step(counted, monkeypatch):
@@ -263,7 +205,7 @@ def test_tables_that_a_task_trains_count_and_no_others(
     toy_config, counted, model, rows
 ):
     """Its labels', the embeddings' where they move, the source's layer where it is learned."""
-    TransferRun(toy_config(model, tasks=TASKS[:1]))
+    TransferRun(toy_config(model, tasks=TASKS[:1], weight_average=0))
     tables = [n.bytes for n in counted[-1] if n.what.startswith("embeddings")]
     assert tables == [4 * 8 * 4 * number for number in rows]
 
@@ -328,3 +270,46 @@ def test_vectors_that_are_made_once_are_made_of_few_users_at_once(
     assert vectors.bytes == 4 * 8 * (60 + 1)  # of all users, and of padding
     (evaluated,) = [n for n in counted[-1] if "eval_batch_size" in n.grows_with]
     assert evaluated.what.startswith("activations of 3 evaluated rows")
+
+
+def test_the_last_item_of_a_window_of_next_items_is_not_encoded(toy_config, counted):
+    """MAX_ITEM_LIST_LENGTH is of histories, to which windows have one more as a target."""
+    for model, longer in (("NextItNetAR", 1), ("GRec", 0)):
+        counted.clear()
+        stage = SourceStage(toy_config(model, train_batch_size=10**9))
+        data = largest_splits(stage.loaders)[0].inter_feat
+        lengths = data[stage.dataset.item_list_length_field].numpy() - longer
+        architecture = stage.model.encoder.architecture
+        expected = training_need(architecture, lengths, len(lengths), False)
+        (step,) = [n for n in counted[-1] if "train_batch_size" in n.grows_with]
+        assert step.bytes == expected.bytes
+
+
+@pytest.mark.parametrize(("trained", "counts"), [(True, 1), (False, 0)])
+def test_a_model_of_recbole_counts_with_what_its_training_keeps(
+    toy_config, counted, trained, counts
+):
+    stage = SourceStage(toy_config("GRU4Rec"), trained=trained)
+    assert [[need.bytes for need in step] for step in counted] == [
+        [4 * 3 * stage.parameters]  # its gradient and two moments
+    ] * counts
+
+
+def test_the_search_for_directions_counts_where_it_is_made(toy_config, counted):
+    config = toy_config("NextItNetAR", embedding_init="svd")
+    stage = SourceStage(config)
+    users, items = stage.dataset.user_num, stage.dataset.item_num
+    sought = min(8 + 32, users, items)
+    assert [need.bytes for need in counted[0]] == [4 * sought * (2 * users + items)]
+    found = len(counted)
+    SourceStage(config, loaded=True)
+    assert len(counted) == 2 * found - 1
+
+
+def test_a_task_whose_weights_are_averaged_keeps_their_averages(toy_config, counted):
+    sizes = []
+    for average in (0, 0.9):
+        counted.clear()
+        TransferRun(toy_config("FineAll", tasks=TASKS[:1], weight_average=average))
+        sizes.append([n.bytes for n in counted[-1] if n.what.startswith("embeddings")])
+    assert sizes[1][0] * 4 == sizes[0][0] * 5

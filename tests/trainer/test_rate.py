@@ -74,6 +74,8 @@ def test_flops_of_a_step_are_those_counted_by_hand(toy_config, model):
     net = model(config, dataset)
     k, kernels = 8, 2 * 3 * 8 * 8  # one block: two convolutions of three taps
     items = int(batch[net.ITEM_SEQ_LEN].sum())
+    if model is NextItNetAR:  # a window's last item is a target alone
+        items -= len(batch)
     targets = int(net.loss_terms(batch).sum())
     by_hand = 3 * 2 * (kernels * items + targets * k * dataset.item_num)
     assert net.training_flops(batch) == by_hand
