@@ -56,8 +56,10 @@ def test_a_row_s_own_score_is_its_label_s_of_all(toy_config):
 def test_cross_entropy_over_many_labels_is_that_of_their_scores(
     toy_config, monkeypatch
 ):
-    """Of so many instances that the scores are not made at once."""
+    """Of so many instances that the scores are not made at once. A bias sums 65,536 gradients of
+    float32, whose roundings come to some 1e-5."""
     task = TARGET | {"loss_type": "CE"}
+    torch.manual_seed(0)
     model, batch = learning(toy_config, task)
     batch = batch.repeat(2**16 // len(batch))
     labels = batch["item_id"] - 1
@@ -76,4 +78,4 @@ def test_cross_entropy_over_many_labels_is_that_of_their_scores(
     assert loss.item() == pytest.approx(expected.item())
     assert not made
     for parameter, grad in zip(head, wanted, strict=True):
-        torch.testing.assert_close(parameter.grad, grad)
+        torch.testing.assert_close(parameter.grad, grad, rtol=0, atol=5e-5)
