@@ -223,6 +223,28 @@ def test_under_autocast_products_are_bf16_and_the_loss_is_near(kind, tiles):
     assert abs(ours.item() - exact.item()) < 0.02
 
 
+@pytest.mark.parametrize("kind", ["rows", "columns"])
+def test_under_autocast_a_target_s_logit_is_as_rounded_as_the_others(kind, tiles):
+    """So that the loss of rows that are sure is never below 0, and they learn nothing."""
+    tiles(kind)
+    hidden, weight, bias, _ = example(300, 70, 16, dtype=torch.float)
+    hidden = (30 * hidden.detach()).requires_grad_()
+    low = [x.detach().bfloat16() for x in (hidden, weight)]
+    logits = (low[0] @ low[1].t()).double() + bias.detach()
+    targets = logits.argmax(1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        for some in range(300):
+            one = slice(some, some + 1)
+            assert linear_cross_entropy(hidden[one], weight, bias, targets[one]) >= 0
+        loss = linear_cross_entropy(hidden, weight, bias, targets)
+    assert loss.item() == pytest.approx(F.cross_entropy(logits, targets).item(), 1e-3)
+    error = (logits.softmax(1) - F.one_hot(targets, 70)) / 300
+    wanted = error @ low[1].double(), error.t() @ low[0].double(), error.sum(0)
+    grads = torch.autograd.grad(loss, [hidden, weight, bias])
+    for got, true in zip(grads, wanted, strict=True):
+        assert (got - true).abs().max() < 0.01 * true.abs().max()
+
+
 def test_sampling_every_item_is_the_exact_softmax(tiles):
     tiles("columns")
     hidden, weight, bias, targets = example()
