@@ -66,8 +66,12 @@ class DilatedArchitecture(Architecture):
 
     def positions_read(self, length: int) -> int:
         """As of :class:`Architecture`: a layer reaches back by all of its taps, or half of them."""
-        taps = self.kernel_size - 1 if self.causal else (self.kernel_size - 1) // 2
-        return min(length, 1 + sum(taps * (d + 2 * d) for d in self.dilations))
+        return min(length, 1 + sum(self._taps_back * 3 * d for d in self.dilations))
+
+    @property
+    def _taps_back(self) -> int:
+        """Taps of a convolution on positions before its own."""
+        return (self.kernel_size - 1) // (1 if self.causal else 2)
 
     def saved_positions(self, length: int, last: bool) -> int:
         """As of :class:`Architecture`.
@@ -75,10 +79,11 @@ class DilatedArchitecture(Architecture):
         Each convolution keeps what it reads, and each LayerNorm: the convolution's output (post)
         or what comes before it (pre). A post-norm block keeps its last ReLU's output besides.
         Where only the last position is wanted, a layer reads as many as its taps reach back from
-        those above: with dilations 1 and 2 of three taps, the second reads 5 and the first 7.
+        those above: with dilations 1 and 2 of three taps, causal, the second reads 5 and the
+        first 7.
         """
-        taps = self.kernel_size - 1
-        given = 1 if last and self.causal else length
+        taps = self._taps_back
+        given = 1 if last else length
         positions = 0
         for dilation in reversed(self.dilations):
             if self.norm == "post":
@@ -134,11 +139,9 @@ class DilatedEncoder(Encoder):
     def last_states(self, items: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
         """As of :class:`Encoder`, without the positions that the last one does not read.
 
-        In a causal network the sequences are moved so that their last items coincide; each
-        layer then computes just the last positions that a later one reads.
+        The sequences are moved so that their last items coincide; each layer then computes just the
+        last positions that a later one reads.
         """
-        if not self.architecture.causal:
-            return super().last_states(items, lengths)
         shift = items.shape[1] - lengths.unsqueeze(1)
         source = torch.arange(items.shape[1], device=items.device) - shift
         real = source >= 0

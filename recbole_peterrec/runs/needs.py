@@ -138,7 +138,7 @@ def evaluation_need(
 ) -> Need:
     """What evaluation holds beside the weights; arguments as in :func:`training_need`."""
     k = architecture.embedding_size
-    length = 1 if last and architecture.causal else lengths.mean()
+    length = 1 if last else lengths.mean()
     size = int(FLOAT * FORWARD * rows * length * k)
     what = f"activations of {rows:,} evaluated rows of {length:.0f} items"
     return Need(what, size, {"eval_batch_size": rows, "embedding_size": k})

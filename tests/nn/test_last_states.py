@@ -55,19 +55,21 @@ def test_states_and_gradients_are_those_of_the_whole_network(causal, norm, lengt
         torch.testing.assert_close(a, b, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize(("causal", "norm"), KINDS)
 @pytest.mark.parametrize("insertion", INSERTIONS)
-def test_patched_states_are_those_of_the_whole_network(insertion, norm):
-    net, items = network(norm=norm, insertion=insertion), sequences()
+def test_patched_states_are_those_of_the_whole_network(insertion, causal, norm):
+    net, items = network(causal, norm, insertion), sequences()
     torch.testing.assert_close(
         net.last_states(items, LENGTHS), whole(net, items, LENGTHS), rtol=0, atol=1e-11
     )
 
 
-@pytest.mark.parametrize("norm", ["post", "pre"])
+@pytest.mark.parametrize(("causal", "norm"), KINDS)
 @pytest.mark.parametrize("insertion", [None, *INSERTIONS])
-def test_what_padding_holds_and_how_much_there_is_changes_nothing(insertion, norm):
-    net, items = network(norm=norm, insertion=insertion).float(), sequences()
+def test_what_padding_holds_and_how_much_there_is_changes_nothing(
+    insertion, causal, norm
+):
+    net, items = network(causal, norm, insertion).float(), sequences()
     before = net.last_states(items, LENGTHS)
     padded = nn.functional.pad(items, (0, 9))
     torch.testing.assert_close(net.last_states(padded, LENGTHS), before)
@@ -76,15 +78,18 @@ def test_what_padding_holds_and_how_much_there_is_changes_nothing(insertion, nor
     assert torch.equal(net.last_states(items, LENGTHS), before)
 
 
-def test_items_out_of_reach_are_not_read():
-    stack = residual_stack(4, 3, (1, 4), True, "post")
-    assert stack.reach == 2 * (1 + 2 + 4 + 8)
+def test_a_stack_reaches_back_by_the_taps_before_a_position():
+    assert residual_stack(4, 3, (1, 4), True, "post").reach == 2 * (1 + 2 + 4 + 8)
+    assert residual_stack(4, 3, (1, 4), False, "post").reach == 1 + 2 + 4 + 8
     assert residual_stack(4, 1, (1,), True, "pre").reach == 0
-    seen = []
-    net = network()
+
+
+@pytest.mark.parametrize(("causal", "read"), [(True, 37), (False, 19)])
+def test_items_out_of_reach_are_not_read(causal, read):
+    seen, net = [], network(causal)
     net.embedding.register_forward_hook(lambda module, args, out: seen.append(len(out)))
     net.last_states(torch.ones(2, 200).long(), torch.tensor([200, 200]))
-    assert seen == [net.blocks.reach + 1] == [37]
+    assert seen == [net.blocks.reach + 1] == [read]
 
 
 @pytest.mark.parametrize("last", [1, 2, 7, 100])

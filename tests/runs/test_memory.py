@@ -8,7 +8,6 @@ import pytest
 import torch
 
 from recbole_peterrec import run
-from recbole_peterrec.config import Config
 from recbole_peterrec.data.loaders import Loaders
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.nn.dilated import DilatedArchitecture
@@ -93,26 +92,30 @@ def test_no_fewer_channels_are_advised_than_patches_can_have(free):
 ADVICE = re.compile(r"(\w+) (\d+)(?= and | would fit)")
 
 
-@pytest.mark.parametrize("free", [26_000, 30_000, 35_000])
-def test_a_run_that_follows_the_advice_is_accepted(tmp_path, monkeypatch, free):
+@pytest.mark.parametrize("size", [26_000, 30_000, 35_000])
+def test_a_stage_that_follows_the_advice_is_accepted(free, size):
     """Here training and evaluation each have a setting of their own."""
-    monkeypatch.setattr(memory, "available_memory", lambda device: free)
-    keys = settings(
-        write_toy(tmp_path), train_batch_size=60, backbone="GRec", dilations=[1, 4]
-    )
+    free(size)
+    architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), True, "pre")
+    config = {"device": CPU, "MAX_ITEM_LIST_LENGTH": 10, "amp": None}
+    config |= {"train_batch_size": 60, "eval_batch_size": 60}
+    lengths = (np.full(90, 10), np.full(90, 10))
+
+    def require(keys):
+        require_stage("here", keys, architecture, [], *lengths, True, (False, False))
+
     with pytest.raises(ConfigError) as error:
-        TransferRun(Config("PeterRec", "toy", config_dict=keys))
+        require(config)
     advised = ADVICE.findall(str(error.value))
     assert [key for key, _ in advised] == ["train_batch_size", "eval_batch_size"]
-    smaller = {key: int(value) for key, value in advised}
-    TransferRun(Config("PeterRec", "toy", config_dict=keys | smaller))
+    require(config | {key: int(value) for key, value in advised})
 
 
 @pytest.mark.parametrize(
     ("changes", "large", "message"),
     [
         ({}, 0, "pretraining: needs at least"),
-        ({"train_batch_size": 1, "backbone": "GRec"}, 0, "eval_batch_size"),
+        ({"pooling": "mean"}, 1, "eval_batch_size"),
         ({}, 1, "task 'gender': fine-tuning: needs at least"),
     ],
 )

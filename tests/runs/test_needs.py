@@ -63,15 +63,15 @@ def test_histories_count_with_their_own_lengths():
     assert evaluated.bytes == 2 * 4 * ROWS * 8 * WIDTH
 
 
-@pytest.mark.parametrize("causal", [True, False])
-def test_evaluation_of_last_states_counts_no_others(causal):
-    """Those of a causal network are made from the few positions that they see."""
-    architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), causal, "pre")
+@pytest.mark.parametrize("last", [True, False])
+def test_evaluation_of_last_states_counts_no_others(last):
+    """They are made from the few positions that they see."""
+    architecture = DilatedArchitecture(20, WIDTH, 3, (1, 2), True, "pre")
     needs = [
-        evaluation_need(architecture, np.full(9, length), ROWS, True).bytes
+        evaluation_need(architecture, np.full(9, length), ROWS, last).bytes
         for length in (10, 1000)
     ]
-    assert (needs[0] == needs[1]) == causal
+    assert (needs[0] == needs[1]) == last
 
 
 def test_kernels_grow_with_the_square_of_the_channels():
