@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import itertools
+import operator
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
@@ -107,6 +110,41 @@ class TaskNetwork(nn.Module):
         )
         return not drops and not any(p.requires_grad for p in self.encoder.parameters())
 
+    def training_flops(self, lengths: torch.Tensor) -> float:
+        """FLOP of the encoder's products in a training step: of all layers forward, of the
+        gradients that pass through those below which something learns, and of the gradients of
+        kernels and patches that learn.
+
+        Args:
+            lengths: ``[B]`` numbers of the users' items.
+        """
+        architecture, last = self.encoder.architecture, self.pooling in READ_LAST
+        tokens = {"tcl_end": 1, "tcl_both": 2}.get(self.pooling, 0)
+        different, counts = lengths.unique(return_counts=True)
+        products = np.zeros(architecture.layers)
+        for length, count in zip(different.tolist(), counts.tolist(), strict=True):
+            products += count * np.array(architecture.multiplied(length + tokens, last))
+        patches = sum(p.numel() for p in self.patch_parameters())
+        added = 3 * patches / architecture.kernel_weights  # at as many positions
+        return 2 * float(products @ (np.array(self._passes()) + added))
+
+    def _passes(self) -> list[int]:
+        """How often a training step makes the products of each layer: with those of gradients."""
+        patches = {id(p) for p in self.patch_parameters()}
+        layers = self.encoder.tunable_layers()
+        learning = [
+            {id(p) for p in layer.parameters() if p.requires_grad} for layer in layers
+        ]
+        embedding = any(p.requires_grad for p in self.encoder.embedding.parameters())
+        below = itertools.accumulate(
+            [embedding, *map(bool, learning[:-1])], operator.or_
+        )
+        kernels = [
+            bool(ids - patches - _norms(layer))
+            for ids, layer in zip(learning, layers, strict=True)
+        ]
+        return [1 + passed + own for passed, own in zip(below, kernels, strict=True)]
+
     def trained_state(self) -> dict[str, torch.Tensor]:
         """Name and value of every trained parameter: all that a task's file must hold."""
         return {name: p for name, p in self.named_parameters() if p.requires_grad}
@@ -129,6 +167,12 @@ class TaskNetwork(nn.Module):
     def trainable_parameters(self) -> int:
         """Number of trained weights: the paper's vartheta and v."""
         return sum(p.numel() for p in self.trained_state().values())
+
+
+def _norms(module: nn.Module) -> set[int]:
+    """The parameters of its LayerNorms, by ``id``."""
+    norms = [m for m in module.modules() if isinstance(m, nn.LayerNorm)]
+    return {id(p) for norm in norms for p in norm.parameters()}
 
 
 def tuned_network(

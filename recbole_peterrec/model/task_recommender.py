@@ -61,6 +61,14 @@ class TaskRecommender(StateScorer):
         other = interaction[self.NEG_ITEM_ID] - 1
         return bpr_loss(self._score(user, label), self._score(user, other))
 
+    def training_flops(self, rows) -> float:
+        """FLOP of a step on a batch of instances: the encoder's products and the head's."""
+        scored = self.network.head.out_features if self.loss_type == "CE" else 2
+        head = 6 * len(rows) * scored * self.network.head.in_features
+        if self.vectors is not None:
+            return head
+        return head + self.network.training_flops(rows[self.ITEM_SEQ_LEN])
+
     def user_states(self, interaction) -> torch.Tensor:
         """As of :class:`StateScorer`: what the head reads."""
         if self.vectors is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -82,17 +83,27 @@ class DilatedArchitecture(Architecture):
         those above: with dilations 1 and 2 of three taps, causal, the second reads 5 and the
         first 7.
         """
-        taps = self._taps_back
-        given = 1 if last else length
         positions = 0
-        for dilation in reversed(self.dilations):
-            if self.norm == "post":
-                positions += given  # of the last ReLU
-            for reach in (2 * dilation * taps, dilation * taps):
-                read = min(length, given + reach)
-                positions += read + (read if self.norm == "pre" else given)
-                given = read
+        for place, (read, given) in enumerate(self._read_and_given(length, last)):
+            if self.norm == "post" and place % 2 == 0:
+                positions += given  # of the block's last ReLU
+            positions += read + (read if self.norm == "pre" else given)
         return positions
+
+    def multiplied(self, length: int, last: bool) -> list[float]:
+        """As of :class:`Architecture`: a layer makes them for the positions that it gives."""
+        weights = self.kernel_weights / self.layers
+        given = [given for _, given in self._read_and_given(length, last)]
+        return [weights * positions for positions in reversed(given)]
+
+    def _read_and_given(self, length: int, last: bool) -> Iterator[tuple[int, int]]:
+        """Positions that each layer reads and gives, of a row; the last layer first."""
+        given = 1 if last else length
+        for dilation in reversed(self.dilations):
+            for reach in (2 * dilation, dilation):
+                read = min(length, given + reach * self._taps_back)
+                yield read, given
+                given = read
 
 
 def _require_count(name: str, value: int) -> None:

@@ -38,7 +38,7 @@ class Architecture(abc.ABC):
     @property
     @abc.abstractmethod
     def layers(self) -> int:
-        """Number of layers."""
+        """Number of layers: of :meth:`Encoder.tunable_layers`."""
 
     @property
     @abc.abstractmethod
@@ -53,6 +53,16 @@ class Architecture(abc.ABC):
             length: of the row, in items.
             last: whether nothing but the last position is wanted.
         """
+
+    def multiplied(self, length: int, last: bool) -> list[float]:
+        """Products of a weight and a number of a state that each layer makes of one row, first
+        layer first: as many in all, at every position, where a subclass does not say otherwise.
+
+        Args:
+            length: of the row, in items.
+            last: whether nothing but the last position is wanted.
+        """
+        return [self.kernel_weights * length / self.layers] * self.layers
 
     def positions_read(self, length: int) -> int:
         """On how many of `length` positions the last one's state depends, its own included: all

@@ -23,7 +23,12 @@ from recbole_peterrec.trainer.event_file import EventFile
 from recbole_peterrec.trainer.one_pass import in_one_pass
 from recbole_peterrec.trainer.progress import ProgressMixin
 from recbole_peterrec.trainer.ranking import RankingMixin
-from recbole_peterrec.trainer.rate import bf16_gain, told_limit, with_rate
+from recbole_peterrec.trainer.rate import (
+    RateBar,
+    bf16_gain,
+    told_limit,
+    with_rate,
+)
 from recbole_peterrec.trainer.row_updates import update_rows
 from recbole_peterrec.trainer.sharing import SharingMixin, draw_apart, total_loss
 from recbole_peterrec.writing import writing
@@ -64,6 +69,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
                     module.compile_blocks()
         self.eval_collector = RankCollector(config)
         self._bar = tqdm(disable=True)
+        self._ranked: RateBar | None = None
         self._epoch = self._batch = 0
 
     def _has_amp(self) -> bool:
@@ -167,16 +173,21 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         return total_loss(loss)
 
     def _with_rate(self, train_data) -> Iterator[Any]:
-        flops = getattr(self.model, "training_flops", None)
+        flops = self._step_flops()
         limit = 0.0
         if flops is not None:
             dtype = torch.bfloat16 if self.amp else torch.float32
-            limit = told_limit(self.device, self.config["embedding_size"], dtype)
+            width = self.config["embedding_size"]
+            limit = told_limit(self.device, width, dtype, self.run_dir)
         lengths = self.config["ITEM_LIST_LENGTH_FIELD"]
-        return with_rate(train_data, lengths, flops, limit)
+        return with_rate(train_data, RateBar(train_data, "rows", lengths, flops, limit))
+
+    def _step_flops(self) -> Callable[[Any], float] | None:
+        """Of a model of ours, FLOP of a step on a batch."""
+        return getattr(self.model, "training_flops", None)
 
     def _valid_epoch(self, valid_data, show_progress=False):
-        score, result = super()._valid_epoch(valid_data, show_progress=False)
+        score, result = super()._valid_epoch(valid_data, show_progress=show_progress)
         loss = self.train_loss_dict.get(self._epoch)
         self.history.append({"epoch": self._epoch, "loss": loss, **result})
         for metric, value in result.items():
@@ -214,11 +225,41 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
         """
         if load_best_model:
             self._load_weights(model_file or self.saved_model_file)
-        with torch.compiler.set_stance("force_eager"), self._evaluating(eval_data):
+        with (
+            torch.compiler.set_stance("force_eager"),
+            self._evaluating(eval_data),
+            self._ranking_bar(eval_data, show_progress),
+        ):
+            # Its own bar would leave a line for each epoch.
             result = super().evaluate(
-                eval_data, load_best_model=False, show_progress=show_progress
+                eval_data, load_best_model=False, show_progress=False
             )
         return {metric: float(value) for metric, value in (result or {}).items()}
+
+    @contextlib.contextmanager
+    def _ranking_bar(self, eval_data, show: bool) -> Iterator[None]:
+        """Within it, a bar is moved by the rows that are ranked."""
+        if not show or not len(eval_data):
+            yield
+            return
+        lengths = self.config["ITEM_LIST_LENGTH_FIELD"]
+        with contextlib.closing(RateBar(eval_data, "ranked", lengths)) as bar:
+            self._ranked = bar
+            try:
+                yield
+            finally:
+                self._ranked = None
+
+    def _full_sort_batch_eval(self, batched_data):
+        return self._told(super()._full_sort_batch_eval(batched_data))
+
+    def _neg_sample_batch_eval(self, batched_data):
+        return self._told(super()._neg_sample_batch_eval(batched_data))
+
+    def _told(self, ranked: tuple) -> tuple:
+        if self._ranked is not None:
+            self._ranked.add(ranked[0])
+        return ranked
 
     def evaluate_other(self, model: torch.nn.Module, eval_data) -> dict[str, float]:
         """Metrics of another scorer on the same loader, through the same evaluator."""

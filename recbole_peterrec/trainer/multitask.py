@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import torch
 from recbole.data.dataloader import TrainDataLoader
 
 from recbole_peterrec.model.backbone import Backbone
-from recbole_peterrec.trainer.rate import with_rate
 from recbole_peterrec.trainer.transfer import TransferTrainer
 
 T = TypeVar("T")
@@ -39,6 +38,7 @@ class MultiTaskTrainer(TransferTrainer):
         # So that it is trained, clipped, averaged and kept with the model.
         model.source_output = source.output
         self.source, self.source_data = source, source_data
+        self._work = 0.0  # FLOP of the last step, where bars tell
         super().__init__(config, model)
 
     def _train_epoch(self, train_data, epoch_idx, loss_func=None, show_progress=False):
@@ -56,14 +56,16 @@ class MultiTaskTrainer(TransferTrainer):
         def joint_loss(batch) -> torch.Tensor:
             other = next(others)
             task, source = (batch, other) if task_is_longer else (other, batch)
+            if show_progress:
+                self._work = self.source.training_flops(source)
+                self._work += 0 if task is None else self.model.training_flops(task)
             loss = coefficient * source_loss(source.to(self.device))
             return loss if task is None else loss + task_loss(task.to(self.device))
 
         return super()._train_epoch(steps, epoch_idx, joint_loss, show_progress)
 
-    def _with_rate(self, train_data) -> Iterator[Any]:
-        # No share of the machine's limit: a step is the work of two networks.
-        return with_rate(train_data, self.config["ITEM_LIST_LENGTH_FIELD"], None, 0.0)
+    def _step_flops(self) -> Callable[[Any], float]:
+        return lambda batch: self._work  # of both batches of the step
 
     def _progress(self, epoch: int, train_data) -> dict[str, Any]:
         return super()._progress(epoch, train_data) | {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
@@ -41,8 +42,15 @@ def product_rate(device: torch.device, width: int, dtype: torch.dtype) -> float:
 
 
 @functools.cache
-def told_limit(device: torch.device, width: int, dtype: torch.dtype) -> float:
-    """:func:`product_rate`, told in the log once a process: the bars show their share of it."""
+def told_limit(
+    device: torch.device, width: int, dtype: torch.dtype, run: str | None = None
+) -> float:
+    """:func:`product_rate`, told in the log once a run: the bars show their share of it.
+
+    Args:
+        device, width, dtype: as of :func:`product_rate`.
+        run: whose log it is.
+    """
     rate = product_rate(device, width, dtype)
     logging.getLogger().info(
         f"GEMM, {width} wide, {str(dtype).removeprefix('torch.')} on {device}: "
@@ -62,33 +70,53 @@ def bf16_gain(device: torch.device, width: int) -> float:
     return in_bf16 / in_float
 
 
-def with_rate(
-    loader: Iterable[Any],
-    lengths: str,
-    flops: Callable[[Any], float] | None,
-    limit: float,
-) -> Iterator[Any]:
-    """An epoch's batches under a bar: rows, the time left, items a second, share of the limit.
+class RateBar:
+    """A bar of rows: how many are left, the time that they take, items a second, and the share of
+    the machine's limit.
 
     Args:
-        loader: RecBole's, of training rows; with several processes, of this one's.
+        loader: RecBole's, of the rows; with several processes, they are shared.
+        told: what is done with the rows.
         lengths: field of the rows' numbers of items.
         flops: FLOP of a step on a batch; None leaves out the share.
         limit: FLOP a second that the machine reaches.
     """
-    items, work, start = 0, 0.0, time.perf_counter()
-    rows = len(loader.dataset) // group.size()
-    times = getattr(loader, "times", 1)  # a row is there for each negative
-    with tqdm(total=rows, desc="rows", unit="row", leave=False) as bar:
+
+    def __init__(
+        self,
+        loader: Any,
+        told: str,
+        lengths: str,
+        flops: Callable[[Any], float] | None = None,
+        limit: float = 0.0,
+    ) -> None:
+        self.lengths, self.flops, self.limit = lengths, flops, limit
+        self.items, self.work, self.start = 0, 0.0, time.perf_counter()
+        self.times = getattr(loader, "times", 1)  # a row is there for each negative
+        rows = len(loader.dataset) // group.size()
+        self.bar = tqdm(total=rows, desc=told, unit="row", leave=False)
+
+    def add(self, batch: Any) -> None:
+        """A batch of rows is done."""
+        self.bar.update(len(batch) // self.times)
+        if self.lengths not in batch:  # made once a user, not gathered any more
+            return
+        self.items += int(batch[self.lengths].sum())
+        seconds = time.perf_counter() - self.start
+        told = f"{self.items / seconds:,.0f} items/s"
+        if self.flops is not None:
+            self.work += self.flops(batch)
+            told += f", {self.work / seconds / self.limit:.0%} of GEMM"
+        self.bar.set_postfix_str(told, refresh=False)
+
+    def close(self) -> None:
+        """Take it away."""
+        self.bar.close()
+
+
+def with_rate(loader: Iterable[Any], bar: RateBar) -> Iterator[Any]:
+    """An epoch's batches, each of which has moved the bar when the next one is asked for."""
+    with contextlib.closing(bar):
         for batch in loader:
             yield batch
-            bar.update(len(batch) // times)
-            if lengths not in batch:  # made once a user, not gathered any more
-                continue
-            items += int(batch[lengths].sum())
-            seconds = time.perf_counter() - start
-            told = f"{items / seconds:,.0f} items/s"
-            if flops is not None:
-                work += flops(batch)
-                told += f", {work / seconds / limit:.0%} of GEMM"
-            bar.set_postfix_str(told, refresh=False)
+            bar.add(batch)
