@@ -26,6 +26,7 @@ from recbole_peterrec.data.sequences import (
     leave_one_out,
 )
 from recbole_peterrec.data.source_columns import require_loaded, require_names
+from recbole_peterrec.data.table import shown
 from recbole_peterrec.data.times import tell_missing, tell_times
 from recbole_peterrec.data.whole_source import WholeSource
 from recbole_peterrec.data.windows import cut_windows
@@ -132,7 +133,9 @@ class SequenceDataset(WholeSource, SequentialDataset):
                 f"source: {file} is loaded by RecBole, in memory, because of {reason}"
             )
             return None
-        return cached_sequences(Path(self.config["checkpoint_dir"], "cache"), selection)
+        root = Path(self.config["checkpoint_dir"], "cache")
+        with shown(self.config["show_progress"]):
+            return cached_sequences(root, selection)
 
     def _filter_nan_user_or_item(self) -> None:
         drop_gaps(self)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import logging
 import os
 import re
 from collections.abc import Collection, Iterator, Mapping
+from contextvars import ContextVar
 from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
+from tqdm import tqdm
 
 from recbole_peterrec.data.numeric import Undecided, Way, settled, telling, way_of
 from recbole_peterrec.errors import DataError
@@ -64,6 +67,28 @@ def _slow_for(file: BinaryIO, encoding: str) -> str | None:
     return found
 
 
+_shown = ContextVar("shown", default=False)
+
+
+@contextlib.contextmanager
+def shown(show: bool) -> Iterator[None]:
+    """Whether the reading of files within has bars."""
+    token = _shown.set(show)
+    try:
+        yield
+    finally:
+        _shown.reset(token)
+
+
+def _bar(size: int, where: str) -> tqdm:
+    """Of the bytes of a file, if it is to be shown."""
+    hidden = not _shown.get()
+    told = f"{where}: read"
+    return tqdm(
+        total=size, desc=told, unit="B", unit_scale=True, leave=False, disable=hidden
+    )
+
+
 def read_pieces(
     path: str,
     kinds: Mapping[str, type],
@@ -97,14 +122,17 @@ def read_pieces(
             if engine is QUOTED:
                 # It would read each piece in a way of its own.
                 kinds = dict.fromkeys(kinds, str)
-            yield from pd.read_csv(
-                _Text(file, encoding, where),
-                sep=separator,
-                usecols=list(kinds),
-                dtype=dict(kinds),
-                chunksize=PIECE,
-                **engine,
-            )
+            with _bar(before.st_size, where) as bar:
+                for piece in pd.read_csv(
+                    _Text(file, encoding, where),
+                    sep=separator,
+                    usecols=list(kinds),
+                    dtype=dict(kinds),
+                    chunksize=PIECE,
+                    **engine,
+                ):
+                    yield piece
+                    bar.update(file.tell() - bar.n)
         after = os.stat(path)
     except OSError as error:
         raise DataError(

@@ -1,5 +1,6 @@
 """A task's rows against what RecBole's own reading gives of the same file."""
 
+import io
 import logging
 import tempfile
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource
+from tqdm import tqdm
 
 from recbole_peterrec.config import Config
 from recbole_peterrec.data import atomic, table
@@ -212,3 +214,33 @@ def test_a_file_is_looked_through_once_for_all_its_tasks_and_again_when_it_chang
     write_table(tmp_path / "toy" / "toy.user", USER, more)
     with pytest.raises(DataError, match=r"^task 'gender': .*line 62 has more values"):
         TaskDataset(read_tasks(config)[0].config, source)
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_reading_has_a_bar_of_the_file_s_bytes_where_it_is_asked_for(
+    tmp_path, monkeypatch, quoted
+):
+    bars, hidden = [], []
+
+    def bar(**settings):
+        bars.append(tqdm(**settings, file=io.StringIO()))
+        hidden.append(settings["disable"])
+        return bars[-1]
+
+    monkeypatch.setattr(table, "tqdm", bar)
+    monkeypatch.setattr(table, "PIECE", 4)
+    path = tmp_path / "t.inter"
+    write_table(path, ["a:token"], [(f"v{n}",) for n in range(9)])
+    if quoted:
+        path.write_text(path.read_text() + '"q"\n')
+
+    def read():
+        pieces = table.read_pieces(str(path), {"a:token": str}, "\t", "utf-8", "source")
+        return pd.concat(pieces)["a:token"].tolist()
+
+    unseen = read()
+    with table.shown(True):
+        assert read() == unseen
+    assert read() == unseen
+    assert hidden == [True, False, True]
+    assert bars[1].n == bars[1].total == path.stat().st_size
