@@ -62,6 +62,7 @@ def cached_sequences(root: str | Path, selection: Selection) -> Sequences:
     folder = Path(root, f"{Path(selection.path).stem}-{key[:16]}")
     found = _open(folder, key)
     if found is not None:
+        _tidy(root)
         return found
     with _written_below(root), _alone(root) as alone:
         _delete_remains(root, AT_WORK if not alone else 0)
@@ -72,6 +73,13 @@ def cached_sequences(root: str | Path, selection: Selection) -> Sequences:
     if found is None:
         raise DataError(f"source: {folder} is not what was written; check the disk")
     return found
+
+
+def _tidy(root: str | Path) -> None:
+    """Delete what killed writers left, unless another run is writing, or nothing may be written."""
+    if any(Path(root).glob(f".*{UNFINISHED}")):
+        with contextlib.suppress(OSError), open(Path(root, ".lock"), "wb") as file:
+            _delete_remains(root, 0 if lock(file) else AT_WORK)
 
 
 def _delete_remains(root: str | Path, age: float) -> None:

@@ -383,6 +383,20 @@ def test_who_waits_for_another_conversion_says_so(source, root, caplog):
     assert len(folders(root)) == 1
 
 
+@pytest.mark.parametrize("at_work", [False, True])
+def test_a_start_that_finds_its_source_cleans_up_unless_another_is_writing(
+    source, root, at_work
+):
+    cached_sequences(root, selection(source))
+    remains = root / ".another.unfinished"
+    remains.mkdir()
+    with open(root / ".lock", "wb") as file:
+        if at_work:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        cached_sequences(root, selection(source))
+    assert remains.exists() == at_work
+
+
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o755), (0o077, 0o700)])
 def test_who_may_read_what_was_converted_is_the_user_s_to_say(
     source, root, umask, mode
