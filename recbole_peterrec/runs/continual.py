@@ -102,11 +102,12 @@ class ContinualRun(Run):
         self.histories: dict[str, History] = {}
         self._tell(self.scarce)
         self.learned: dict[str, Learned] = {}
+        self.told = dict(self.beginning.tasks)  # of each later task, what its file does
         if not self.learner.tasks:
             results["pretrain"] = self._learn(self.source).record
         else:
             results["pretrain"] = self.beginning.pretrain
-        for name, header in self.beginning.tasks.items():
+        for name, header in self.told.items():
             results["tasks"][name] = header["record"]
             save_learned_task(run_dir, name, self.learner, header)
         self._write(run_dir, results)
@@ -228,6 +229,7 @@ class ContinualRun(Run):
             self.source.vocabulary,
             results["pretrain"],
             self.beginning.max_length,
+            self.told,
         )
         self.source.save_vocabulary(run_dir)
         save_json(run_dir / "capacity.json", self.learner.shares())
@@ -238,11 +240,11 @@ class ContinualRun(Run):
         stage = learned.stage
         if stage is self.source:
             return
-        told = {
+        self.told[stage.name] = {
             "kind": stage.task.kind,
             "labels": stage.dataset.labels,
             "pooling": stage.config["pooling"],
             "max_length": stage.config.longest_history,
             "record": learned.record,
         }
-        save_learned_task(run_dir, stage.name, self.learner, told)
+        save_learned_task(run_dir, stage.name, self.learner, self.told[stage.name])

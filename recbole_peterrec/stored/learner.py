@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,7 @@ def save_learner(
     vocabulary: dict[str, Any],
     pretrain: dict[str, Any],
     max_length: int,
+    told: Mapping[str, Mapping[str, Any]],
 ) -> None:
     """Write the learner's weights, owners and description; its tasks are written by
     :func:`save_learned_task`.
@@ -51,6 +55,7 @@ def save_learner(
         vocabulary: :func:`recbole_peterrec.data.vocabulary.describe` of the source's items.
         pretrain: the first task's record of results.json.
         max_length: longest history that the first task was trained on, in items.
+        told: of each later task, as of :func:`save_learned_task`.
     """
     first = learner.tasks[0]
     with learner.viewing(first):  # LayerNorms of the first task are the encoder's own
@@ -65,6 +70,7 @@ def save_learner(
         "kinds": list(learner.kinds),
         "layernorm_per_task": learner.layernorm_per_task,
         "fingerprints": learner.fingerprints,
+        "served": {name: _served(told[name]) for name in learner.tasks[1:]},
     }
     save_json(run_dir / "backbone.json", header)
 
@@ -85,6 +91,12 @@ def save_learned_task(
     norms = {f"encoder.{key}": v for key, v in learner.norms(name).items()}
     save_tensors(folder / "weights.safetensors", head | norms)
     save_json(folder / "task.json", {"format": FORMAT, "name": name, **told})
+
+
+def _served(told: Mapping[str, Any]) -> str:
+    """SHA-256 of what a task is served by beside its weights."""
+    parts = [told[key] for key in ("labels", "pooling", "max_length")]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 def holds_more(run_dir: Path, learner: Learner) -> bool:
@@ -114,7 +126,7 @@ def holds_more(run_dir: Path, learner: Learner) -> bool:
 def open_learner(
     run_dir: str | Path,
 ) -> tuple[Learner, dict[str, dict[str, Any]], dict[str, Any]]:
-    """A saved learner, every task's fingerprint checked.
+    """A saved learner, every task's fingerprint checked, and what else it is served by.
 
     Args:
         run_dir: of a run; one that has not ended has the tasks that it has kept.
@@ -154,6 +166,7 @@ def _open(
     told = header["learner"]
     try:
         names, prints = list(told["tasks"]), dict(told["fingerprints"])
+        served = dict(told.get("served", {}))  # earlier versions do not tell
         encoder = described_encoder(header_path, header)
         learner = Learner(encoder, tuple(told["kinds"]), told["layernorm_per_task"])
         named = all(re.fullmatch(FOLDER_NAME, name) for name in names)
@@ -174,6 +187,11 @@ def _open(
             raise CheckpointError(
                 f"{run_dir}: task {name!r} is not what it was when it was learned (its "
                 f"fingerprint differs); use another copy of this run"
+            )
+        if name in served and served[name] != _served(tasks[name]):
+            raise CheckpointError(
+                f"{run_dir}: the labels, pooling or max_length of task {name!r} are not what they "
+                f"were when it was learned; put its task.json back"
             )
     return learner, tasks, header
 

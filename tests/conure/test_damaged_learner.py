@@ -6,7 +6,12 @@ import shutil
 
 import pytest
 
-from recbole_peterrec.checkpoint import load_tensors, save_tensors
+from recbole_peterrec.checkpoint import (
+    load_json,
+    load_tensors,
+    save_json,
+    save_tensors,
+)
 from recbole_peterrec.errors import CheckpointError
 from tests.conure.case import AGE, contents, learn
 
@@ -27,6 +32,18 @@ def changed_weight(run_dir):
     weights = load_tensors(run_dir / "backbone.safetensors")
     weights["embedding.weight"][3] += 1
     save_tensors(run_dir / "backbone.safetensors", weights)
+
+
+def renamed_label(run_dir):
+    file = run_dir / "tasks" / "gender" / "task.json"
+    told = load_json(file)
+    told["labels"][0] = "another"
+    save_json(file, told)
+
+
+def another_pooling(run_dir):
+    file = run_dir / "tasks" / "buy" / "task.json"
+    save_json(file, load_json(file) | {"pooling": "sum"})
 
 
 def no_owners(run_dir):
@@ -50,6 +67,8 @@ def truncated(run_dir):
         (wrong_owners, "does not fit the learner"),
         (unknown_owner, "owned by task 9 of 3"),
         (changed_weight, "not what it was"),
+        (renamed_label, "of task 'gender' are not what they were"),
+        (another_pooling, "of task 'buy' are not what they were"),
         (no_owners, "holds no learner"),
         (torn, "has not ended: finish it"),
         (truncated, "truncated"),
@@ -67,3 +86,16 @@ def test_a_damaged_learner_is_one_clear_line(
     assert "\n" not in str(error.value)
     assert contents(copy) == before
     assert not (tmp_path / "run").exists()
+
+
+def test_a_learner_of_a_version_that_does_not_tell_how_tasks_are_served_is_taken(
+    folder, learner, tmp_path
+):
+    copy = tmp_path / "copy"
+    shutil.copytree(learner, copy)
+    header = load_json(copy / "backbone.json")
+    del header["learner"]["served"]
+    save_json(copy / "backbone.json", header)
+    learn(folder, tmp_path / "run", continue_from=str(copy), tasks=[AGE])
+    served = load_json(tmp_path / "run" / "backbone.json")["learner"]["served"]
+    assert list(served) == ["buy", "gender", "age"]

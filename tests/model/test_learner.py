@@ -27,6 +27,7 @@ from tests.model.lives import (
     train,
 )
 
+TOLD = {"labels": list("abcd"), "pooling": "last", "max_length": 9}
 LIVES = st.lists(
     st.tuples(st.sampled_from(list(OPTIMISERS)), st.floats(0.4, 0.9), st.booleans()),
     min_size=1,
@@ -43,10 +44,11 @@ def test_nothing_is_forgotten_now_or_after_a_save(
     learner = Learner(encoder(), kinds, norms)
     kept = live(learner, lives)
     folder = tmp_path_factory.mktemp("saved")
-    save_learner(folder, "NextItNetAR", learner, {"sha256": "", "items": ITEMS}, {}, 9)
-    told = {"labels": list("abcd"), "pooling": "last", "max_length": 9}
-    for name in learner.tasks[1:]:
-        save_learned_task(folder, name, learner, told)
+    told = dict.fromkeys(learner.tasks[1:], TOLD)
+    for name in told:
+        save_learned_task(folder, name, learner, TOLD)
+    vocabulary = {"sha256": "", "items": ITEMS}
+    save_learner(folder, "NextItNetAR", learner, vocabulary, {}, 9, told)
     again, headers, _ = open_learner(folder)
     assert again.tasks == learner.tasks
     for name, header in headers.items():
@@ -73,7 +75,8 @@ def test_only_free_weights_and_the_head_are_trained_after_the_first_task():
 def test_ownership_takes_one_byte_a_weight_and_no_mask_twice(tmp_path):
     learner = Learner(encoder())
     live(learner, [("adam", 0.5, False)] * 3)
-    save_learner(tmp_path, "NextItNetAR", learner, {}, {}, 9)
+    told = dict.fromkeys(learner.tasks[1:], TOLD)
+    save_learner(tmp_path, "NextItNetAR", learner, {}, {}, 9, told)
     owners = load_tensors(tmp_path / "ownership.safetensors")
     weights = load_tensors(tmp_path / "backbone.safetensors")
     size = sum(weights[f"{name}.weight"].numel() for name in owners)
@@ -108,9 +111,9 @@ def test_steps_out_of_order_are_errors():
 def test_a_head_of_another_width_does_not_fit(tmp_path):
     learner = Learner(encoder())
     live(learner, [("adam", 0.5, False)] * 2)
-    save_learner(tmp_path, "NextItNetAR", learner, {}, {}, 9)
-    told = {"labels": list("abcde"), "pooling": "last", "max_length": 9}
+    told = TOLD | {"labels": list("abcde")}
     save_learned_task(tmp_path, "t1", learner, told)
+    save_learner(tmp_path, "NextItNetAR", learner, {}, {}, 9, {"t1": told})
     with pytest.raises(CheckpointError, match="does not fit"):
         open_learner(tmp_path)
 

@@ -77,7 +77,7 @@ def test_next_items_are_those_of_the_model_that_was_saved(
 def test_weights_of_a_task_that_is_not_told_of_are_refused(tmp_path):
     learner = Learner(fresh_encoder())
     live(learner, [("adam", 0.5, False)])
-    save_learner(tmp_path, "NextItNetAR", learner, {}, TRAINED, 9)
+    save_learner(tmp_path, "NextItNetAR", learner, {}, TRAINED, 9, {})
     open_learner(tmp_path)
     file = tmp_path / "ownership.safetensors"
     owners = checkpoint.load_tensors(file)
@@ -92,9 +92,9 @@ def test_weights_of_a_task_that_is_not_told_of_are_refused(tmp_path):
 def test_layer_norms_of_another_learner_s_task_are_refused(tmp_path, per_task):
     learner = Learner(fresh_encoder(), layernorm_per_task=per_task)
     live(learner, [("adam", 0.5, False)] * 2)
-    save_learner(tmp_path, "NextItNetAR", learner, {}, TRAINED, 9)
     told = {"labels": [*"abcd"], "pooling": "last", "max_length": 9}
     save_learned_task(tmp_path, "t1", learner, told)
+    save_learner(tmp_path, "NextItNetAR", learner, {}, TRAINED, 9, {"t1": told})
     open_learner(tmp_path)
     file = tmp_path / "tasks" / "t1" / "weights.safetensors"
     weights = checkpoint.load_tensors(file)
