@@ -119,11 +119,11 @@ def _step(model, optimiser, items: torch.Tensor, targets: torch.Tensor):
 def last_position() -> list[Row]:
     """The last state alone against the network's whole output, without gradients."""
     rows = []
-    for width in (64, 256):
+    for width, causal in ((64, True), (256, True), (256, False)):
         for length, target in ((100, 1.4), (200, 2.5)):
             torch.manual_seed(0)
             net = DilatedEncoder(
-                DilatedArchitecture(1682, width, 3, DILATIONS, True, "post")
+                DilatedArchitecture(1682, width, 3, DILATIONS, causal, "post")
             )
             items = torch.randint(1, 1682, (BATCH, length))
             full = torch.full((BATCH,), length)
@@ -140,6 +140,7 @@ def last_position() -> list[Row]:
             times = medians(25, whole=whole, last=last)
             same = torch.equal(values["whole"], values["last"])
             note = f"{milliseconds(times)}; {'bit-equal' if same else 'not bit-equal'}"
-            case = f"last position only, L {length}, k {width}"
+            of = "last position only" if causal else "last position only, GRec"
+            case = f"{of}, L {length}, k {width}"
             rows.append(Row(case, times["whole"] / times["last"], target, note=note))
     return rows
