@@ -139,9 +139,9 @@ class Backbone(StateScorer):
         """
         architecture = self.encoder.architecture
         layer = (self.softmax_samples or self.n_items) * architecture.embedding_size
-        positions = float(self.encoded(rows[self.ITEM_SEQ_LEN]).sum())
-        terms = float(self.loss_terms(rows).sum())
-        return 6 * (architecture.kernel_weights * positions + layer * terms)
+        lengths = self.encoded(rows[self.ITEM_SEQ_LEN])
+        encoded = float(architecture.all_multiplied(lengths, last=False).sum())
+        return 6 * (encoded + layer * float(self.loss_terms(rows).sum()))
 
     def user_states(self, interaction) -> torch.Tensor:
         """As of :class:`StateScorer`."""

@@ -7,7 +7,6 @@ import copy
 import itertools
 import operator
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn.utils import parametrize
@@ -120,13 +119,11 @@ class TaskNetwork(nn.Module):
         """
         architecture, last = self.encoder.architecture, self.pooling in READ_LAST
         tokens = {"tcl_end": 1, "tcl_both": 2}.get(self.pooling, 0)
-        different, counts = lengths.unique(return_counts=True)
-        products = np.zeros(architecture.layers)
-        for length, count in zip(different.tolist(), counts.tolist(), strict=True):
-            products += count * np.array(architecture.multiplied(length + tokens, last))
+        products = architecture.all_multiplied(lengths + tokens, last)
+        passes = torch.tensor(self._passes(), dtype=torch.double)
         patches = sum(p.numel() for p in self.patch_parameters())
         added = 3 * patches / architecture.kernel_weights  # at as many positions
-        return 2 * float(products @ (np.array(self._passes()) + added))
+        return 2 * float(products @ (passes + added))
 
     def _passes(self) -> list[int]:
         """How often a training step makes the products of each layer: with those of gradients."""

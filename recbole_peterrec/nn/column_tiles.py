@@ -38,10 +38,10 @@ class ColumnTiles(torch.autograd.Function):
             total[some] += tile.sub_(now).exp2_().sum(1, keepdim=True)
             highest[some] = now
         ctx.save_for_backward(hidden, weight, bias, columns, highest, total, own)
-        sums = highest + total.log2()
+        # First what is of a size, so that the digits of a small logarithm stay.
         if own is not None:
-            sums -= own
-        return (sums / UNITS).squeeze(1)
+            highest = highest - own
+        return ((highest + total.log2()) / UNITS).squeeze(1)
 
     @staticmethod
     @once_differentiable
@@ -73,9 +73,9 @@ class ColumnTiles(torch.autograd.Function):
             grad_hidden *= scale[:, None]
         if (
             own is not None
-        ):  # what a row's own column gives, which cancels where it is sure
-            sure = ((own - highest).exp2() / total).squeeze(1)
-            of_own = (sure - 1) * grad
+        ):  # what a row's own column gives: nothing, where its share is 1
+            own_share = ((own - highest).exp2() / total).squeeze(1)
+            of_own = (own_share - 1) * grad
             if grad_hidden is not None:
                 grad_hidden += weight[columns] * of_own[:, None]
             if grad_weight is not None:

@@ -84,25 +84,34 @@ class DilatedArchitecture(Architecture):
         first 7.
         """
         positions = 0
-        for place, (read, given) in enumerate(self._read_and_given(length, last)):
+        layers = self._read_and_given(length, last)
+        for place, (_, read, given) in enumerate(layers):
             if self.norm == "post" and place % 2 == 0:
                 positions += given  # of the block's last ReLU
             positions += read + (read if self.norm == "pre" else given)
         return positions
 
     def multiplied(self, length: int, last: bool) -> list[float]:
-        """As of :class:`Architecture`: a layer makes them for the positions that it gives."""
-        weights = self.kernel_weights / self.layers
-        given = [given for _, given in self._read_and_given(length, last)]
-        return [weights * positions for positions in reversed(given)]
+        """As of :class:`Architecture`: a tap makes them for the positions that a layer gives, but
+        those from which it would read outside the row."""
+        back, ahead = self._taps_back, self.kernel_size - 1 - self._taps_back
+        products = []
+        for dilation, read, given in self._read_and_given(length, last):
+            before = (min(given, read - tap * dilation) for tap in range(back + 1))
+            after = (given - tap * dilation for tap in range(1, ahead + 1))
+            products.append(sum(max(0, n) for n in (*before, *after)))
+        return [self.embedding_size**2 * positions for positions in reversed(products)]
 
-    def _read_and_given(self, length: int, last: bool) -> Iterator[tuple[int, int]]:
-        """Positions that each layer reads and gives, of a row; the last layer first."""
+    def _read_and_given(
+        self, length: int, last: bool
+    ) -> Iterator[tuple[int, int, int]]:
+        """Each layer's dilation and the positions that it reads and gives, of a row; the last
+        layer first."""
         given = 1 if last else length
-        for dilation in reversed(self.dilations):
-            for reach in (2 * dilation, dilation):
-                read = min(length, given + reach * self._taps_back)
-                yield read, given
+        for first in reversed(self.dilations):
+            for dilation in (2 * first, first):
+                read = min(length, given + dilation * self._taps_back)
+                yield dilation, read, given
                 given = read
 
 

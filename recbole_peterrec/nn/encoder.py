@@ -64,6 +64,12 @@ class Architecture(abc.ABC):
         """
         return [self.kernel_weights * length / self.layers] * self.layers
 
+    def all_multiplied(self, lengths: torch.Tensor, last: bool) -> torch.Tensor:
+        """``[layers]``: :meth:`multiplied` of rows of these ``[B]`` lengths together."""
+        different, counts = lengths.unique(return_counts=True)
+        each = [self.multiplied(length, last) for length in different.tolist()]
+        return counts.double().cpu() @ torch.tensor(each, dtype=torch.double)
+
     def positions_read(self, length: int) -> int:
         """On how many of `length` positions the last one's state depends, its own included: all
         of them, where a subclass does not say otherwise."""

@@ -86,7 +86,7 @@ class _RowTiles(torch.autograd.Function):
             own = tile.gather(1, target)
             highest = tile.amax(1, keepdim=True)
             total = tile.sub_(highest).exp2_().sum(1, keepdim=True)
-            loss += (highest + total.log2() - own).sum()
+            loss += (highest - own + total.log2()).sum()
             if not learns:
                 continue
             # Rows are scaled outside the tile, which saves a pass over it.

@@ -19,7 +19,9 @@ from recbole_peterrec.runs.stage import Stage
 SCARCE = 0.05  # share of free weights below which a run warns
 
 
-def plan_capacity(learner: Learner, stages: Sequence[Stage]) -> list[str]:
+def plan_capacity(
+    learner: Learner, stages: Sequence[Stage], automatic: bool = False
+) -> list[str]:
     """Go through all prunings by number only.
 
     With ``prune_ratio`` auto a task may keep half or a twentieth: what runs out if each keeps half
@@ -28,6 +30,7 @@ def plan_capacity(learner: Learner, stages: Sequence[Stage]) -> list[str]:
     Args:
         learner: as it is before the first of the tasks.
         stages: the tasks that will be learned, in order.
+        automatic: whether ratios of earlier tasks of the run were searched for.
 
     Returns:
         Warnings of tasks that will, or may, find few free weights.
@@ -38,19 +41,39 @@ def plan_capacity(learner: Learner, stages: Sequence[Stage]) -> list[str]:
     number = len(learner.tasks) + len(stages)
     if number > MOST_TASKS:
         raise ConfigError(f"a learner holds at most {MOST_TASKS} tasks, not {number}")
-    largest, *_, smallest = AUTO_RATIOS
-    _walk(learner, stages, auto=largest)
+    automatic |= any(stage.config["prune_ratio"] == AUTO for stage in stages)
+    remedy = _remedy(learner, automatic)
+    keeps_least, *_, keeps_most = AUTO_RATIOS
+    certain = _walk(learner, stages, keeps_least, remedy)
     try:
-        return _walk(learner, stages, auto=smallest)
+        return _walk(learner, stages, keeps_most, remedy)
     except ConfigError as error:
-        return [f"if prune_ratio auto is {smallest:g} each time: {error}"]
+        return [*certain, f"if prune_ratio auto is {keeps_most:g} each time: {error}"]
 
 
-def _walk(learner: Learner, stages: Sequence[Stage], auto: float) -> list[str]:
+def plan_again(learner: Learner, left: Sequence[Stage]) -> list[str]:
+    """As :func:`plan_capacity`, in a run whose earlier ratios were searched for.
+
+    Args:
+        learner: between two tasks.
+        left: the next task, and those after it.
+
+    Raises:
+        ConfigError: the next task cannot be learned. What a later one will lack is a warning.
+    """
+    plan_capacity(learner, left[:1], automatic=True)
+    try:
+        return plan_capacity(learner, left, automatic=True)
+    except ConfigError as error:
+        return [str(error)]
+
+
+def _walk(
+    learner: Learner, stages: Sequence[Stage], auto: float, remedy: str
+) -> list[str]:
     """As :func:`plan_capacity`, with one ratio in the place of ``auto``."""
     free = {name: learner.owned(name).free() for name in learner.weights}
     size = {name: learner.stored(name).numel() for name in learner.weights}
-    remedy = _remedy(learner, stages)
     warnings, finds = [], "will"
     for stage in stages:
         task, config = stage.name, stage.config
@@ -79,9 +102,8 @@ def _walk(learner: Learner, stages: Sequence[Stage], auto: float) -> list[str]:
     return warnings
 
 
-def _remedy(learner: Learner, stages: Sequence[Stage]) -> str:
+def _remedy(learner: Learner, automatic: bool) -> str:
     """What leaves later tasks more weights."""
-    automatic = any(stage.config["prune_ratio"] == AUTO for stage in stages)
     larger = "larger prune_tolerance" if automatic else "larger prune_ratio"
     if learner.tasks:
         return (

@@ -14,7 +14,11 @@ from recbole_peterrec.nn.digest import tensors_digest
 from recbole_peterrec.out_of_memory import SMALLER_MODEL, out_of_memory
 from recbole_peterrec.results import History, write_results
 from recbole_peterrec.runs.beginning import begin
-from recbole_peterrec.runs.capacity import capacity_table, plan_capacity
+from recbole_peterrec.runs.capacity import (
+    capacity_table,
+    plan_again,
+    plan_capacity,
+)
 from recbole_peterrec.runs.learned import Learned, rows_digest
 from recbole_peterrec.runs.log import RunLog
 from recbole_peterrec.runs.pruning import AUTO, prune_and_retrain, require_retraining
@@ -69,6 +73,7 @@ class ContinualRun(Run):
         ahead = self.tasks if self.learner.tasks else [self.source, *self.tasks]
         for stage in ahead:
             require_retraining(stage)
+        self.ahead = ahead
         self.scarce = plan_capacity(self.learner, ahead)
         self.automatic = any(s.config["prune_ratio"] == AUTO for s in ahead)
         unread = [*TUNING_KEYS, *self._unread_pruning()]
@@ -100,6 +105,7 @@ class ContinualRun(Run):
         """
         self.log = log
         self.histories: dict[str, History] = {}
+        self.warned: list[str] = []
         self._tell(self.scarce)
         self.learned: dict[str, Learned] = {}
         self.told = dict(self.beginning.tasks)  # of each later task, what its file does
@@ -136,7 +142,8 @@ class ContinualRun(Run):
         """Train, prune, retrain and freeze; then look whether every earlier task is the same."""
         name = stage.name
         if self.automatic:  # what earlier tasks keep was not known before the run
-            self._tell(plan_capacity(self.learner, [stage]))
+            left = self.ahead[self.ahead.index(stage) :]
+            self._tell(plan_again(self.learner, left))
         self.learner.begin(name)
         if stage is self.source and self.config["pretrained_path"]:
             before = self.source.judge()  # it was trained elsewhere
@@ -215,7 +222,9 @@ class ContinualRun(Run):
 
     def _tell(self, warnings: list[str]) -> None:
         for line in warnings:
-            logging.getLogger().warning(line)
+            if line not in self.warned:
+                logging.getLogger().warning(line)
+                self.warned.append(line)
 
     def _write(self, run_dir: Path, results: dict) -> None:
         """The learner as it is now, and the results until now, unless a resumed run is not yet

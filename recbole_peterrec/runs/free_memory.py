@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,28 +13,41 @@ import torch
 from recbole_peterrec.distributed import exchange, group
 
 # Names of files below a control group, by the version of Linux's control groups: the limit, what is
-# used, and in memory.stat what of that is files' pages, which the system takes back where it must.
+# used, and in memory.stat what of that the system takes back where it must: files' pages, and what
+# the kernel keeps of names (version 1 does not tell it).
 GROUP_FILES = {
     1: (
         "memory.limit_in_bytes",
         "memory.usage_in_bytes",
         ("total_inactive_file", "total_active_file"),
     ),
-    2: ("memory.max", "memory.current", ("inactive_file", "active_file")),
+    2: (
+        "memory.max",
+        "memory.current",
+        ("inactive_file", "active_file", "slab_reclaimable"),
+    ),
 }
 GROUPS = {1: Path("/sys/fs/cgroup/memory"), 2: Path("/sys/fs/cgroup")}
 MEMBERSHIP = Path("/proc/self/cgroup")
 
 
-def available_memory(device: torch.device) -> int:
+def available_memory(device: torch.device, alone: bool = False) -> int:
     """Bytes that are free on a device now, for this one of the processes that share it.
 
     On a CPU, the least of what the machine has free, what the limits of this process's control
     groups (a container's) leave, and what is left of its own address space (``ulimit -v``). Where
     several processes are at work, all measure before any goes on, and all hear the least.
+
+    Args:
+        device: it.
+        alone: for one process while the others wait.
     """
     exchange.barrier()
-    free = _free_of_gpu(device) if device.type == "cuda" else _free_of_machine()
+    if device.type == "cuda":
+        free = _free_of_gpu(device)
+    else:
+        member = group.member()
+        free = _free_of_machine(member.local_size if member and not alone else 1)
     return min(exchange.gather_plain(free))
 
 
@@ -43,9 +57,7 @@ def _free_of_gpu(device: torch.device) -> int:
     return torch.cuda.mem_get_info(device)[0] + kept
 
 
-def _free_of_machine() -> int:
-    member = group.member()
-    sharing = member.local_size if member else 1
+def _free_of_machine(sharing: int) -> int:
     free = min([psutil.virtual_memory().available, *_left_in_groups()]) // sharing
     return min([free, *_left_in_address_space()])
 
@@ -53,13 +65,15 @@ def _free_of_machine() -> int:
 def _left_in_groups() -> Iterator[int]:
     """What the limits of the control groups that this process is in, and those above them, leave;
     nothing where there are none, or they cannot be read."""
+    lines = []
     with contextlib.suppress(OSError):
-        for line in MEMBERSHIP.read_text().splitlines():
-            _, controllers, path = line.split(":", 2)
-            if not controllers:
-                yield from _left_below(2, path)
-            elif "memory" in controllers.split(","):
-                yield from _left_below(1, path)
+        lines = os.fsdecode(MEMBERSHIP.read_bytes()).splitlines()
+    for line in lines:
+        _, controllers, path = (line + "::").split(":", 2)
+        if "memory" in controllers.split(","):
+            yield from _left_below(1, path.removesuffix("::"))
+        elif not controllers:
+            yield from _left_below(2, path.removesuffix("::"))
 
 
 def _left_below(version: int, path: str) -> Iterator[int]:
@@ -84,6 +98,7 @@ def _left_in_address_space() -> Iterator[int]:
     """What a limit of this process's address space leaves; nothing where there is none."""
     if hasattr(psutil, "RLIMIT_AS"):  # of Linux alone
         process = psutil.Process()
-        limit, _ = process.rlimit(psutil.RLIMIT_AS)
-        if limit != psutil.RLIM_INFINITY:
-            yield max(0, limit - process.memory_info().vms)
+        with contextlib.suppress(psutil.Error):  # a sandbox may not tell
+            limit, _ = process.rlimit(psutil.RLIMIT_AS)
+            if limit != psutil.RLIM_INFINITY:
+                yield max(0, limit - process.memory_info().vms)

@@ -82,7 +82,10 @@ def require_stage(
 
 
 def require_memory(
-    where: str, steps: Sequence[Sequence[Need]], device: torch.device
+    where: str,
+    steps: Sequence[Sequence[Need]],
+    device: torch.device,
+    alone: bool = False,
 ) -> None:
     """Refuse a stage that cannot fit.
 
@@ -90,6 +93,7 @@ def require_memory(
         where: the stage.
         steps: what it holds at the same time, in each of its kinds of steps.
         device: on which it holds them.
+        alone: whether one process does, while the others wait.
 
     Raises:
         ConfigError: names the largest tensor of the step that needs most, and the values of
@@ -97,7 +101,7 @@ def require_memory(
     """
     if not _checked.get():
         return
-    available = available_memory(device)
+    available = available_memory(device, alone)
     over = sorted((s for s in steps if _total(s) > available), key=_total, reverse=True)
     if not over:
         return

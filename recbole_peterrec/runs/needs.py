@@ -85,7 +85,8 @@ def kernel_need(architecture: Architecture, copies: int) -> Need:
 
 
 def model_need(name: str, parameters: int, copies: int) -> Need:
-    """A model of which nothing is known but how many parameters it has."""
+    """A model of which nothing is known but how many parameters it has; Adam keeps moments of those
+    alone that get gradients, which are nearly always all."""
     what = f"{parameters:,} parameters of {name}, with what training keeps of them,"
     return Need(what, FLOAT * parameters * copies, {})
 

@@ -103,7 +103,7 @@ class SourceStage(Stage):
             seeks = directed and group.is_first()
             if config["embedding_init"] == "svd" and not seeks:
                 config = config.derive(embedding_init="random")
-            if directed:
+            if directed:  # the others wait, and take what the first has found
                 group.first_ahead(lambda: self._build(config))
                 table = self.model.encoder.embedding.weight.data
                 exchange.take_first(table, "the item embeddings")
@@ -204,9 +204,10 @@ class SourceStage(Stage):
             search = directions_need(
                 self.dataset.user_num, items, architecture.embedding_size
             )
-            require_memory("embedding_init svd", [[search]], torch.device("cpu"))
+            cpu = torch.device("cpu")
+            require_memory("embedding_init svd", [[search]], cpu, alone=True)
         require_stage(
-            self._told,
+            self._name_told,
             config,
             architecture,
             [
@@ -224,10 +225,10 @@ class SourceStage(Stage):
         config = self.config
         trained = sum(p.numel() for p in self.model.parameters() if p.requires_grad)
         need = model_need(config["model"], trained, trained_copies(config) - 1)
-        require_memory(self._told, [[need]], config["device"])
+        require_memory(self._name_told, [[need]], config["device"])
 
     @property
-    def _told(self) -> str:
+    def _name_told(self) -> str:
         """Its name, for messages."""
         return self.config["stage"] or "training"
 

@@ -108,7 +108,8 @@ def require_record(record: Any, where: str) -> None:
 
 
 def _usable_beside(record: dict[str, Any]) -> bool:
-    """Whether what some records have, and others have not, can be shown in a table."""
+    """Whether what some records have can be shown in a table: those of profiles (``label_cs``), of
+    tasks of one network after another (``pretrain_test``), of a learner's (the others)."""
     splits = [record.get(key, {}) for key in ("before_pruning", "label_cs")]
     metrics = [record.get(key, {}) for key in ("test_after_all", "pretrain_test")]
     numbers = [
@@ -130,8 +131,12 @@ def _are_metrics(value: Any) -> bool:
 
 
 def _finite(value: Any) -> bool:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return number and math.isfinite(value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # a whole number larger than any float
+        return False
 
 
 def require_fit(

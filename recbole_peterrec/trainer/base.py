@@ -239,7 +239,7 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
     @contextlib.contextmanager
     def _ranking_bar(self, eval_data, show: bool) -> Iterator[None]:
         """Within it, a bar is moved by the rows that are ranked."""
-        if not show or not len(eval_data):
+        if not show or not eval_data:
             yield
             return
         lengths = self.config["ITEM_LIST_LENGTH_FIELD"]
@@ -251,12 +251,12 @@ class RunMixin(RankingMixin, ProgressMixin, SharingMixin):
                 self._ranked = None
 
     def _full_sort_batch_eval(self, batched_data):
-        return self._told(super()._full_sort_batch_eval(batched_data))
+        return self._shown(super()._full_sort_batch_eval(batched_data))
 
     def _neg_sample_batch_eval(self, batched_data):
-        return self._told(super()._neg_sample_batch_eval(batched_data))
+        return self._shown(super()._neg_sample_batch_eval(batched_data))
 
-    def _told(self, ranked: tuple) -> tuple:
+    def _shown(self, ranked: tuple) -> tuple:
         if self._ranked is not None:
             self._ranked.add(ranked[0])
         return ranked

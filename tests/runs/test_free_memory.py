@@ -64,6 +64,7 @@ def test_processes_of_a_machine_share_what_is_free(monkeypatch, machine):
     member = SimpleNamespace(local_size=4)
     monkeypatch.setattr(free_memory.group, "member", lambda: member)
     assert available_memory(CPU) == 250
+    assert available_memory(CPU, alone=True) == 1000
 
 
 def test_processes_hear_the_least_that_one_has_measured(monkeypatch, machine):
@@ -98,6 +99,22 @@ def test_no_limit_is_no_limit(groups):
     groups.member("4:memory:/pod\n")
     groups.write(1, "pod", 9223372036854771712, 450, 0, 0)
     assert available_memory(CPU) == 1000
+
+
+@pytest.mark.parametrize(
+    "odd", [b"\n", b"1:memory\n", b"garbage\n", b"0::/caf\xe9\n", b"::\n"]
+)
+def test_a_membership_that_cannot_be_read_is_no_limit(groups, tmp_path, odd):
+    (tmp_path / "membership").write_bytes(odd)
+    assert available_memory(CPU) == 1000
+
+
+def test_names_that_the_kernel_keeps_are_taken_back_too(groups, tmp_path):
+    groups.member("0::/pod\n")
+    groups.write(2, "pod", 500, 450, 10, 10)
+    with open(tmp_path / "v2/pod/memory.stat", "a") as file:
+        file.write("slab_reclaimable 100\n")
+    assert available_memory(CPU) == 170
 
 
 def test_a_machine_without_control_groups_has_none(machine, tmp_path, monkeypatch):

@@ -29,7 +29,7 @@ def free(monkeypatch):
     """Says how many bytes are free."""
 
     def be(size):
-        monkeypatch.setattr(memory, "available_memory", lambda device: size)
+        monkeypatch.setattr(memory, "available_memory", lambda *_: size)
 
     return be
 
@@ -125,7 +125,7 @@ def test_a_run_that_cannot_fit_is_refused_before_it_writes(
     """What is free is asked for once a stage."""
     free = iter([2**40] * large)
     small = 2**10 if large else 2**14
-    monkeypatch.setattr(memory, "available_memory", lambda device: next(free, small))
+    monkeypatch.setattr(memory, "available_memory", lambda *_: next(free, small))
     folder = write_toy(tmp_path / "data")
     keys = settings(folder, run_dir=str(tmp_path / "run"), **changes)
     with pytest.raises(ConfigError, match=message) as error:
@@ -160,7 +160,7 @@ def counted(monkeypatch):
     steps = []
     for module in (memory, source_stage):
         monkeypatch.setattr(
-            module, "require_memory", lambda where, needs, *_: steps.extend(needs)
+            module, "require_memory", lambda where, needs, *_, **__: steps.extend(needs)
         )
     return steps
 

@@ -8,7 +8,11 @@ from torch import nn
 
 from recbole_peterrec.errors import ConfigError
 from recbole_peterrec.model.learner import Learner
-from recbole_peterrec.runs.capacity import capacity_table, plan_capacity
+from recbole_peterrec.runs.capacity import (
+    capacity_table,
+    plan_again,
+    plan_capacity,
+)
 from recbole_peterrec.runs.pruning import prune_and_retrain
 from recbole_peterrec.runs.training import Outcome
 from tests.model.lives import encoder, live
@@ -78,6 +82,28 @@ def test_what_is_known_before_the_run_is_not_said_to_be_possible():
     known, possible = plan_capacity(learner, planned(2))
     assert known.startswith("task 't0' will find 2.6% of")
     assert possible.startswith("task 't1' may find 1.0% of")
+
+
+def test_what_is_sure_is_said_beside_what_may_be():
+    learner = Learner(encoder())
+    live(learner, [("adam", 0.03, False)])
+    known, *_, possible = plan_capacity(learner, planned(5))
+    assert known.startswith("task 't0' will find 2.6% of")
+    assert possible.startswith("if prune_ratio auto is 0.5 each time: task 't3'")
+
+
+def test_between_tasks_only_the_next_one_is_refused():
+    learner = Learner(encoder())
+    live(learner, [("adam", 0.5, False)])
+    left = planned(1) + planned(40, prune_ratio=0.5)
+    (*_, told) = plan_again(learner, left)
+    assert "no free weight is left" in told
+    assert "begin another with a larger prune_tolerance" in told
+    live_on = [("adam", 0.03, False), ("adam", 0.03, False)]
+    with pytest.raises(ConfigError, match="'t0': .* no free weight is left"):
+        full = Learner(encoder())
+        live(full, live_on)
+        plan_again(full, left)
 
 
 def test_what_to_do_about_scarce_weights_is_what_can_still_be_done():

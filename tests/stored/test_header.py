@@ -49,6 +49,7 @@ def test_a_backbone_that_was_only_handed_on_is_pretrained():
     [
         {"seconds": None},
         {"epochs": "three"},
+        {"seconds": 10**400},
         {"test_after_all": 3},
         {"test_after_all": {"mrr@5": "high"}},
         {"before_pruning": {"test": 0.1}},

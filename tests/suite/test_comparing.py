@@ -105,7 +105,7 @@ def test_a_suite_is_not_prepared_for_the_memory_of_this_process(
     folder, tmp_path, monkeypatch
 ):
     """Its runs may be on a GPU, or shared by several processes, and are checked there."""
-    monkeypatch.setattr(memory, "available_memory", lambda device: 0)
+    monkeypatch.setattr(memory, "available_memory", lambda *_: 0)
     monkeypatch.setattr(experiments, "_run_all", lambda progress, now: "begun")
     given = keys(folder, tmp_path / "run", suite=MODELS)
     assert run(dataset="toy", config_dict=given) == "begun"

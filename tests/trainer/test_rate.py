@@ -77,12 +77,20 @@ def test_flops_of_a_step_are_those_counted_by_hand(toy_config, model):
     dataset = SequenceDataset(config)
     batch = next(iter(make_loaders(config, dataset)[0]))
     net = model(config, dataset)
-    k, kernels = 8, 2 * 3 * 8 * 8  # one block: two convolutions of three taps
-    items = int(batch[net.ITEM_SEQ_LEN].sum())
+    k, lengths = 8, batch[net.ITEM_SEQ_LEN].tolist()
     if model is NextItNetAR:  # a window's last item is a target alone
-        items -= len(batch)
+        lengths = [length - 1 for length in lengths]
+        offsets = ((0, -1, -2), (0, -2, -4))
+    else:
+        offsets = ((-1, 0, 1), (-2, 0, 2))
+    products = sum(
+        k * k * max(0, length - abs(offset))
+        for length in lengths
+        for taps in offsets
+        for offset in taps
+    )
     targets = int(net.loss_terms(batch).sum())
-    by_hand = 3 * 2 * (kernels * items + targets * k * dataset.item_num)
+    by_hand = 3 * 2 * (products + targets * k * dataset.item_num)
     assert net.training_flops(batch) == by_hand
 
 
@@ -137,7 +145,7 @@ def test_rows_that_are_ranked_have_a_bar_and_the_same_metrics(toy_config, told):
     assert bar.text.endswith(" items/s")
 
 
-K, LAYER = 8, 3 * 8 * 8  # channels, and weights of a convolution of three taps
+K = 8  # channels
 ROWS = {4: 2, 9: 1}  # users by the numbers of their items
 
 
@@ -164,14 +172,14 @@ def test_flops_of_a_task_s_step_are_those_counted_by_hand(keys, passes, pooling)
     lengths = torch.tensor(
         [length for length, users in ROWS.items() for _ in range(users)]
     )
-    if pooling == "mean":
-        positions = [4 * 2 + 9] * 2
-    else:  # the second layer gives the last position, the first those that it reads
-        positions = [5 * 2 + 5, 3]
-    expected = sum(2 * LAYER * n * p for n, p in zip(positions, passes, strict=True))
+    if pooling == "mean":  # the taps at 0, -1 and -2, then those at 0, -2 and -4
+        positions = [2 * (4 + 3 + 2) + 9 + 8 + 7, 2 * (4 + 2 + 0) + 9 + 7 + 5]
+    else:  # the second layer gives the last position, the first the five that it reads
+        positions = [2 * (5 + 4 + 3) + 5 + 5 + 5, 3 * 3]
+    expected = sum(2 * K * K * n * p for n, p in zip(positions, passes, strict=True))
     if keys["tuning"] == "patch":  # one a layer, at as many positions on average
         weights = sum(p.numel() for p in net.patch_parameters())
-        expected += 2 * 3 * weights * sum(positions) / 2
+        expected += 2 * 3 * weights * sum(positions) / 2 / 3
     assert net.training_flops(lengths) == pytest.approx(expected)
 
 
