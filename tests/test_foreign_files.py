@@ -185,9 +185,10 @@ def test_a_learned_task_without_a_record_is_not_continued(copy, made, tmp_path, 
 
 
 def test_a_learned_task_of_no_pooling_is_not_continued(copy, made, tmp_path):
-    """It would be told once a task has been trained."""
+    """It would be told once a task has been trained. Earlier versions told of no digest of it."""
     folder = copy("conure")
     edit(folder / "tasks/gender/task.json", lambda told: told.update(pooling="middle"))
+    edit(folder / "backbone.json", lambda told: told["learner"].pop("served"))
     with pytest.raises(CheckpointError, match="task 'gender': .*pooling"):
         continued(made, tmp_path, folder)
 
@@ -200,6 +201,7 @@ def test_a_learned_task_of_no_pooling_is_not_continued(copy, made, tmp_path):
         (lambda told: told["learner"]["tasks"].append(5), "describes no learner"),
         (lambda told: told["learner"]["tasks"].append("../x"), "describes no learner"),
         (lambda told: told["learner"]["tasks"].append("gender"), "describes no"),
+        (lambda told: told["learner"].update(served=3), "describes no learner"),
     ],
 )
 def test_a_learner_that_tells_wrong_of_itself_is_not_continued(
